@@ -1,0 +1,138 @@
+/**
+ * What goes into the core and what comes out. The core draws no random numbers, reads no clock, awaits nothing: whoever
+ * drives it passes the time with every input and carries out the outputs.
+ *
+ * The driver's duty (R20): everything that `persist` outputs of a step hold, and every batch that was reported by
+ * `batchStored`, must be durable before any `send`, `soft` or `final` output of the same step, or a later one, becomes
+ * visible outside the process.
+ */
+
+import type { VoteScheme } from '@squad/crypto';
+import type {
+  Acknowledgement,
+  BatchRef,
+  Block,
+  BlockHash,
+  Bytes32,
+  Certificate,
+  ConsensusMessage,
+  Height,
+  UnixMs,
+  ValidatorIndex,
+  ValidatorSet,
+  View,
+  Vote,
+} from '@squad/types';
+
+/** Durations in milliseconds. */
+export interface ConsensusOptions {
+  /** First value of D, the delay that timers are made of (R17). */
+  readonly initialDelayMs: number;
+  readonly minDelayMs: number;
+  readonly maxDelayMs: number;
+  /** How long a leader with nothing to order waits before an empty block (R18). */
+  readonly heartbeatMs: number;
+  /** Least time between retries of what was sent in the current view. */
+  readonly retryMs: number;
+  /** A validator not heard from for this long, while a quorum is, is skipped as leader (R17). */
+  readonly inactiveAfterMs: number;
+}
+
+export const DEFAULT_CONSENSUS_OPTIONS: ConsensusOptions = {
+  initialDelayMs: 250,
+  minDelayMs: 150,
+  maxDelayMs: 10_000,
+  heartbeatMs: 1_000,
+  retryMs: 250,
+  inactiveAfterMs: 2_000,
+};
+
+export interface ConsensusConfig {
+  readonly networkId: Bytes32;
+  readonly genesisTimeMs: UnixMs;
+  readonly validatorSet: ValidatorSet;
+  /** This node's position in the set; undefined for an observer, which follows and never votes. */
+  readonly self: ValidatorIndex | undefined;
+  readonly scheme: VoteScheme;
+  readonly options: ConsensusOptions;
+}
+
+/** A batch that is held here; what the core must know of it. */
+export interface HeldBatch {
+  readonly ref: BatchRef;
+  readonly previousDigest: Bytes32;
+}
+
+export type Input =
+  /** Once, before all others. */
+  | { readonly type: 'start' }
+  /** A decoded message from the validator at the other end of an authenticated channel. */
+  | { readonly type: 'message'; readonly from: ValidatorIndex; readonly message: ConsensusMessage }
+  | { readonly type: 'peerConnected'; readonly peer: ValidatorIndex }
+  /** A batch with a checked signature and body is stored here (own batches too). */
+  | { readonly type: 'batchStored'; readonly batch: HeldBatch }
+  | { readonly type: 'acknowledged'; readonly from: ValidatorIndex; readonly acknowledgements: readonly Acknowledgement[] }
+  /** Answer to `fetchBlock`, unchecked. */
+  | { readonly type: 'blockFetched'; readonly from: ValidatorIndex; readonly block: Block }
+  /** Answer to `fetchRange`, unchecked: consecutive blocks, the last one finalized by the certificate. */
+  | {
+      readonly type: 'rangeFetched';
+      readonly from: ValidatorIndex;
+      readonly blocks: readonly Block[];
+      readonly certificate: Certificate;
+    }
+  /** Every body of every block up to this height is held durably here. */
+  | { readonly type: 'bodiesComplete'; readonly height: Height }
+  /** The time asked for by `wakeAt` has come. Harmless when early. */
+  | { readonly type: 'tick' };
+
+export type Output =
+  | { readonly type: 'persist'; readonly record: ConsensusRecord }
+  /** `to` undefined: every other validator. */
+  | { readonly type: 'send'; readonly to: ValidatorIndex | undefined; readonly message: ConsensusMessage }
+  /** Replaces the time asked for before. */
+  | { readonly type: 'wakeAt'; readonly atMs: UnixMs }
+  /** Batches that a proposal references and that are not held here; ask the leader, then `holders`, then anyone. */
+  | { readonly type: 'fetchBatches'; readonly refs: readonly BatchRef[]; readonly holders: readonly ValidatorIndex[] }
+  | { readonly type: 'fetchBlock'; readonly hash: Bytes32; readonly holders: readonly ValidatorIndex[] }
+  | { readonly type: 'fetchRange'; readonly fromHeight: Height; readonly holders: readonly ValidatorIndex[] }
+  /** A soft confirmation (R12): the block is notarized. Its ancestors since the last one may not have been announced. */
+  | { readonly type: 'soft'; readonly block: Block; readonly certificate: Certificate }
+  /** Blocks that became final, ascending and without gaps since the last output; the certificate is the last one's. */
+  | { readonly type: 'final'; readonly blocks: readonly Block[]; readonly certificate: Certificate }
+  | { readonly type: 'enteredView'; readonly view: View; readonly leader: ValidatorIndex }
+  /** A peer sent what no honest validator sends. Disconnect it. */
+  | { readonly type: 'misbehaved'; readonly peer: ValidatorIndex; readonly reason: string }
+  | { readonly type: 'evidence'; readonly evidence: Evidence };
+
+/** Two messages of one signer that no honest signer makes (E1 to E3). */
+export interface Evidence {
+  readonly kind: 'E1' | 'E2' | 'E3';
+  readonly first: Vote;
+  readonly second: Vote;
+}
+
+/** What the core asks to be kept. Replayed in order by `restore`, they bring back all that was promised. */
+export type ConsensusRecord =
+  /** An own vote, before it is sent (R16). */
+  | { readonly type: 'vote'; readonly vote: Vote }
+  /** A block that this node voted for, or that became certified or final. */
+  | { readonly type: 'block'; readonly block: Block }
+  | { readonly type: 'certificate'; readonly certificate: Certificate }
+  /** Everything up to this block is final. */
+  | { readonly type: 'finalized'; readonly hash: BlockHash; readonly height: Height; readonly certificate: Certificate }
+  /** Where replay may begin: all that is still needed of the records before it. */
+  | { readonly type: 'checkpoint'; readonly checkpoint: Checkpoint };
+
+/** The state of the core that has to survive, as of one moment. */
+export interface Checkpoint {
+  readonly finalized: Block;
+  readonly finalization: Certificate;
+  /** Per validator: the next seq of its lane that is not ordered, and the digest of the last one that is. */
+  readonly laneTips: readonly { readonly nextSeq: number; readonly lastDigest: Bytes32 }[];
+  /** Certified blocks above the final one, and certificates above its view. */
+  readonly blocks: readonly Block[];
+  readonly certificates: readonly Certificate[];
+  /** This node's own votes above the final view, and always those of the highest view that it voted in. */
+  readonly votes: readonly Vote[];
+}

@@ -1,0 +1,2 @@
+export * from './bls.ts';
+export type * from './vote-scheme.ts';

@@ -1,0 +1,75 @@
+/**
+ * The network as the rest of the node sees it. Implemented by `createLibp2pNetwork` (TCP, TLS, yamux, gossipsub) and by
+ * `createMemoryNetwork`, its in-memory twin for tests. Bytes from peers arrive as they came: whoever handles them decodes
+ * and checks. Frames within their size limit only; a peer that breaks a limit is disconnected before a handler sees it.
+ */
+
+import type { ValidatorIndex } from '@squad/types';
+
+/** A libp2p peer id, base58 or CID text. */
+export type PeerId = string;
+
+/** Two lanes of one validator channel: votes never queue behind bodies. Each is a libp2p stream of its own. */
+export type Channel = 'consensus' | 'data';
+
+/** Request/response protocols; both sides of each are length-prefixed, one request and one answer a stream. */
+export type RequestProtocol = 'batches' | 'block' | 'range';
+
+export interface Network {
+  readonly peerId: PeerId;
+  /** Full multiaddrs with /p2p, as bound. */
+  readonly addresses: readonly string[];
+  /** Validators whose channel is open now, ascending. */
+  readonly connectedValidators: readonly ValidatorIndex[];
+  /** All connected peers, edge peers included. */
+  readonly peerCount: number;
+
+  /**
+   * Sends a frame to one validator (or to all others). Never blocks: if the peer's queue for this channel is beyond its
+   * limit the oldest frames are dropped and counted; the protocol recovers what is lost. Not connected: dropped.
+   */
+  send(to: ValidatorIndex | 'all', channel: Channel, frame: Uint8Array): void;
+
+  /** Asks a validator. Rejects with a SquadError (`REQUEST_TIMEOUT`, `REQUEST_FAILED`, `NOT_CONNECTED`). */
+  request(to: ValidatorIndex, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array>;
+
+  /** Publishes transactions to the network's gossip topic (edge peers and validators alike). */
+  publish(message: Uint8Array): Promise<void>;
+
+  /** Closes all connections to a peer that misbehaved and refuses it for a while. */
+  disconnect(peer: ValidatorIndex | PeerId, reason: string): void;
+
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** What a gossip message is worth: forwarded, dropped, or dropped with blame on who sent it. */
+export type GossipVerdict = 'accept' | 'ignore' | 'reject';
+
+export interface NetworkHandlers {
+  onFrame(from: ValidatorIndex, channel: Channel, frame: Uint8Array): void;
+  onValidatorConnected(peer: ValidatorIndex): void;
+  onValidatorDisconnected(peer: ValidatorIndex): void;
+  /** Answers a request of a validator or an edge peer; a rejection closes the stream. */
+  onRequest(from: PeerId, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array>;
+  onGossip(from: PeerId, message: Uint8Array): Promise<GossipVerdict>;
+  /** A rollup node opened a feed. The stream lives until either side closes it. */
+  onFeed(stream: FeedStream): void;
+}
+
+/** A framed, ordered, two-way stream between a sequencer and a rollup node. */
+export interface FeedStream {
+  readonly peer: PeerId;
+  /** Resolves when the frame is handed over within the stream's send window; rejects once closed. */
+  send(frame: Uint8Array): Promise<void>;
+  /** Frames from the other side; ends when the stream closes. */
+  frames(): AsyncIterable<Uint8Array>;
+  close(): void;
+}
+
+/** What only the edge (a rollup node) uses: it is no validator and opens feeds. */
+export interface EdgeNetwork extends Pick<Network, 'peerId' | 'addresses' | 'peerCount' | 'publish' | 'disconnect' | 'start' | 'stop'> {
+  /** Opens a feed to a validator of the genesis file, whose identity is checked. */
+  openFeed(to: ValidatorIndex): Promise<FeedStream>;
+  request(to: ValidatorIndex, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array>;
+}

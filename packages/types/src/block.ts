@@ -1,0 +1,119 @@
+/** Blocks and proposals (R7, R8). A block is a header and the batch references that its refs root commits to. */
+
+import { ContainerType, ListCompositeType, type ValueOf } from '@chainsafe/ssz';
+import { BatchRef } from './batch.ts';
+import { type BlockHash, type Bytes32, toHex, type UnixMs, ZERO_HASH } from './ids.ts';
+import { MAX_BATCH_REFS_PER_BLOCK, MAX_SKIPPED_VIEWS } from './limits.ts';
+import { ok, type Result } from './result.ts';
+import {
+  Bytes32Type,
+  Bytes96Type,
+  decode,
+  EpochType,
+  HeightType,
+  Uint16,
+  Uint64,
+  UnixMsType,
+  ValidatorIndexType,
+  ViewType,
+} from './ssz.ts';
+import { Certificate, checkKind, signerBits, VoteKind } from './vote.ts';
+
+export const BLOCK_VERSION = 1;
+
+export const BlockHeader = new ContainerType(
+  {
+    version: Uint16,
+    networkId: Bytes32Type,
+    epoch: EpochType,
+    view: ViewType,
+    height: HeightType,
+    parentView: ViewType,
+    parentHash: Bytes32Type,
+    leader: ValidatorIndexType,
+    timestampMs: UnixMsType,
+    l1AnchorNumber: Uint64,
+    l1AnchorHash: Bytes32Type,
+    /** Hash tree root of the block's `BatchRefs`. */
+    refsRoot: Bytes32Type,
+    /** Hash tree root of the proposal's `SkipCertificates`. */
+    skipsRoot: Bytes32Type,
+    /** The next set's hash in the last block of an epoch; zero in every other. */
+    nextValidatorSetHash: Bytes32Type,
+  },
+  { typeName: 'BlockHeader', jsonCase: 'eth2' },
+);
+export type BlockHeader = ValueOf<typeof BlockHeader>;
+
+export const BatchRefs = new ListCompositeType(BatchRef, MAX_BATCH_REFS_PER_BLOCK);
+export const SkipCertificates = new ListCompositeType(Certificate, MAX_SKIPPED_VIEWS);
+
+export const Block = new ContainerType({ header: BlockHeader, refs: BatchRefs }, { typeName: 'Block' });
+export type Block = ValueOf<typeof Block>;
+
+/**
+ * A block with its whole justification: the parent's certificate and one nullification for every view between parent
+ * and block, ascending. `leaderSignature` is the leader's NOTARIZE of the block.
+ */
+const ProposalType = new ContainerType(
+  { block: Block, parentCertificate: Certificate, skips: SkipCertificates, leaderSignature: Bytes96Type },
+  { typeName: 'Proposal' },
+);
+export { ProposalType as Proposal };
+export interface Proposal {
+  block: Block;
+  parentCertificate: Certificate;
+  skips: Certificate[];
+  leaderSignature: Uint8Array;
+}
+
+export function blockHash(header: BlockHeader): Bytes32 {
+  return BlockHeader.hashTreeRoot(header);
+}
+
+export function blockHashHex(header: BlockHeader): BlockHash {
+  return toHex(blockHash(header));
+}
+
+/** The block that all nodes agree on without a vote: height 0, view 0, the network's id and start. */
+export function genesisBlock(networkId: Bytes32, timestampMs: UnixMs): Block {
+  return {
+    header: {
+      version: BLOCK_VERSION,
+      networkId,
+      epoch: 0,
+      view: 0,
+      height: 0,
+      parentView: 0,
+      parentHash: ZERO_HASH,
+      leader: 0,
+      timestampMs,
+      l1AnchorNumber: 0,
+      l1AnchorHash: ZERO_HASH,
+      refsRoot: BatchRefs.hashTreeRoot([]),
+      skipsRoot: SkipCertificates.hashTreeRoot([]),
+      nextValidatorSetHash: ZERO_HASH,
+    },
+    refs: [],
+  };
+}
+
+export function decodeProposal(bytes: Uint8Array): Result<Proposal> {
+  const proposal = decode(ProposalType, 'Proposal', bytes);
+  if (!proposal.ok) return proposal;
+  for (const certificate of [proposal.value.parentCertificate, ...proposal.value.skips]) {
+    const checked = checkKind('Certificate', certificate);
+    if (!checked.ok) return checked;
+  }
+  return ok(proposal.value as Proposal);
+}
+
+/** Stands for the genesis block's certificate in the first proposals: no signers, no signature. */
+export function genesisCertificate(setSize: number, genesisHash: Bytes32): Certificate {
+  return {
+    ...Certificate.defaultValue(),
+    kind: VoteKind.finalize,
+    blockHash: genesisHash,
+    signers: signerBits(setSize, []),
+  };
+}

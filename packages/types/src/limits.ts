@@ -1,0 +1,27 @@
+/**
+ * Protocol limits (R23): part of what makes an object valid, so every node has the same. Limits of one process (queues,
+ * rates, timeouts) are options of the package that owns them. LIMITS.md lists them all by these names.
+ */
+
+/** Validators in one set. */
+export const MAX_VALIDATORS = 256;
+/** Bytes of one transaction. */
+export const MAX_TRANSACTION_BYTES = 128 * 1024;
+/** Bytes of one batch body, length prefixes included. */
+export const MAX_BATCH_BODY_BYTES = 512 * 1024;
+/** Transactions in one batch. */
+export const MAX_BATCH_TRANSACTIONS = 16_384;
+/** Sealed batches of one lane that are not ordered yet (R1). */
+export const MAX_UNORDERED_BATCHES_PER_LANE = 64;
+/** Batch references in one block. */
+export const MAX_BATCH_REFS_PER_BLOCK = 4096;
+/** Views that one proposal may skip, each with its nullification certificate. */
+export const MAX_SKIPPED_VIEWS = 4096;
+/** Milliseconds that a block's timestamp may be ahead of the voter's clock (R11). */
+export const MAX_CLOCK_DRIFT_MS = 500;
+/** Blocks that a validator's bodies may be behind its final head before it stops notarizing (R21). */
+export const MAX_BODY_LAG_BLOCKS = 64;
+/** Blocks in one answer of the catch-up protocol, and on the path from a block to the finalization that covers it. */
+export const MAX_BLOCKS_PER_RANGE = 128;
+/** Bytes of a chunk of a batch body, the leaf of its body root. */
+export const BODY_CHUNK_BYTES = 4096;

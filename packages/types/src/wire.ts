@@ -1,0 +1,139 @@
+/**
+ * What crosses a process boundary. Validator channel frames are one kind byte and the object's encoding; requests and
+ * their answers are SSZ. Every decoder here is for hostile bytes: it returns a `Result` and never throws.
+ */
+
+import { ByteListType, ContainerType, ListCompositeType, type ValueOf } from '@chainsafe/ssz';
+import { type Batch, decodeBatch, encodeBatch } from './batch.ts';
+import { Block, BlockHeader, decodeProposal, Proposal } from './block.ts';
+import { concatBytes } from './ids.ts';
+import { MAX_BATCH_BODY_BYTES, MAX_BLOCKS_PER_RANGE, MAX_TRANSACTION_BYTES, MAX_UNORDERED_BATCHES_PER_LANE, MAX_VALIDATORS } from './limits.ts';
+import { ok, type Result } from './result.ts';
+import { Bytes32Type, decode, decodeError, HeightType, LaneSeqType, RollupIdType, Uint8, ValidatorIndexType } from './ssz.ts';
+import { Certificate, decodeCertificate, decodeVote, Vote } from './vote.ts';
+
+/** "I hold every batch of this lane up to seq, durably; the one at seq has this digest" (R3). */
+export const Acknowledgement = new ContainerType(
+  { author: ValidatorIndexType, seq: LaneSeqType, digest: Bytes32Type },
+  { typeName: 'Acknowledgement' },
+);
+export type Acknowledgement = ValueOf<typeof Acknowledgement>;
+const Acknowledgements = new ListCompositeType(Acknowledgement, MAX_VALIDATORS);
+
+/** What validators say to each other. */
+export type ValidatorMessage =
+  | { readonly type: 'proposal'; readonly proposal: Proposal }
+  | { readonly type: 'vote'; readonly vote: Vote }
+  | { readonly type: 'certificate'; readonly certificate: Certificate }
+  | { readonly type: 'batch'; readonly batch: Batch }
+  | { readonly type: 'acknowledgements'; readonly acknowledgements: readonly Acknowledgement[] };
+
+/** The part of it that the consensus core reads. */
+export type ConsensusMessage = Extract<ValidatorMessage, { type: 'proposal' | 'vote' | 'certificate' }>;
+
+const KIND = { proposal: 1, vote: 2, certificate: 3, batch: 4, acknowledgements: 5 } as const;
+
+function frame(kind: number, payload: Uint8Array): Uint8Array {
+  return concatBytes(Uint8Array.of(kind), payload);
+}
+
+export function encodeValidatorMessage(message: ValidatorMessage): Uint8Array {
+  switch (message.type) {
+    case 'proposal':
+      return frame(KIND.proposal, Proposal.serialize(message.proposal));
+    case 'vote':
+      return frame(KIND.vote, Vote.serialize(message.vote));
+    case 'certificate':
+      return frame(KIND.certificate, Certificate.serialize(message.certificate));
+    case 'batch':
+      return frame(KIND.batch, encodeBatch(message.batch));
+    case 'acknowledgements':
+      return frame(KIND.acknowledgements, Acknowledgements.serialize([...message.acknowledgements]));
+  }
+}
+
+export function decodeValidatorMessage(bytes: Uint8Array): Result<ValidatorMessage> {
+  const payload = bytes.subarray(1);
+  switch (bytes[0]) {
+    case KIND.proposal:
+      return map(decodeProposal(payload), (proposal) => ({ type: 'proposal', proposal }));
+    case KIND.vote:
+      return map(decodeVote(payload), (vote) => ({ type: 'vote', vote }));
+    case KIND.certificate:
+      return map(decodeCertificate(payload), (certificate) => ({ type: 'certificate', certificate }));
+    case KIND.batch:
+      return map(decodeBatch(payload), (batch) => ({ type: 'batch', batch }));
+    case KIND.acknowledgements:
+      return map(decode(Acknowledgements, 'Acknowledgements', payload), (acknowledgements) => ({
+        type: 'acknowledgements',
+        acknowledgements,
+      }));
+    default:
+      return decodeError('ValidatorMessage', bytes.length === 0 ? 'empty' : `unknown kind ${bytes[0]}`);
+  }
+}
+
+function map<T, U>(result: Result<T>, f: (value: T) => U): Result<U> {
+  return result.ok ? ok(f(result.value)) : result;
+}
+
+/** Batches in one answer to a batch request, and digests in one request. */
+export const MAX_BATCHES_PER_REQUEST = 16;
+const ENCODED_BATCH_MAX_BYTES = MAX_BATCH_BODY_BYTES + 512;
+
+/** Asks for batches by digest. The answer is a `BatchesResponse`, in any order, what is not held left out. */
+export const BatchesRequest = new ListCompositeType(Bytes32Type, MAX_BATCHES_PER_REQUEST);
+export const BatchesResponse = new ListCompositeType(new ByteListType(ENCODED_BATCH_MAX_BYTES), MAX_BATCHES_PER_REQUEST);
+
+/** Asks for one block by hash, final or not. The answer is a list of no or one block. */
+export const BlockRequest = new ContainerType({ hash: Bytes32Type });
+export const BlockResponse = new ListCompositeType(Block, 1);
+
+/** Asks for final blocks from a height on. */
+export const RangeRequest = new ContainerType({ fromHeight: HeightType });
+/** Consecutive blocks by height; `certificates` holds the finalization of the last one, or nothing if there are no blocks. */
+export const RangeResponse = new ContainerType({
+  blocks: new ListCompositeType(Block, MAX_BLOCKS_PER_RANGE),
+  certificates: new ListCompositeType(Certificate, 1),
+});
+export type RangeResponse = ValueOf<typeof RangeResponse>;
+
+/** A rollup node registers for a rollup's sequence, from a height on (feed). */
+export const FeedSubscribe = new ContainerType({ rollupId: RollupIdType, fromHeight: HeightType });
+export type FeedSubscribe = ValueOf<typeof FeedSubscribe>;
+
+/** The rollup node's word that it has delivered every final block up to a height: others need not post it. */
+export const FeedAcknowledgement = new ContainerType({ height: HeightType });
+export type FeedAcknowledgement = ValueOf<typeof FeedAcknowledgement>;
+
+export const FeedStage = { soft: 1, final: 2 } as const;
+export type FeedStage = (typeof FeedStage)[keyof typeof FeedStage];
+
+/**
+ * One block as a rollup gets it. Soft: `certificate` notarizes the block, `path` is empty. Final: `certificate` finalizes
+ * the block itself, or the last header of `path`, its descendants in order. `batches`: the encoded batches of every ref of
+ * this rollup, in ref order; or none at all with `bodiesOmitted` = 1, when the receiver got them with the soft block.
+ */
+export const FeedBlock = new ContainerType(
+  {
+    stage: Uint8,
+    rollupId: RollupIdType,
+    block: Block,
+    certificate: Certificate,
+    path: new ListCompositeType(BlockHeader, MAX_BLOCKS_PER_RANGE),
+    bodiesOmitted: Uint8,
+    batches: new ListCompositeType(
+      new ByteListType(ENCODED_BATCH_MAX_BYTES),
+      MAX_UNORDERED_BATCHES_PER_LANE * MAX_VALIDATORS,
+    ),
+  },
+  { typeName: 'FeedBlock' },
+);
+export type FeedBlock = Omit<ValueOf<typeof FeedBlock>, 'certificate'> & { certificate: Certificate };
+
+/** Transactions of one rollup from an edge peer, many in one gossip message (R4). */
+export const GossipTransactions = new ContainerType(
+  { rollupId: RollupIdType, transactions: new ListCompositeType(new ByteListType(MAX_TRANSACTION_BYTES), 1024) },
+  { typeName: 'GossipTransactions' },
+);
+export type GossipTransactions = ValueOf<typeof GossipTransactions>;
