@@ -27,7 +27,13 @@ function fail(text) {
 
 /** Runs a command in the repository; its output is shown only if it fails, unless `show` is set. */
 function run(command, args, { show = false, env = process.env, what = command } = {}) {
-  const result = spawnSync(command, args, { cwd: root, env, stdio: show ? 'inherit' : 'pipe', encoding: 'utf8', maxBuffer: 1 << 28 });
+  const result = spawnSync(command, args, {
+    cwd: root,
+    env,
+    stdio: show ? 'inherit' : 'pipe',
+    encoding: 'utf8',
+    maxBuffer: 1 << 28,
+  });
   if (result.error) fail(`${what} could not be started: ${result.error.message}`);
   if (result.status !== 0 && !show) {
     fail(`${what} failed (exit ${result.status ?? result.signal}):\n${result.stdout}${result.stderr}`);
@@ -49,7 +55,9 @@ function installTool(name, version, file) {
   mkdirSync(toolchain, { recursive: true });
   const manifest = join(toolchain, 'package.json');
   if (!existsSync(manifest)) writeFileSync(manifest, '{ "private": true }\n');
-  run('npm', ['install', '--no-audit', '--no-fund', '--prefix', toolchain, `${name}@${version}`], { what: `npm install ${name}` });
+  run('npm', ['install', '--no-audit', '--no-fund', '--prefix', toolchain, `${name}@${version}`], {
+    what: `npm install ${name}`,
+  });
   if (!existsSync(path)) fail(`${name}@${version} was installed but has no ${file}. Delete .toolchain/ and try again.`);
   return path;
 }
@@ -68,7 +76,9 @@ function main() {
   // Child processes (pnpm, vitest, the testnet's nodes) must find the same Node first.
   const env = { ...process.env, PATH: [dirname(node), dirname(pnpm), process.env.PATH].join(delimiter) };
 
-  const manifests = ['package.json', 'pnpm-workspace.yaml', 'pnpm-lock.yaml'].filter((file) => existsSync(join(root, file)));
+  const manifests = ['package.json', 'pnpm-workspace.yaml', 'pnpm-lock.yaml'].filter((file) =>
+    existsSync(join(root, file)),
+  );
   for (const name of readdirSync(join(root, 'packages')).sort()) {
     const file = `packages/${name}/package.json`;
     if (existsSync(join(root, file))) manifests.push(file);
@@ -77,13 +87,17 @@ function main() {
   const stamp = join(root, 'node_modules', '.installed');
   if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== wanted) {
     say('installing dependencies …');
-    run(pnpm, ['install', process.env.SQUAD_LOCKFILE === 'update' ? '--no-frozen-lockfile' : '--frozen-lockfile'], { env, what: 'pnpm install' });
+    run(pnpm, ['install', process.env.SQUAD_LOCKFILE === 'update' ? '--no-frozen-lockfile' : '--frozen-lockfile'], {
+      env,
+      what: 'pnpm install',
+    });
     if (process.env.SQUAD_LOCKFILE !== 'update') writeFileSync(stamp, wanted);
   }
 
   const bin = (name) => join(root, 'node_modules', name);
   const tsc = () => run(node, [bin('typescript/bin/tsc'), '-b'], { env, what: 'the TypeScript build' });
-  const squad = (argv) => run(node, ['--enable-source-maps', join(root, 'packages/cli/dist/src/main.js'), ...argv], { env, show: true });
+  const squad = (argv) =>
+    run(node, ['--enable-source-maps', join(root, 'packages/cli/dist/src/main.js'), ...argv], { env, show: true });
   const biome = (argv) => run(node, [bin('@biomejs/biome/bin/biome'), ...argv], { env, show: true });
   const script = (file, argv = []) => run(node, [join(root, 'scripts', file), ...argv], { env, show: true });
 

@@ -1,0 +1,125 @@
+// The whole suite, as `npm test` and CI run it: types, lint and format, architecture, unit tests, end-to-end tests with
+// real processes. Every stage runs even if one before it failed. The last line is plain: `N passed, N failed`.
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { checkArchitecture } from './architecture.mjs';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const binary = (path) => join(root, 'node_modules', path);
+/** A stage that takes longer hangs; it is stopped and counts as failed. */
+const STAGE_TIMEOUT_MS = 10 * 60_000;
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+const summary = [];
+
+/** Runs Node with arguments, its output passed on. Resolves with the exit code, or undefined if it had to be stopped. */
+function node(args) {
+  return new Promise((resolve) => {
+    // One stream for both outputs keeps the last line last.
+    const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', process.stdout, process.stdout] });
+    const timer = setTimeout(() => child.kill('SIGKILL'), STAGE_TIMEOUT_MS);
+    child.on('error', (error) => {
+      process.stdout.write(`${error.message}\n`);
+    });
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      resolve(code ?? undefined);
+    });
+  });
+}
+
+async function stage(name, work) {
+  process.stdout.write(`\n── ${name} ${'─'.repeat(Math.max(0, 76 - name.length))}\n`);
+  const started = performance.now();
+  const { passed, failed, skipped = 0 } = await work();
+  total.passed += passed;
+  total.failed += failed;
+  total.skipped += skipped;
+  const seconds = ((performance.now() - started) / 1000).toFixed(1);
+  summary.push({ name, passed, failed, skipped, seconds });
+}
+
+async function single(args) {
+  const code = await node(args);
+  if (code !== 0) process.stdout.write(code === undefined ? 'stopped: it took too long\n' : `exit code ${code}\n`);
+  return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+}
+
+function architecture() {
+  let failed = 0;
+  const checks = checkArchitecture(root);
+  for (const { name, faults } of checks) {
+    if (faults.length === 0) continue;
+    failed++;
+    process.stdout.write(`✗ ${name}\n${faults.map((fault) => `    ${fault}\n`).join('')}`);
+  }
+  process.stdout.write(`${checks.length - failed} of ${checks.length} checks hold\n`);
+  return { passed: checks.length - failed, failed };
+}
+
+/** One vitest project. A file that does not load, or an error outside any test, is a failure of its own. */
+async function vitest(project, extra) {
+  const folder = mkdtempSync(join(tmpdir(), 'squad-test-'));
+  const report = join(folder, 'report.json');
+  try {
+    const code = await node([
+      binary('vitest/vitest.mjs'),
+      'run',
+      '--project',
+      project,
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${report}`,
+      ...extra,
+    ]);
+    if (!existsSync(report)) {
+      process.stdout.write(
+        `the ${project} tests wrote no report (${code === undefined ? 'stopped' : `exit ${code}`})\n`,
+      );
+      return { passed: 0, failed: 1 };
+    }
+    return counted(JSON.parse(readFileSync(report, 'utf8')), code);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+export function counted(report, code) {
+  let [passed, failed, skipped] = [0, 0, 0];
+  for (const file of report.testResults) {
+    const before = failed;
+    for (const { status } of file.assertionResults) {
+      if (status === 'passed') passed++;
+      else if (status === 'failed') failed++;
+      else skipped++;
+    }
+    if (file.status === 'failed' && failed === before) failed++;
+  }
+  if (failed === 0 && (code !== 0 || passed === 0)) failed = 1;
+  return { passed, failed, skipped };
+}
+
+const only = process.argv[2];
+const stages = [
+  ['types', () => single([binary('typescript/bin/tsc'), '-b'])],
+  ['lint', () => single([binary('@biomejs/biome/bin/biome'), 'check', '.'])],
+  ['architecture', architecture],
+  ['unit', () => vitest('unit', [])],
+  ['e2e', () => vitest('e2e', [])],
+].filter(([name]) => only === undefined || only === name);
+if (stages.length === 0) {
+  process.stdout.write(`unknown stage "${only}"; choose types, lint, architecture, unit or e2e, or none for all\n`);
+  process.exitCode = 1;
+} else {
+  for (const [name, work] of stages) await stage(name, work);
+  process.stdout.write('\n');
+  for (const { name, passed, failed, skipped, seconds } of summary) {
+    const rest = skipped > 0 ? `, ${skipped} skipped` : '';
+    process.stdout.write(`${name.padEnd(14)}${`${passed} passed, ${failed} failed${rest}`.padEnd(34)}${seconds} s\n`);
+  }
+  process.exitCode = total.failed > 0 ? 1 : 0;
+  process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`);
+}
