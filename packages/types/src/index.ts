@@ -1,6 +1,7 @@
 export * from './batch.ts';
 export * from './block.ts';
 export * from './domains.ts';
+export * from './feed.ts';
 export * from './genesis.ts';
 export * from './ids.ts';
 export * from './limits.ts';

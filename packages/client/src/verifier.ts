@@ -1,0 +1,219 @@
+/**
+ * Checks what a sequencer says the sequence is. It trusts no node: everything follows from the epoch's validator set,
+ * which comes from the genesis file (or a hand-over proof), and from the block that the caller knows already.
+ *
+ * Pure: no clock, no I/O. Hashing and signatures are handed in, so a node uses native code and a browser portable code.
+ */
+
+import {
+  BatchRefs,
+  BLOCK_VERSION,
+  type BlockHeader,
+  type Bytes32,
+  blockHash,
+  decodeFeedBlock,
+  equalBytes,
+  err,
+  type FeedBlock,
+  FeedStage,
+  genesisBlock,
+  ok,
+  type Result,
+  type RollupId,
+  toHex,
+  type UnixMs,
+  type ValidatorSet,
+  VoteKind,
+} from '@squad/types';
+import { checkBatches, refsOfRollup } from './batches.ts';
+import { CertificateChecker, type Fault, type SignatureCheck } from './certificates.ts';
+import type { VerificationError, VerificationErrorCode } from './errors.ts';
+import type { BlockPoint, ProvenBatch, ProvenBlock } from './proven.ts';
+
+export interface VerifierConfig {
+  readonly networkId: Bytes32;
+  readonly genesisTimeMs: UnixMs;
+  readonly rollupId: RollupId;
+  /** Of the epoch that is followed. */
+  readonly validatorSet: ValidatorSet;
+  readonly scheme: SignatureCheck;
+  /** Merkle root of a batch body; `bodyRoot` of `@squad/crypto`. */
+  readonly bodyRoot: (body: Uint8Array) => Bytes32;
+}
+
+/** Finds the batches of a block that were proven before, with its soft confirmation. */
+export type HeldBatches = (hash: Bytes32) => readonly ProvenBatch[] | undefined;
+
+export interface Verifier {
+  /** Where every sequence begins: follow from here, or from a final block that was verified before. */
+  readonly genesis: BlockPoint;
+  /**
+   * A final block must be the child of `known`, the newest final block that the caller has. A soft block must only be
+   * above it: blocks between may not have been announced, and one on a branch that lost may still be notarized.
+   * `held` is asked only where a final block came without its bodies.
+   */
+  verifyFeedBlock(
+    input: Uint8Array | FeedBlock,
+    known: BlockPoint,
+    held?: HeldBatches,
+  ): Result<ProvenBlock, VerificationError>;
+}
+
+export function createVerifier(config: VerifierConfig): Verifier {
+  const certificates = new CertificateChecker(config.networkId, config.validatorSet, config.scheme);
+  const genesis = genesisBlock(config.networkId, config.genesisTimeMs);
+  return {
+    genesis: { height: 0, hash: blockHash(genesis.header) },
+    verifyFeedBlock(input, known, held) {
+      if (!(input instanceof Uint8Array)) return verify(config, certificates, input, known, held);
+      const decoded = decodeFeedBlock(input);
+      if (decoded.ok) return verify(config, certificates, decoded.value, known, held);
+      const message = `not a block of the feed: ${decoded.error.what}: ${decoded.error.reason}`;
+      return err({ code: 'ENCODING', message, height: undefined });
+    },
+  };
+}
+
+/** Cheap checks first: forged blocks cost one signature check, and no body is hashed for them. */
+function verify(
+  config: VerifierConfig,
+  certificates: CertificateChecker,
+  feedBlock: FeedBlock,
+  known: BlockPoint,
+  held: HeldBatches | undefined,
+): Result<ProvenBlock, VerificationError> {
+  const { header, refs } = feedBlock.block;
+  const hash = blockHash(header);
+  const fault =
+    checkForm(feedBlock) ??
+    checkBelonging(config, feedBlock) ??
+    checkPlace(feedBlock, known) ??
+    checkCertified(feedBlock, hash) ??
+    certificates.check(feedBlock.certificate, kindOf(feedBlock)) ??
+    checkRefs(header, refs);
+  if (fault) return refuse(feedBlock, fault);
+  const batches = provenBatches(config, feedBlock, hash, held);
+  if (!batches.ok) return refuse(feedBlock, batches.error);
+  return ok({
+    stage: feedBlock.stage === FeedStage.final ? 'final' : 'soft',
+    rollupId: config.rollupId,
+    hash,
+    header,
+    batches: batches.value,
+    certificate: feedBlock.certificate,
+    path: feedBlock.path,
+  });
+}
+
+function kindOf(feedBlock: FeedBlock): VoteKind {
+  return feedBlock.stage === FeedStage.final ? VoteKind.finalize : VoteKind.notarize;
+}
+
+/** What the encoding allows and the protocol does not. */
+function checkForm({ stage, path, bodiesOmitted, batches }: FeedBlock): Fault | undefined {
+  if (stage !== FeedStage.soft && stage !== FeedStage.final)
+    return fault('ENCODING', `stage ${stage} is neither 1 nor 2`);
+  if (bodiesOmitted > 1) return fault('ENCODING', `bodiesOmitted is ${bodiesOmitted}, neither 0 nor 1`);
+  if (bodiesOmitted === 1 && batches.length > 0) {
+    return fault('ENCODING', `it says that bodies are left out, and has ${batches.length}`);
+  }
+  if (stage === FeedStage.soft && bodiesOmitted === 1)
+    return fault('ENCODING', 'a soft block may not leave out its bodies');
+  if (stage === FeedStage.soft && path.length > 0) return fault('ENCODING', 'a soft block has no path');
+  return undefined;
+}
+
+function checkBelonging(config: VerifierConfig, { rollupId, block }: FeedBlock): Fault | undefined {
+  const { networkId, version, epoch } = block.header;
+  if (rollupId !== config.rollupId) {
+    return fault('WRONG_ROLLUP', `it is for rollup ${rollupId}, this is rollup ${config.rollupId}`);
+  }
+  if (!equalBytes(networkId, config.networkId)) {
+    return fault('WRONG_NETWORK', `its network id is ${toHex(networkId)}, this network's ${toHex(config.networkId)}`);
+  }
+  if (version !== BLOCK_VERSION) return fault('WRONG_VERSION', `its version is ${version}, known is ${BLOCK_VERSION}`);
+  if (epoch !== config.validatorSet.epoch) {
+    return fault('WRONG_EPOCH', `it is of epoch ${epoch}, the validator set of epoch ${config.validatorSet.epoch}`);
+  }
+  return undefined;
+}
+
+function checkPlace({ stage, block }: FeedBlock, known: BlockPoint): Fault | undefined {
+  const { height, parentHash } = block.header;
+  if (height <= known.height) return fault('STALE', `height ${known.height} is final here already`);
+  if (stage === FeedStage.soft) return undefined;
+  if (height > known.height + 1) return fault('GAP', `the newest final block here is ${known.height}`);
+  if (!equalBytes(parentHash, known.hash)) {
+    return fault(
+      'PARENT_MISMATCH',
+      `its parent is ${toHex(parentHash)}, final at ${known.height} is ${toHex(known.hash)}`,
+    );
+  }
+  return undefined;
+}
+
+/** The certificate names the block, or the last header of a path of descendants that starts at its child. */
+function checkCertified({ block, certificate, path }: FeedBlock, hash: Bytes32): Fault | undefined {
+  let last: BlockHeader = block.header;
+  let lastHash = hash;
+  for (const [position, header] of path.entries()) {
+    if (header.height !== last.height + 1) {
+      return fault('PATH_BROKEN', `header ${position} of its path has height ${header.height}, not ${last.height + 1}`);
+    }
+    if (!equalBytes(header.parentHash, lastHash)) {
+      const parent = toHex(header.parentHash);
+      return fault('PATH_BROKEN', `header ${position} of its path has parent ${parent}, not ${toHex(lastHash)}`);
+    }
+    last = header;
+    lastHash = blockHash(header);
+  }
+  const target = path.length === 0 ? 'the block' : `the end of its path at height ${last.height}`;
+  if (!equalBytes(certificate.blockHash, lastHash)) {
+    return fault(
+      'CERTIFICATE_MISMATCH',
+      `the certificate names ${toHex(certificate.blockHash)}, ${target} is ${toHex(lastHash)}`,
+    );
+  }
+  if (certificate.view !== last.view) {
+    return fault(
+      'CERTIFICATE_MISMATCH',
+      `the certificate is of view ${certificate.view}, ${target} of view ${last.view}`,
+    );
+  }
+  return undefined;
+}
+
+function checkRefs(header: BlockHeader, refs: FeedBlock['block']['refs']): Fault | undefined {
+  const root = BatchRefs.hashTreeRoot(refs);
+  if (equalBytes(root, header.refsRoot)) return undefined;
+  return fault(
+    'REFS_ROOT_MISMATCH',
+    `its ${refs.length} refs hash to ${toHex(root)}, its header says ${toHex(header.refsRoot)}`,
+  );
+}
+
+function provenBatches(
+  config: VerifierConfig,
+  { block, batches, bodiesOmitted }: FeedBlock,
+  hash: Bytes32,
+  held: HeldBatches | undefined,
+): Result<readonly ProvenBatch[], Fault & { readonly refIndex?: number }> {
+  if (bodiesOmitted === 0) return checkBatches(batches, block.refs, config.rollupId, config.networkId, config.bodyRoot);
+  const wanted = refsOfRollup(block.refs, config.rollupId).length;
+  if (wanted === 0) return ok([]);
+  const proven = held?.(hash);
+  if (proven) return ok(proven);
+  return err({ code: 'BODIES_NOT_HELD', reason: `${wanted} bodies were left out, and none of them is held here` });
+}
+
+function fault(code: VerificationErrorCode, reason: string): Fault {
+  return { code, reason };
+}
+
+function refuse(feedBlock: FeedBlock, found: Fault & { readonly refIndex?: number }): Result<never, VerificationError> {
+  const { height } = feedBlock.block.header;
+  const stage = feedBlock.stage === FeedStage.final ? 'final' : 'soft';
+  const message = `the ${stage} block at height ${height} was refused: ${found.reason}`;
+  const { code, refIndex } = found;
+  return err(refIndex === undefined ? { code, message, height } : { code, message, height, refIndex });
+}
