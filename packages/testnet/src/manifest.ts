@@ -1,0 +1,155 @@
+/**
+ * What makes a folder a testnet: `manifest.json`. It is written once, when the testnet is made, and says how many nodes it
+ * has and from which seed all their keys come. Only a folder that holds one is ever deleted.
+ */
+
+import { randomBytes } from 'node:crypto';
+import { existsSync, readdirSync } from 'node:fs';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { isHex, SquadError, toHex } from '@squad/types';
+import { z } from 'zod';
+import { pathsOf, sequencerNames } from './layout.ts';
+
+/** Sequencers of one testnet: 1, or enough to bear a faulty one. */
+export const MIN_TESTNET_SEQUENCERS = 4;
+export const MAX_TESTNET_SEQUENCERS = 16;
+/** Rollups of one testnet, each with a node of its own. */
+export const MAX_TESTNET_ROLLUPS = 8;
+/** Rollup ids, which are chain ids, count up from here. */
+export const FIRST_ROLLUP_ID = 901;
+
+const Port = z.int().min(1).max(65_535);
+
+/** The ports of one process. A rollup node has no p2p port: it only dials. */
+export const ProcessPorts = z.strictObject({ rpc: Port, p2p: Port.optional() });
+export type ProcessPorts = z.infer<typeof ProcessPorts>;
+
+const Manifest = z.strictObject({
+  kind: z.literal('squad-testnet'),
+  version: z.literal(1),
+  /** 32 random bytes; every key of the testnet is derived from them. */
+  seed: z.string().refine((value) => isHex(value, 32), { error: 'expected 0x and 64 hex digits' }),
+  createdAtMs: z.int().min(0),
+  sequencers: z.int().min(1).max(MAX_TESTNET_SEQUENCERS),
+  rollups: z.int().min(1).max(MAX_TESTNET_ROLLUPS),
+});
+export type Manifest = z.infer<typeof Manifest>;
+
+/** Checks the counts a person asked for. Throws a SquadError `TESTNET_SIZE`. */
+export function checkCounts(sequencers: number, rollups: number): void {
+  const sequencersFit =
+    sequencers === 1 || (sequencers >= MIN_TESTNET_SEQUENCERS && sequencers <= MAX_TESTNET_SEQUENCERS);
+  if (!Number.isInteger(sequencers) || !sequencersFit) {
+    throw new SquadError(
+      'TESTNET_SIZE',
+      `--nodes ${sequencers}: a testnet has 1 sequencer, or ${MIN_TESTNET_SEQUENCERS} to ${MAX_TESTNET_SEQUENCERS}`,
+      `Choose 1 (no fault is borne), ${MIN_TESTNET_SEQUENCERS} (one fault) or more; 2 and 3 bear no more faults than 1.`,
+    );
+  }
+  if (!Number.isInteger(rollups) || rollups < 1 || rollups > MAX_TESTNET_ROLLUPS) {
+    throw new SquadError(
+      'TESTNET_SIZE',
+      `--rollups ${rollups}: a testnet has 1 to ${MAX_TESTNET_ROLLUPS} rollups`,
+      `Choose a number from 1 to ${MAX_TESTNET_ROLLUPS}.`,
+    );
+  }
+}
+
+export interface OpenedManifest {
+  readonly manifest: Manifest;
+  /** True if it was made now, false if it was there. */
+  readonly created: boolean;
+}
+
+/**
+ * Opens the testnet folder, or makes it if there is none. A count left undefined is the folder's own, or the default.
+ * Throws a SquadError: `TESTNET_FOLDER_FOREIGN` (holds something else), `TESTNET_FOLDER_CORRUPT`, `TESTNET_COUNT_DIFFERS`.
+ */
+export async function openManifest(
+  directory: string,
+  asked: { readonly sequencers?: number | undefined; readonly rollups?: number | undefined },
+): Promise<OpenedManifest> {
+  checkCounts(asked.sequencers ?? MIN_TESTNET_SEQUENCERS, asked.rollups ?? 1);
+  const { manifestPath } = pathsOf(directory);
+  if (!existsSync(manifestPath)) {
+    if (existsSync(directory) && readdirSync(directory).length > 0) throw foreignFolder(directory, 'use');
+    const manifest: Manifest = {
+      kind: 'squad-testnet',
+      version: 1,
+      seed: toHex(randomBytes(32)),
+      createdAtMs: Date.now(),
+      sequencers: asked.sequencers ?? MIN_TESTNET_SEQUENCERS,
+      rollups: asked.rollups ?? 1,
+    };
+    await mkdir(directory, { recursive: true });
+    await writeFile(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 });
+    return { manifest, created: true };
+  }
+  const manifest = await readManifest(directory);
+  for (const [flag, have, want] of [
+    ['--nodes', manifest.sequencers, asked.sequencers],
+    ['--rollups', manifest.rollups, asked.rollups],
+  ] as const) {
+    if (want === undefined || want === have) continue;
+    throw new SquadError(
+      'TESTNET_COUNT_DIFFERS',
+      `${flag} ${want}: the testnet in ${directory} has ${have}`,
+      `Start it with ${flag} ${have}, begin anew with --reset (deletes its data), or choose another folder with --dir.`,
+    );
+  }
+  return { manifest, created: false };
+}
+
+export async function readManifest(directory: string): Promise<Manifest> {
+  const { manifestPath } = pathsOf(directory);
+  let reason: string;
+  try {
+    const parsed = Manifest.safeParse(JSON.parse(await readFile(manifestPath, 'utf8')));
+    if (parsed.success) return parsed.data;
+    const issue = parsed.error.issues[0]!;
+    reason = `${issue.path.join('.') || 'the whole file'}: ${issue.message}`;
+  } catch (error) {
+    reason = (error as Error).message;
+  }
+  throw new SquadError(
+    'TESTNET_FOLDER_CORRUPT',
+    `${manifestPath} cannot be read: ${reason}`,
+    `Bring the file back from a copy, or choose another folder with --dir. If nothing in ${directory} is needed, delete the folder by hand.`,
+  );
+}
+
+/**
+ * Deletes what a testnet made in its folder, and the folder if nothing else is in it. A folder without a readable
+ * manifest is refused with `TESTNET_FOLDER_FOREIGN`: it may be anything. No folder at all: nothing to do.
+ */
+export async function resetDirectory(directory: string): Promise<void> {
+  if (!existsSync(directory)) return;
+  const paths = pathsOf(directory);
+  if (!existsSync(paths.manifestPath)) {
+    if (readdirSync(directory).length === 0) return;
+    throw foreignFolder(directory, 'delete');
+  }
+  const manifest = await readManifest(directory);
+  const made = [...sequencerNames(manifest.sequencers), ...rollupIds(manifest.rollups).map((id) => `rollup-${id}`)].map(
+    (name) => paths.process(name).folder,
+  );
+  // The manifest goes last: a deletion that was cut short can be asked for again.
+  for (const path of [...made, paths.genesisPath, paths.statePath, paths.manifestPath]) {
+    await rm(path, { recursive: true, force: true });
+  }
+  if (readdirSync(directory).filter((file) => file !== paths.lockName).length === 0) {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+export function rollupIds(count: number): number[] {
+  return Array.from({ length: count }, (_, index) => FIRST_ROLLUP_ID + index);
+}
+
+function foreignFolder(directory: string, what: 'use' | 'delete'): SquadError {
+  return new SquadError(
+    'TESTNET_FOLDER_FOREIGN',
+    `${directory} holds files but no testnet (no manifest.json); SQUAD will not ${what} it`,
+    'Choose an empty or a new folder with --dir.',
+  );
+}

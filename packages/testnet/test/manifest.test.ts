@@ -1,0 +1,125 @@
+/** The testnet folder: made, opened again, refused, deleted. */
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { SquadError } from '@squad/types';
+import { describe, expect, it } from 'vitest';
+import { pathsOf } from '../src/layout.ts';
+import { lockDirectory } from '../src/lock.ts';
+import { openManifest, resetDirectory } from '../src/manifest.ts';
+import { temporaryDirectory } from './support.ts';
+
+async function refusal(work: Promise<unknown>): Promise<SquadError> {
+  const error = await work.then(
+    () => undefined,
+    (caught: unknown) => caught,
+  );
+  expect(error).toBeInstanceOf(SquadError);
+  expect((error as SquadError).remedy.length).toBeGreaterThan(10);
+  return error as SquadError;
+}
+
+describe('openManifest', () => {
+  it('makes a testnet once and finds the same one again', async () => {
+    const directory = join(temporaryDirectory(), 'new');
+    const made = await openManifest(directory, { sequencers: 4, rollups: 2 });
+    expect(made.created).toBe(true);
+    const found = await openManifest(directory, {});
+    expect(found).toEqual({ created: false, manifest: made.manifest });
+  });
+
+  it('draws another seed for each testnet', async () => {
+    const parent = temporaryDirectory();
+    const [a, b] = await Promise.all(['a', 'b'].map((name) => openManifest(join(parent, name), {})));
+    expect(a!.manifest.seed).not.toBe(b!.manifest.seed);
+  });
+
+  it.each([0, 2, 3, 17, 1.5, Number.NaN, -4])('refuses %d sequencers', async (sequencers) => {
+    const error = await refusal(openManifest(join(temporaryDirectory(), 'x'), { sequencers }));
+    expect(error.code).toBe('TESTNET_SIZE');
+  });
+
+  it.each([0, 9])('refuses %d rollups', async (rollups) => {
+    const error = await refusal(openManifest(join(temporaryDirectory(), 'x'), { rollups }));
+    expect(error.code).toBe('TESTNET_SIZE');
+  });
+
+  it('refuses another count than the folder has, and names both', async () => {
+    const directory = temporaryDirectory();
+    await openManifest(directory, { sequencers: 4 });
+    const error = await refusal(openManifest(directory, { sequencers: 7 }));
+    expect(error.code).toBe('TESTNET_COUNT_DIFFERS');
+    expect(error.message).toContain('--nodes 7');
+    expect(error.remedy).toMatch(/--nodes 4.*--reset/);
+  });
+
+  it('refuses a folder that holds something else', async () => {
+    const directory = temporaryDirectory();
+    writeFileSync(join(directory, 'thesis.txt'), 'years of work');
+    expect((await refusal(openManifest(directory, {}))).code).toBe('TESTNET_FOLDER_FOREIGN');
+  });
+
+  it.each(['', '{', 'null', '{"kind":"other"}', '{"kind":"squad-testnet","version":9}'])(
+    'refuses a manifest that reads %j',
+    async (text) => {
+      const directory = temporaryDirectory();
+      writeFileSync(pathsOf(directory).manifestPath, text);
+      const error = await refusal(openManifest(directory, {}));
+      expect(error.code).toBe('TESTNET_FOLDER_CORRUPT');
+      expect(error.message).toContain('manifest.json');
+    },
+  );
+});
+
+describe('resetDirectory', () => {
+  it('deletes a testnet and leaves what it did not make', async () => {
+    const directory = temporaryDirectory();
+    await openManifest(directory, { sequencers: 4 });
+    mkdirSync(pathsOf(directory).process('sequencer-3').dataDirectory, { recursive: true });
+    writeFileSync(join(directory, 'notes.txt'), 'mine');
+    await resetDirectory(directory);
+    expect(readdirSync(directory)).toEqual(['notes.txt']);
+    expect(readFileSync(join(directory, 'notes.txt'), 'utf8')).toBe('mine');
+  });
+
+  it('deletes the folder if nothing else is in it, and does not mind none at all', async () => {
+    const directory = join(temporaryDirectory(), 'net');
+    await openManifest(directory, {});
+    await resetDirectory(directory);
+    expect(existsSync(directory)).toBe(false);
+    await resetDirectory(directory);
+  });
+
+  it('refuses to delete a folder that is no testnet', async () => {
+    const directory = temporaryDirectory();
+    writeFileSync(join(directory, 'thesis.txt'), 'years of work');
+    expect((await refusal(resetDirectory(directory))).code).toBe('TESTNET_FOLDER_FOREIGN');
+    expect(existsSync(join(directory, 'thesis.txt'))).toBe(true);
+  });
+
+  it('refuses a folder whose manifest cannot be read', async () => {
+    const directory = temporaryDirectory();
+    writeFileSync(pathsOf(directory).manifestPath, '{}');
+    expect((await refusal(resetDirectory(directory))).code).toBe('TESTNET_FOLDER_CORRUPT');
+  });
+});
+
+describe('lockDirectory', () => {
+  it('is held once at a time', () => {
+    const directory = temporaryDirectory();
+    const lock = lockDirectory(directory);
+    expect(() => lockDirectory(directory)).toThrowError(expect.objectContaining({ code: 'TESTNET_RUNNING' }));
+    lock.release();
+    lockDirectory(directory).release();
+    expect(readdirSync(directory)).toEqual([]);
+  });
+
+  it.each(['', '{"pid":', '{"pid":2147483646,"startedAt":"1"}', `{"pid":${process.pid},"startedAt":"another life"}`])(
+    'takes over a lock that reads %j',
+    (text) => {
+      const directory = temporaryDirectory();
+      writeFileSync(pathsOf(directory).lockPath, text);
+      lockDirectory(directory).release();
+    },
+  );
+});
