@@ -1,5 +1,6 @@
 /** Checks that the batches that came with a block are exactly those that it orders for one rollup. */
 
+import { bodyRoot, type Hash } from '@squad/crypto';
 import {
   type BatchRef,
   type Bytes32,
@@ -41,7 +42,7 @@ export function checkBatches(
   refs: readonly BatchRef[],
   rollupId: RollupId,
   networkId: Bytes32,
-  bodyRoot: (body: Uint8Array) => Bytes32,
+  sha256: Hash,
 ): Result<ProvenBatch[], BatchFault> {
   const placed = refs.map((ref, index) => ({ ref, index })).filter(({ ref }) => ref.rollupId === rollupId);
   if (encoded.length > placed.length) {
@@ -51,7 +52,7 @@ export function checkBatches(
   const proven: ProvenBatch[] = [];
   for (const [position, { ref, index }] of placed.entries()) {
     const bytes = encoded[position]!;
-    const batch = checkBatch(bytes, ref, index, networkId, bodyRoot);
+    const batch = checkBatch(bytes, ref, index, networkId, sha256);
     if (batch.ok) proven.push(batch.value);
     else return isMisplaced(batch.error, bytes, placed) ? misplaced(ref, index) : batch;
   }
@@ -63,7 +64,7 @@ function checkBatch(
   ref: BatchRef,
   index: number,
   networkId: Bytes32,
-  bodyRoot: (body: Uint8Array) => Bytes32,
+  sha256: Hash,
 ): Result<ProvenBatch, BatchFault> {
   const batch = decodeBatch(bytes);
   if (!batch.ok) return fault('BATCH_ENCODING', `the batch of ref ${name(ref, index)}: ${batch.error.reason}`, index);
@@ -75,7 +76,7 @@ function checkBatch(
   }
   const field = differingField(header, ref, networkId);
   if (field) return fault('BATCH_HEADER_MISMATCH', `the batch of ref ${name(ref, index)} has another ${field}`, index);
-  if (!equalBytes(bodyRoot(body), header.bodyRoot)) {
+  if (!equalBytes(bodyRoot(body, sha256), header.bodyRoot)) {
     return fault('BODY_ROOT_MISMATCH', `the body of ref ${name(ref, index)} does not hash to its body root`, index);
   }
   return ok({ ref, header, body });

@@ -1,5 +1,6 @@
 /** Checks certificates against one epoch's validator set, each content once. */
 
+import type { VoteScheme } from '@squad/crypto';
 import {
   type Bytes32,
   type Certificate,
@@ -8,7 +9,6 @@ import {
   signersOf,
   toHex,
   totalWeight,
-  type ValidatorIndex,
   type ValidatorSet,
   VOTE_KIND_NAMES,
   type VoteKind,
@@ -20,10 +20,8 @@ import type { VerificationErrorCode } from './errors.ts';
 /** Certificates that were found good and are remembered, so that none is verified twice; the oldest is forgotten. */
 export const MAX_REMEMBERED_CERTIFICATES = 256;
 
-/** True if `signature` is the sum of valid signatures of `root` by exactly these signers. `VoteScheme` has it. */
-export interface SignatureCheck {
-  verify(signers: readonly ValidatorIndex[], root: Uint8Array, signature: Uint8Array): boolean;
-}
+/** The half of a `VoteScheme` that needs no key. */
+export type SignatureCheck = Pick<VoteScheme, 'verify'>;
 
 export interface Fault {
   readonly code: VerificationErrorCode;

@@ -5,6 +5,7 @@
  * Pure: no clock, no I/O. Hashing and signatures are handed in, so a node uses native code and a browser portable code.
  */
 
+import type { Hash } from '@squad/crypto';
 import {
   BatchRefs,
   BLOCK_VERSION,
@@ -37,8 +38,8 @@ export interface VerifierConfig {
   /** Of the epoch that is followed. */
   readonly validatorSet: ValidatorSet;
   readonly scheme: SignatureCheck;
-  /** Merkle root of a batch body; `bodyRoot` of `@squad/crypto`. */
-  readonly bodyRoot: (body: Uint8Array) => Bytes32;
+  /** Hashes bodies; native in a node. */
+  readonly sha256: Hash;
 }
 
 /** Finds the batches of a block that were proven before, with its soft confirmation. */
@@ -198,7 +199,7 @@ function provenBatches(
   hash: Bytes32,
   held: HeldBatches | undefined,
 ): Result<readonly ProvenBatch[], Fault & { readonly refIndex?: number }> {
-  if (bodiesOmitted === 0) return checkBatches(batches, block.refs, config.rollupId, config.networkId, config.bodyRoot);
+  if (bodiesOmitted === 0) return checkBatches(batches, block.refs, config.rollupId, config.networkId, config.sha256);
   const wanted = refsOfRollup(block.refs, config.rollupId).length;
   if (wanted === 0) return ok([]);
   const proven = held?.(hash);

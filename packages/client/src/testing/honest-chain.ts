@@ -1,0 +1,225 @@
+/**
+ * For tests of whoever reads or serves a sequence: an honest validator set with real keys that builds a chain of blocks
+ * with real batches and certificates. Whatever is wrong in a test was made wrong there.
+ */
+
+import {
+  type Bls,
+  bodyRoot,
+  createNodeKey,
+  createVoteScheme,
+  type Hash,
+  type NodeKey,
+  signBatchHeader,
+} from '@squad/crypto';
+import {
+  type BatchRef,
+  BatchRefs,
+  BLOCK_VERSION,
+  type Block,
+  type BlockHeader,
+  type Bytes32,
+  batchDigest,
+  blockHash,
+  type Certificate,
+  encodeBatch,
+  encodeBody,
+  type FeedBlock,
+  FeedStage,
+  genesisBlock,
+  type Height,
+  type Hex,
+  quorumWeight,
+  type RollupId,
+  SkipCertificates,
+  signerBits,
+  toHex,
+  totalWeight,
+  type ValidatorIndex,
+  type ValidatorSet,
+  VoteKind,
+  voteSigningRoot,
+  ZERO_HASH,
+} from '@squad/types';
+import { refsOfRollup } from '../batches.ts';
+import type { SignatureCheck } from '../certificates.ts';
+
+export interface HonestChainOptions {
+  readonly bls: Bls;
+  readonly sha256: Hash;
+  /** One validator for each, 4 of weight 1 unless given. */
+  readonly weights?: readonly number[];
+  /** Other seeds, other keys. */
+  readonly seed?: number;
+}
+
+/** What a block orders: transactions of one rollup, as one batch of one author. */
+export interface BatchPlan {
+  readonly rollupId: RollupId;
+  readonly author?: ValidatorIndex;
+  readonly transactions: readonly Uint8Array[];
+}
+
+export interface FeedBlockPlan {
+  readonly stage?: FeedStage;
+  readonly bodiesOmitted?: boolean;
+  /** Finalize this descendant instead, and prove the block by the path to it. */
+  readonly certifiedHeight?: Height;
+}
+
+export class HonestChain {
+  readonly networkId: Bytes32;
+  readonly genesisTimeMs = 1_700_000_000_000;
+  readonly validatorSet: ValidatorSet;
+  readonly scheme: SignatureCheck;
+  /** Encoded batches by digest. */
+  readonly batches = new Map<Hex, Uint8Array>();
+  /** By height; [0] is genesis. */
+  readonly blocks: Block[];
+  readonly #bls: Bls;
+  readonly #sha256: Hash;
+  readonly #secretKeys: Uint8Array[];
+  readonly #nodeKeys: NodeKey[];
+  readonly #laneTips: { seq: number; digest: Bytes32 }[];
+
+  constructor({ bls, sha256, weights = [1, 1, 1, 1], seed = 0 }: HonestChainOptions) {
+    this.#bls = bls;
+    this.#sha256 = sha256;
+    const seedOf = (index: number) => sha256(Uint8Array.of(seed, index));
+    this.networkId = sha256(Uint8Array.of(seed));
+    this.#secretKeys = weights.map((_, index) => bls.secretKeyFromSeed(seedOf(index)));
+    this.#nodeKeys = weights.map((_, index) => createNodeKey(seedOf(index)));
+    this.#laneTips = weights.map(() => ({ seq: 0, digest: ZERO_HASH }));
+    this.validatorSet = {
+      epoch: 0,
+      validators: weights.map((weight, index) => ({
+        blsPublicKey: bls.publicKeyOf(this.#secretKeys[index]!),
+        nodePublicKey: this.#nodeKeys[index]!.publicKey,
+        weight,
+      })),
+    };
+    this.scheme = createVoteScheme(bls, this.validatorSet);
+    this.blocks = [genesisBlock(this.networkId, this.genesisTimeMs)];
+  }
+
+  get head(): Height {
+    return this.blocks.length - 1;
+  }
+
+  hashAt(height: Height): Bytes32 {
+    return blockHash(this.blocks[height]!.header);
+  }
+
+  /** Seals a batch in its author's lane and returns what a block holds of it. `change` makes a header that lies. */
+  seal(plan: BatchPlan, change: Partial<Parameters<typeof batchDigest>[0]> = {}): BatchRef {
+    const author = plan.author ?? 0;
+    const tip = this.#laneTips[author]!;
+    const body = encodeBody(plan.transactions);
+    const header = {
+      networkId: this.networkId,
+      epoch: 0,
+      author,
+      seq: tip.seq,
+      previousDigest: tip.digest,
+      rollupId: plan.rollupId,
+      bodyRoot: bodyRoot(body, this.#sha256),
+      byteLength: body.length,
+      transactionCount: plan.transactions.length,
+      createdAtMs: this.genesisTimeMs,
+      ...change,
+    };
+    const digest = batchDigest(header);
+    const signed = signBatchHeader(header, this.#nodeKeys[author]!);
+    this.batches.set(toHex(digest), encodeBatch({ signed, body }));
+    this.#laneTips[author] = { seq: tip.seq + 1, digest };
+    return { author, seq: tip.seq, rollupId: plan.rollupId, digest };
+  }
+
+  /** Appends a block that orders these batches. `change` replaces header fields. */
+  append(plans: readonly BatchPlan[], change: Partial<BlockHeader> = {}): Block {
+    return this.appendRefs(
+      plans.map((plan) => this.seal(plan)),
+      change,
+    );
+  }
+
+  appendRefs(refs: BatchRef[], change: Partial<BlockHeader> = {}): Block {
+    const block = this.build(refs, change);
+    this.blocks.push(block);
+    return block;
+  }
+
+  /** A child of the newest block that is not appended: for forks and lies. */
+  build(refs: BatchRef[], change: Partial<BlockHeader> = {}): Block {
+    const parent = this.blocks.at(-1)!.header;
+    const header: BlockHeader = {
+      version: BLOCK_VERSION,
+      networkId: this.networkId,
+      epoch: 0,
+      view: parent.view + 1,
+      height: parent.height + 1,
+      parentView: parent.view,
+      parentHash: blockHash(parent),
+      leader: (parent.view + 1) % this.validatorSet.validators.length,
+      timestampMs: parent.timestampMs + 250,
+      l1AnchorNumber: 0,
+      l1AnchorHash: ZERO_HASH,
+      refsRoot: BatchRefs.hashTreeRoot(refs),
+      skipsRoot: SkipCertificates.hashTreeRoot([]),
+      nextValidatorSetHash: ZERO_HASH,
+      ...change,
+    };
+    return { header, refs };
+  }
+
+  /** Signed by these validators, or by the first ones that make a quorum. `change` is made before signing. */
+  certify(
+    kind: VoteKind,
+    header: BlockHeader,
+    signers: readonly ValidatorIndex[] = this.quorum(),
+    change: Partial<Certificate> = {},
+  ): Certificate {
+    const vote = { kind, epoch: header.epoch, view: header.view, blockHash: blockHash(header), ...change };
+    const root = voteSigningRoot(this.networkId, vote);
+    const signatures = signers.map((signer) => this.#bls.sign(this.#secretKeys[signer]!, root));
+    const signature = this.#bls.aggregateSignatures(signatures)!;
+    return { ...vote, signers: signerBits(this.validatorSet.validators.length, signers), signature };
+  }
+
+  quorum(): ValidatorIndex[] {
+    const signers: ValidatorIndex[] = [];
+    const needed = quorumWeight(totalWeight(this.validatorSet));
+    for (let weight = 0; weight < needed; ) {
+      weight += this.validatorSet.validators[signers.length]!.weight;
+      signers.push(signers.length);
+    }
+    return signers;
+  }
+
+  /** What an honest sequencer posts of a block. */
+  feedBlock(height: Height, rollupId: RollupId, plan: FeedBlockPlan = {}): FeedBlock {
+    const { stage = FeedStage.final, bodiesOmitted = false, certifiedHeight = height } = plan;
+    const kind = stage === FeedStage.final ? VoteKind.finalize : VoteKind.notarize;
+    return {
+      ...this.wrap(this.blocks[height]!, rollupId, this.certify(kind, this.blocks[certifiedHeight]!.header), stage),
+      path: this.blocks.slice(height + 1, certifiedHeight + 1).map((block) => block.header),
+      ...(bodiesOmitted ? { bodiesOmitted: 1, batches: [] } : {}),
+    };
+  }
+
+  /** A block, on the chain or not, with the batches that it orders for the rollup. */
+  wrap(block: Block, rollupId: RollupId, certificate: Certificate, stage: FeedStage = FeedStage.final): FeedBlock {
+    const batches = refsOfRollup(block.refs, rollupId).map((ref) => this.batches.get(toHex(ref.digest))!);
+    return { stage, rollupId, block, certificate, path: [], bodiesOmitted: 0, batches };
+  }
+}
+
+/** Some bytes that look like nothing in particular. */
+export function transaction(byteLength: number, seed: number): Uint8Array {
+  const out = new Uint8Array(byteLength);
+  for (let i = 0, state = seed + 1; i < byteLength; i++) {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    out[i] = state >>> 16;
+  }
+  return out;
+}
