@@ -57,14 +57,14 @@ export function stripped(source, { strings }) {
   );
 }
 
-/** The module specifiers that a source imports: `{ specifier, typeOnly }`. */
+/** The module specifiers that a source imports. */
 export function importsOf(source) {
   const code = stripped(source, { strings: false });
   const imports = [];
-  const statement = /(?:^|[;\n}])\s*(import|export)\s+(type\s)?(?:[^'"`;()]*?\sfrom\s*)?['"]([^'"]+)['"]/g;
-  for (const match of code.matchAll(statement)) imports.push({ specifier: match[3], typeOnly: match[2] !== undefined });
+  const statement = /(?:^|[;\n}])\s*(?:import|export)\s+(?:[^'"`;()]*?\sfrom\s*)?['"]([^'"]+)['"]/g;
+  for (const match of code.matchAll(statement)) imports.push({ specifier: match[1] });
   for (const match of code.matchAll(/\bimport\s*\(\s*['"]([^'"]+)['"]/g)) {
-    imports.push({ specifier: match[1], typeOnly: false });
+    imports.push({ specifier: match[1] });
   }
   return imports;
 }
@@ -79,7 +79,7 @@ const packageOf = (specifier) =>
 /** Faults of one source file of a package, as text. `declared`: the names in its package.json. */
 export function importFaults(name, file, source, declared) {
   const faults = [];
-  for (const { specifier, typeOnly } of importsOf(source)) {
+  for (const { specifier } of importsOf(source)) {
     if (specifier.startsWith('.')) {
       if (resolve('/p', dirname(file), specifier).split('/')[1] !== 'p') faults.push(`${specifier} leaves the package`);
       else if (!/\.(ts|json)$/.test(specifier)) faults.push(`${specifier} must be written with its .ts`);
@@ -97,8 +97,8 @@ export function importFaults(name, file, source, declared) {
     else if (LAYERS[lower] >= LAYERS[name]) {
       faults.push(`${imported} (layer ${LAYERS[lower]}) is not below ${name} (layer ${LAYERS[name]})`);
     }
-    if (name === 'consensus' && imported === '@squad/crypto' && !typeOnly) {
-      faults.push('@squad/crypto may only be imported as a type: the core is handed its scheme');
+    if (PURE.includes(name) && specifier === '@squad/crypto/node') {
+      faults.push(`${specifier}: ${name} is pure and runs in a browser`);
     }
   }
   return faults;
@@ -236,14 +236,9 @@ function selfTest() {
       1,
     ],
     [
-      'crypto as a value in the core',
-      importFaults('consensus', 'src/a.ts', "import { a } from '@squad/crypto';", ['@squad/crypto']).length,
+      'native crypto in a pure package',
+      importFaults('consensus', 'src/a.ts', "import { a } from '@squad/crypto/node';", ['@squad/crypto']).length,
       1,
-    ],
-    [
-      'crypto as a type in the core',
-      importFaults('consensus', 'src/a.ts', "import type { a } from '@squad/crypto';", ['@squad/crypto']).length,
-      0,
     ],
     ['a clock', purityFaults('types', 'const a = Date.now();').length, 1],
     ['a clock in a comment', purityFaults('types', '// Date.now()\nconst a = 1;').length, 0],

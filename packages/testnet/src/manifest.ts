@@ -18,12 +18,6 @@ export const MAX_TESTNET_ROLLUPS = 8;
 /** Rollup ids, which are chain ids, count up from here. */
 export const FIRST_ROLLUP_ID = 901;
 
-const Port = z.int().min(1).max(65_535);
-
-/** The ports of one process. A rollup node has no p2p port: it only dials. */
-export const ProcessPorts = z.strictObject({ rpc: Port, p2p: Port.optional() });
-export type ProcessPorts = z.infer<typeof ProcessPorts>;
-
 const Manifest = z.strictObject({
   kind: z.literal('squad-testnet'),
   version: z.literal(1),

@@ -2,19 +2,27 @@
 
 import { createServer } from 'node:net';
 import { SquadError } from '@squad/types';
-import type { ProcessPorts } from './manifest.ts';
+
+/** The ports of one process. A rollup node has no p2p port: it only dials. */
+export interface ProcessPorts {
+  readonly rpc: number;
+  readonly metrics: number;
+  readonly p2p?: number;
+}
 
 /** First port of each kind; a node adds its index. */
 export interface PortBases {
   /** JSON-RPC (HTTP and WebSocket) of the rollup nodes. */
   readonly rollupRpc: number;
-  /** JSON-RPC, metrics and health of the sequencers. */
+  /** JSON-RPC (HTTP and WebSocket) of the sequencers. */
   readonly sequencerRpc: number;
   /** libp2p of the sequencers. */
   readonly sequencerP2p: number;
+  /** Metrics and health: the sequencers, then the rollup nodes. */
+  readonly metrics: number;
 }
 
-export const DEFAULT_PORT_BASES: PortBases = { rollupRpc: 8545, sequencerRpc: 9545, sequencerP2p: 9645 };
+export const DEFAULT_PORT_BASES: PortBases = { rollupRpc: 8545, sequencerRpc: 9545, sequencerP2p: 9645, metrics: 9745 };
 
 export const LOOPBACK = '127.0.0.1';
 
@@ -23,11 +31,12 @@ const FLAGS: Readonly<Record<keyof PortBases, string>> = {
   rollupRpc: '--rpc-port-base',
   sequencerRpc: '--sequencer-rpc-port-base',
   sequencerP2p: '--p2p-port-base',
+  metrics: '--metrics-port-base',
 };
 
 interface Wanted {
   readonly process: string;
-  readonly use: 'rpc' | 'p2p';
+  readonly use: keyof ProcessPorts;
   readonly base: keyof PortBases;
   readonly offset: number;
 }
@@ -42,18 +51,20 @@ export async function assignPorts(
   rollupNodes: readonly string[],
   bases: PortBases,
 ): Promise<Map<string, ProcessPorts>> {
+  const all = [...sequencers, ...rollupNodes];
   const wanted: Wanted[] = [
     ...rollupNodes.map((process, offset) => ({ process, use: 'rpc', base: 'rollupRpc', offset }) as const),
     ...sequencers.map((process, offset) => ({ process, use: 'rpc', base: 'sequencerRpc', offset }) as const),
     ...sequencers.map((process, offset) => ({ process, use: 'p2p', base: 'sequencerP2p', offset }) as const),
+    ...all.map((process, offset) => ({ process, use: 'metrics', base: 'metrics', offset }) as const),
   ];
   const taken = new Set<number>();
-  const assigned = new Map<string, { rpc: number; p2p?: number }>();
+  const assigned = new Map<string, { rpc: number; metrics: number; p2p?: number }>();
   for (const want of wanted) {
     const base = bases[want.base];
     const port = base === 0 ? await freePort(taken) : await fixedPort(base + want.offset, want, taken);
     taken.add(port);
-    assigned.set(want.process, { rpc: 0, ...assigned.get(want.process), [want.use]: port });
+    assigned.set(want.process, { rpc: 0, metrics: 0, ...assigned.get(want.process), [want.use]: port });
   }
   return assigned;
 }
