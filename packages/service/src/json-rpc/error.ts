@@ -1,0 +1,88 @@
+/** JSON-RPC errors: the codes of the specification and of EIP-1474, and how every kind of failure becomes one. */
+
+import { SquadError } from '@squad/types';
+
+/** https://www.jsonrpc.org/specification#error_object and https://eips.ethereum.org/EIPS/eip-1474#error-codes */
+export const RpcCode = {
+  parseError: -32700,
+  invalidRequest: -32600,
+  methodNotFound: -32601,
+  invalidParams: -32602,
+  internalError: -32603,
+  /** The call is well formed, and what it asks for is refused: what other Ethereum nodes answer a bad transaction with. */
+  refused: -32000,
+  notFound: -32001,
+  /** The node cannot serve this now: it is starting, or behind. */
+  unavailable: -32002,
+  /** The answer would be larger than `MAX_RPC_RESPONSE_BYTES`. */
+  answerTooLarge: -32003,
+  notSupported: -32004,
+  /** A rate, queue or count limit. */
+  limitExceeded: -32005,
+} as const;
+
+/** `code`: stable, upper case, for programs. `remedy`: what whoever called may do about it. */
+export interface RpcErrorData {
+  readonly code: string;
+  readonly remedy: string;
+  readonly [detail: string]: unknown;
+}
+
+/** What a handler throws to answer with an error, and what the client throws when a server answered with one. */
+export class RpcError extends Error {
+  readonly code: number;
+  readonly data: RpcErrorData | undefined;
+
+  constructor(code: number, message: string, data?: RpcErrorData) {
+    super(message);
+    this.name = 'RpcError';
+    this.code = code;
+    this.data = data;
+  }
+}
+
+export function methodNotFound(method: string): RpcError {
+  return new RpcError(RpcCode.methodNotFound, `the method "${method.slice(0, 64)}" does not exist`, {
+    code: 'METHOD_NOT_FOUND',
+    remedy: 'Call rpc.discover for the list of methods.',
+  });
+}
+
+export function invalidRequest(reason: string): RpcError {
+  return new RpcError(RpcCode.invalidRequest, `invalid request: ${reason}`, {
+    code: 'INVALID_REQUEST',
+    remedy: 'Send {"jsonrpc":"2.0","id":1,"method":"…","params":[…]}, or an array of such.',
+  });
+}
+
+export function invalidParams(reason: string, details: Record<string, unknown> = {}): RpcError {
+  return new RpcError(RpcCode.invalidParams, `invalid params: ${reason}`, {
+    code: 'INVALID_PARAMS',
+    remedy: 'Compare the parameters with the method in rpc.discover.',
+    ...details,
+  });
+}
+
+export function rateLimited(retryAfterMs: number): RpcError {
+  return new RpcError(RpcCode.limitExceeded, `too many calls: the rate limit of this endpoint is reached`, {
+    code: 'RATE_LIMITED',
+    remedy: `Try again in ${retryAfterMs} ms, or use another endpoint.`,
+    retryAfterMs,
+  });
+}
+
+/** An expected failure keeps its words; anything else is answered without internals (the server logs it). */
+export function toRpcError(thrown: unknown): RpcError {
+  if (thrown instanceof RpcError) return thrown;
+  if (thrown instanceof SquadError) {
+    return new RpcError(RpcCode.refused, thrown.message, { code: thrown.code, remedy: thrown.remedy });
+  }
+  return new RpcError(RpcCode.internalError, 'internal error', {
+    code: 'INTERNAL_ERROR',
+    remedy: 'The node has logged what happened; ask its operator.',
+  });
+}
+
+export function isExpected(thrown: unknown): boolean {
+  return thrown instanceof RpcError || thrown instanceof SquadError;
+}

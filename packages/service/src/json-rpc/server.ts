@@ -1,0 +1,287 @@
+/** JSON-RPC 2.0 over HTTP POST and WebSocket on one port. Methods and subscriptions come from tables. */
+
+import websocketPlugin from '@fastify/websocket';
+import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
+import type { WebSocket } from 'ws';
+import {
+  MAX_RATE_LIMITED_ADDRESSES,
+  MAX_RPC_BATCH_CALLS,
+  MAX_RPC_BODY_BYTES,
+  MAX_RPC_CONNECTIONS,
+  MAX_RPC_RESPONSE_BYTES,
+  MAX_SUBSCRIPTIONS_PER_CONNECTION,
+  MAX_WEBSOCKET_BUFFER_BYTES,
+  MAX_WEBSOCKET_CONNECTIONS,
+  MAX_WEBSOCKET_IN_FLIGHT,
+  RPC_REQUEST_TIMEOUT_MS,
+  WEBSOCKET_PING_INTERVAL_MS,
+} from '../limits.ts';
+import { listenOrExplain } from '../listen.ts';
+import type { Logger } from '../logger.ts';
+import { type Metrics, noMetrics } from '../metrics.ts';
+import { createDispatcher, type Dispatcher, errorAnswer } from './dispatcher.ts';
+import { invalidRequest, RpcCode, RpcError, rateLimited } from './error.ts';
+import type { RpcContext, RpcMethod } from './method.ts';
+import type { ServiceInfo } from './open-rpc.ts';
+import { AddressBuckets, type RateLimit, TokenBucket } from './rate-limit.ts';
+import { type RpcSubscription, subscriptionMethods } from './subscription.ts';
+import { refuseWebSocket, WebSocketSession } from './websocket-session.ts';
+
+export interface RpcServerOptions {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** The flag that changes the port: named in the error when the port is taken. Default `--rpc-port`. */
+  readonly portFlag?: string;
+  readonly info: ServiceInfo;
+  readonly methods: readonly RpcMethod[];
+  readonly subscriptions?: readonly RpcSubscription[];
+  /** Routes that answer, with `:name` for what becomes `pathParameters.name`. Default `['/']`. */
+  readonly paths?: readonly string[];
+  readonly logger: Logger;
+  readonly metrics?: Metrics;
+  /** Take the caller's address from X-Forwarded-For. Only behind a proxy that sets it. */
+  readonly trustProxy?: boolean;
+  /** Calls by one address, over all of its connections. Absent: not limited. */
+  readonly ratePerAddress?: RateLimit;
+  /** Calls on one WebSocket connection. Absent: not limited. */
+  readonly ratePerConnection?: RateLimit;
+  readonly maxBodyBytes?: number;
+  readonly maxBatchCalls?: number;
+  readonly maxResponseBytes?: number;
+  readonly maxConnections?: number;
+  readonly maxWebSockets?: number;
+  readonly maxSubscriptions?: number;
+  readonly maxBufferBytes?: number;
+  readonly maxInFlight?: number;
+  readonly pingIntervalMs?: number;
+}
+
+export interface RpcServer {
+  /** As bound: the real port even if 0 was asked for. */
+  readonly port: number;
+  /** http://host:port; the same with ws:// for WebSocket. */
+  readonly url: string;
+  /** Stops listening, ends every connection and resolves when all is closed. */
+  close(): Promise<void>;
+}
+
+/** Listens and answers. Throws a `SquadError` (`PORT_IN_USE`, `LISTEN_FAILED`) if it cannot bind. */
+export async function createRpcServer(options: RpcServerOptions): Promise<RpcServer> {
+  const server = new HttpAndWebSocketServer(options);
+  return server.start();
+}
+
+const CORS_HEADERS = {
+  'access-control-allow-origin': '*',
+  'access-control-allow-methods': 'POST, GET, OPTIONS',
+  'access-control-allow-headers': 'content-type, authorization',
+  'access-control-max-age': '86400',
+};
+const JSON_TYPE = 'application/json; charset=utf-8';
+
+class HttpAndWebSocketServer {
+  readonly #options: RpcServerOptions;
+  readonly #dispatcher: Dispatcher;
+  readonly #app: FastifyInstance;
+  readonly #addresses: AddressBuckets | undefined;
+  readonly #maxWebSockets: number;
+  readonly #answering = new WeakMap<WebSocket, boolean>();
+  readonly #sockets = new Set<WebSocket>();
+  #subscriptions = 0;
+
+  constructor(options: RpcServerOptions) {
+    this.#options = options;
+    const metrics = options.metrics ?? noMetrics;
+    this.#maxWebSockets = options.maxWebSockets ?? MAX_WEBSOCKET_CONNECTIONS;
+    this.#addresses = options.ratePerAddress && new AddressBuckets(options.ratePerAddress, MAX_RATE_LIMITED_ADDRESSES);
+    this.#dispatcher = createDispatcher({
+      info: options.info,
+      methods: [...options.methods, ...subscriptionMethods(options.subscriptions ?? [])],
+      logger: options.logger,
+      maxBatchCalls: options.maxBatchCalls ?? MAX_RPC_BATCH_CALLS,
+      maxResponseBytes: options.maxResponseBytes ?? MAX_RPC_RESPONSE_BYTES,
+      metrics,
+    });
+    metrics.gauge({
+      name: 'squad_rpc_websocket_connections',
+      help: 'Open WebSocket connections',
+      read: () => this.#sockets.size,
+    });
+    metrics.gauge({
+      name: 'squad_rpc_live_subscriptions',
+      help: 'Live WebSocket subscriptions',
+      read: () => this.#subscriptions,
+    });
+    this.#app = this.#createApp();
+  }
+
+  async start(): Promise<RpcServer> {
+    const { host, port, portFlag = '--rpc-port' } = this.#options;
+    const url = await listenOrExplain(this.#app, { host, port, portFlag, what: 'the JSON-RPC server' });
+    const pings = setInterval(() => this.#pingAll(), this.#options.pingIntervalMs ?? WEBSOCKET_PING_INTERVAL_MS);
+    pings.unref();
+    return {
+      ...url,
+      close: async () => {
+        clearInterval(pings);
+        for (const socket of this.#sockets) socket.terminate();
+        this.#app.server.closeAllConnections();
+        await this.#app.close();
+      },
+    };
+  }
+
+  #createApp(): FastifyInstance {
+    const {
+      maxBodyBytes = MAX_RPC_BODY_BYTES,
+      maxConnections = MAX_RPC_CONNECTIONS,
+      trustProxy = false,
+    } = this.#options;
+    const app = fastify({
+      bodyLimit: maxBodyBytes,
+      requestTimeout: RPC_REQUEST_TIMEOUT_MS,
+      trustProxy,
+      forceCloseConnections: true,
+      // A path is short; what is longer is no path of ours.
+      routerOptions: { maxParamLength: 64 },
+      logger: false,
+    });
+    app.server.maxConnections = maxConnections;
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+    app.setErrorHandler((error, _request, reply) => this.#answerTransportError(error, reply));
+    app.setNotFoundHandler((_request, reply) => {
+      const paths = (this.#options.paths ?? ['/']).join(', ');
+      send(reply.code(404), errorAnswer(null, invalidRequest(`this path does not answer; the paths are ${paths}`)));
+    });
+    app.register(websocketPlugin, {
+      options: { maxPayload: maxBodyBytes, perMessageDeflate: false },
+      errorHandler: (error, socket) => this.#onSocketError(error, socket),
+    });
+    // Routes have to come after the plugin is loaded.
+    app.register(async (routes) => {
+      for (const url of this.#options.paths ?? ['/']) this.#addRoutes(routes, url);
+    });
+    return app;
+  }
+
+  #addRoutes(app: FastifyInstance, url: string): void {
+    app.options(url, (_request, reply) => {
+      reply.headers(CORS_HEADERS).code(204).send();
+    });
+    app.post(url, (request, reply) => this.#post(request, reply));
+    app.route({
+      method: 'GET',
+      url,
+      exposeHeadRoute: false,
+      handler: (_request, reply) => {
+        const error = invalidRequest('JSON-RPC over HTTP takes POST; a WebSocket connects to this same address');
+        send(reply.code(405).header('allow', 'POST, OPTIONS'), errorAnswer(null, error));
+      },
+      wsHandler: (socket, request) => this.#accept(socket, request),
+    });
+  }
+
+  #post(request: FastifyRequest, reply: FastifyReply): FastifyReply | Promise<FastifyReply> {
+    const { ip } = request;
+    const retryAfterMs = this.#addresses?.take(ip, 0, Date.now()) ?? 0;
+    if (retryAfterMs > 0) return refuseRate(reply, retryAfterMs);
+    if (typeof request.body !== 'string') {
+      return send(reply.code(400), errorAnswer(null, invalidRequest('the body is empty')));
+    }
+    const answer = this.#dispatcher.handle(request.body, {
+      transport: 'http',
+      remoteAddress: ip,
+      pathParameters: (request.params ?? {}) as Record<string, string>,
+      charge: (tokens) => this.#addresses?.take(ip, tokens, Date.now()) ?? 0,
+      subscriptions: undefined,
+    });
+    return answer instanceof Promise ? answer.then((text) => send(reply, text)) : send(reply, answer);
+  }
+
+  #accept(socket: WebSocket, request: FastifyRequest): void {
+    if (this.#sockets.size >= this.#maxWebSockets) {
+      refuseWebSocket(socket, this.#maxWebSockets);
+      return;
+    }
+    const { ip } = request;
+    const { logger, ratePerConnection } = this.#options;
+    const bucket = ratePerConnection && new TokenBucket(ratePerConnection, Date.now());
+    const charge: RpcContext['charge'] = (tokens) => {
+      const nowMs = Date.now();
+      return bucket?.take(tokens, nowMs) || this.#addresses?.take(ip, tokens, nowMs) || 0;
+    };
+    this.#sockets.add(socket);
+    this.#answering.set(socket, true);
+    socket.on('pong', () => this.#answering.set(socket, true));
+    socket.on('close', () => this.#sockets.delete(socket));
+    new WebSocketSession({
+      socket,
+      dispatcher: this.#dispatcher,
+      limits: {
+        maxSubscriptions: this.#options.maxSubscriptions ?? MAX_SUBSCRIPTIONS_PER_CONNECTION,
+        maxBufferBytes: this.#options.maxBufferBytes ?? MAX_WEBSOCKET_BUFFER_BYTES,
+        maxInFlight: this.#options.maxInFlight ?? MAX_WEBSOCKET_IN_FLIGHT,
+      },
+      context: {
+        transport: 'websocket',
+        remoteAddress: ip,
+        pathParameters: (request.params ?? {}) as Record<string, string>,
+        charge,
+      },
+      logger,
+      onSubscriptions: (change) => {
+        this.#subscriptions += change;
+      },
+    });
+  }
+
+  #pingAll(): void {
+    for (const socket of this.#sockets) {
+      if (!this.#answering.get(socket)) {
+        socket.terminate();
+        continue;
+      }
+      this.#answering.set(socket, false);
+      socket.ping();
+    }
+  }
+
+  /** Frames that break the WebSocket protocol or its size limit: the library closes with the right code (1002, 1009). */
+  #onSocketError(error: Error, socket: WebSocket): void {
+    this.#options.logger.debug({ reason: error.message }, 'a WebSocket connection failed');
+    // The close handshake is under way; a peer that never answers it must not stay.
+    setTimeout(() => socket.terminate(), 1_000).unref();
+  }
+
+  #answerTransportError(error: unknown, reply: FastifyReply): void {
+    const { statusCode = 500, code = '', message } = error as { statusCode?: number; code?: string; message: string };
+    if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+      const limit = this.#options.maxBodyBytes ?? MAX_RPC_BODY_BYTES;
+      const tooLarge = new RpcError(RpcCode.invalidRequest, `the body is larger than ${limit} bytes`, {
+        code: 'BODY_TOO_LARGE',
+        remedy: 'Send fewer calls at once.',
+        limitBytes: limit,
+      });
+      send(reply.code(413), errorAnswer(null, tooLarge));
+    } else if (statusCode < 500) {
+      send(reply.code(statusCode), errorAnswer(null, invalidRequest(message)));
+    } else {
+      this.#options.logger.error({ err: error }, 'a JSON-RPC request failed');
+      const internal = new RpcError(RpcCode.internalError, 'internal error');
+      send(reply.code(500), errorAnswer(null, internal));
+    }
+  }
+}
+
+function send(reply: FastifyReply, answer: string | undefined): FastifyReply {
+  reply.headers(CORS_HEADERS);
+  // Notifications are not answered (section 4.1).
+  return answer === undefined ? reply.code(204).send() : reply.header('content-type', JSON_TYPE).send(answer);
+}
+
+function refuseRate(reply: FastifyReply, retryAfterMs: number): FastifyReply {
+  reply.code(429).header('retry-after', String(Math.ceil(retryAfterMs / 1000)));
+  return send(reply, errorAnswer(null, rateLimited(retryAfterMs)));
+}

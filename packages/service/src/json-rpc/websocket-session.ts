@@ -1,0 +1,193 @@
+/** One WebSocket connection: its calls in flight, its subscriptions, and what it may keep waiting in memory. */
+
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { RawData, WebSocket } from 'ws';
+import type { Logger } from '../logger.ts';
+import type { Dispatcher } from './dispatcher.ts';
+import { errorAnswer } from './dispatcher.ts';
+import { RpcCode, RpcError, toRpcError } from './error.ts';
+import type { RpcContext, RpcSubscriber, SubscriptionHost, Unsubscribe } from './method.ts';
+
+export interface SessionLimits {
+  readonly maxSubscriptions: number;
+  readonly maxBufferBytes: number;
+  readonly maxInFlight: number;
+}
+
+/** Close codes of RFC 6455: the server will not serve this connection further. */
+const CLOSE_TRY_AGAIN_LATER = 1013;
+/** Time for a close frame to get out before a connection that takes nothing is cut. */
+const CLOSE_GRACE_MS = 1_000;
+/** How often a replay looks whether its reader has caught up. */
+const READY_POLL_MS = 10;
+
+interface LiveSubscription {
+  readonly abort: AbortController;
+  unsubscribe: Unsubscribe | undefined;
+  /** Notifications that wait until the client has been told the id; undefined once it has. */
+  early: string[] | undefined;
+  earlyBytes: number;
+}
+
+/** Handles everything that arrives on the socket until it closes. */
+export class WebSocketSession {
+  readonly #socket: WebSocket;
+  readonly #dispatcher: Dispatcher;
+  readonly #limits: SessionLimits;
+  readonly #context: Omit<RpcContext, 'subscriptions'>;
+  readonly #logger: Logger;
+  readonly #subscriptions = new Map<string, LiveSubscription>();
+  readonly #onCount: (change: number) => void;
+  #inFlight = 0;
+  #closed = false;
+
+  constructor(options: {
+    readonly socket: WebSocket;
+    readonly dispatcher: Dispatcher;
+    readonly limits: SessionLimits;
+    readonly context: Omit<RpcContext, 'subscriptions'>;
+    readonly logger: Logger;
+    /** Told +1 and -1 as subscriptions come and go. */
+    readonly onSubscriptions: (change: number) => void;
+  }) {
+    this.#socket = options.socket;
+    this.#dispatcher = options.dispatcher;
+    this.#limits = options.limits;
+    this.#logger = options.logger;
+    this.#onCount = options.onSubscriptions;
+    this.#context = options.context;
+    this.#socket.on('message', (data) => this.#onMessage(data));
+    this.#socket.on('close', () => this.#onClose());
+  }
+
+  #onMessage(data: RawData): void {
+    if (this.#closed) return;
+    this.#inFlight++;
+    if (this.#inFlight >= this.#limits.maxInFlight) this.#socket.pause();
+    const opened: LiveSubscription[] = [];
+    const subscriptions: SubscriptionHost = {
+      open: (notification, open) => this.#open(notification, open, opened),
+      close: (id) => this.#close(id),
+    };
+    const answer = this.#dispatcher.handle(data.toString(), { ...this.#context, subscriptions });
+    if (answer instanceof Promise) void answer.then((text) => this.#answered(text, opened));
+    else this.#answered(answer, opened);
+  }
+
+  #answered(text: string | undefined, opened: readonly LiveSubscription[]): void {
+    if (text !== undefined) this.#send(text);
+    for (const live of opened) this.#release(live);
+    this.#inFlight--;
+    if (this.#inFlight < this.#limits.maxInFlight && this.#socket.isPaused) this.#socket.resume();
+  }
+
+  async #open(
+    notification: string,
+    open: (subscriber: RpcSubscriber) => Unsubscribe | Promise<Unsubscribe>,
+    opened: LiveSubscription[],
+  ): Promise<string> {
+    if (this.#subscriptions.size >= this.#limits.maxSubscriptions) throw tooMany(this.#limits.maxSubscriptions);
+    const id = `0x${randomBytes(16).toString('hex')}`;
+    const live: LiveSubscription = { abort: new AbortController(), unsubscribe: undefined, early: [], earlyBytes: 0 };
+    this.#subscriptions.set(id, live);
+    this.#onCount(1);
+    try {
+      const unsubscribe = await open(this.#subscriber(id, live, notification));
+      if (live.abort.signal.aborted) unsubscribe();
+      else live.unsubscribe = unsubscribe;
+    } catch (thrown) {
+      this.#close(id);
+      throw thrown;
+    }
+    opened.push(live);
+    return id;
+  }
+
+  #close(id: string): boolean {
+    const live = this.#subscriptions.get(id);
+    if (live === undefined) return false;
+    this.#subscriptions.delete(id);
+    this.#onCount(-1);
+    live.early = undefined;
+    live.abort.abort();
+    try {
+      live.unsubscribe?.();
+    } catch (thrown) {
+      this.#logger.error({ err: thrown }, 'ending a subscription threw');
+    }
+    return true;
+  }
+
+  #subscriber(id: string, live: LiveSubscription, notification: string): RpcSubscriber {
+    const head = `{"jsonrpc":"2.0","method":"${notification}","params":{"subscription":"${id}","result":`;
+    return {
+      closed: live.abort.signal,
+      emit: (result) => {
+        if (live.abort.signal.aborted) return;
+        const text = `${head}${JSON.stringify(result) ?? 'null'}}}`;
+        if (live.early === undefined) return this.#send(text);
+        live.early.push(text);
+        live.earlyBytes += text.length;
+        if (live.earlyBytes > this.#limits.maxBufferBytes) this.#dropSlowConsumer();
+      },
+      ready: async () => {
+        const half = this.#limits.maxBufferBytes / 2;
+        while (!live.abort.signal.aborted && this.#socket.bufferedAmount + live.earlyBytes > half) {
+          await sleep(READY_POLL_MS);
+        }
+      },
+    };
+  }
+
+  #release(live: LiveSubscription): void {
+    const early = live.early ?? [];
+    live.early = undefined;
+    live.earlyBytes = 0;
+    for (const text of early) this.#send(text);
+  }
+
+  #send(text: string): void {
+    if (this.#closed) return;
+    this.#socket.send(text);
+    if (this.#socket.bufferedAmount > this.#limits.maxBufferBytes) this.#dropSlowConsumer();
+  }
+
+  #dropSlowConsumer(): void {
+    if (this.#closed) return;
+    this.#logger.warn(
+      { remoteAddress: this.#context.remoteAddress, limitBytes: this.#limits.maxBufferBytes },
+      'a WebSocket consumer does not keep up and is closed',
+    );
+    this.#onClose();
+    this.#socket.close(CLOSE_TRY_AGAIN_LATER, 'too slow: MAX_WEBSOCKET_BUFFER_BYTES reached');
+    setTimeout(() => this.#socket.terminate(), CLOSE_GRACE_MS).unref();
+  }
+
+  #onClose(): void {
+    this.#closed = true;
+    for (const id of [...this.#subscriptions.keys()]) this.#close(id);
+  }
+}
+
+/** Refuses a connection that was already upgraded. */
+export function refuseWebSocket(socket: WebSocket, limit: number): void {
+  socket.send(errorAnswer(null, toRpcError(tooManyConnections(limit))));
+  socket.close(CLOSE_TRY_AGAIN_LATER, 'too many connections');
+}
+
+function tooManyConnections(limit: number): RpcError {
+  return new RpcError(RpcCode.limitExceeded, `this endpoint holds ${limit} WebSocket connections, its limit`, {
+    code: 'TOO_MANY_CONNECTIONS',
+    remedy: 'Try again later, or use another endpoint.',
+    limit,
+  });
+}
+
+function tooMany(limit: number): RpcError {
+  return new RpcError(RpcCode.limitExceeded, `this connection has ${limit} subscriptions, its limit`, {
+    code: 'TOO_MANY_SUBSCRIPTIONS',
+    remedy: 'Unsubscribe from one first, or open another connection.',
+    limit,
+  });
+}

@@ -1,0 +1,65 @@
+/** Reads a configuration file: YAML, of which JSON is a part. */
+
+import { readFileSync, statSync } from 'node:fs';
+import { err, ok, type Result, SquadError } from '@squad/types';
+import { parseDocument } from 'yaml';
+import { MAX_OPTIONS_FILE_BYTES } from '../limits.ts';
+
+export interface OptionsFile {
+  readonly path: string;
+  readonly values: Readonly<Record<string, unknown>>;
+}
+
+/** Errors: `OPTIONS_FILE_UNREADABLE`, `OPTIONS_FILE_INVALID` with line and column. */
+export function readOptionsFile(path: string): Result<OptionsFile, SquadError> {
+  const text = readText(path);
+  return text.ok ? parseOptionsFile(path, text.value) : text;
+}
+
+/** `path` is only for messages. An empty file sets nothing. */
+export function parseOptionsFile(path: string, text: string): Result<OptionsFile, SquadError> {
+  const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true, maxAliasCount: 0 } as object);
+  const fault = document.errors[0];
+  if (fault !== undefined) return invalid(path, fault.message.split('\n')[0]!);
+  let values: unknown;
+  try {
+    values = document.toJS({ maxAliasCount: 0 });
+  } catch (error) {
+    return invalid(path, error instanceof Error ? error.message : String(error));
+  }
+  if (values === null || values === undefined) return ok({ path, values: {} });
+  if (typeof values !== 'object' || Array.isArray(values))
+    return invalid(path, 'it is not a mapping of keys to values');
+  return ok({ path, values: values as Record<string, unknown> });
+}
+
+function readText(path: string): Result<string, SquadError> {
+  try {
+    const { size } = statSync(path);
+    if (size > MAX_OPTIONS_FILE_BYTES) {
+      return invalid(path, `${size} bytes, more than MAX_OPTIONS_FILE_BYTES = ${MAX_OPTIONS_FILE_BYTES}`);
+    }
+    return ok(readFileSync(path, 'utf8'));
+  } catch (error) {
+    return err(
+      new SquadError(
+        'OPTIONS_FILE_UNREADABLE',
+        `the configuration file ${path} cannot be read: ${error instanceof Error ? error.message : error}`,
+        'Check the path and its permissions, or leave the file out.',
+        { path },
+        error,
+      ),
+    );
+  }
+}
+
+function invalid(path: string, reason: string): Result<never, SquadError> {
+  return err(
+    new SquadError(
+      'OPTIONS_FILE_INVALID',
+      `the configuration file ${path} is not valid: ${reason}`,
+      'Write one `option: value` on each line (YAML), or a JSON object.',
+      { path },
+    ),
+  );
+}
