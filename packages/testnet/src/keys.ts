@@ -3,11 +3,10 @@
 import { hkdfSync } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { fromHex, type GenesisValidator, toHex } from '@squad/types';
-import { LOOPBACK } from './ports.ts';
+import { fromHex, toHex } from '@squad/types';
 import type { ProcessPaths } from './layout.ts';
 import type { Manifest } from './manifest.ts';
-import { publicDataOf, type ValidatorSecrets, writeKeyFiles } from './validator-keys.ts';
+import { type ValidatorSecrets, writeKeyFiles } from './validator-keys.ts';
 
 function derive(seed: string, purpose: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', fromHex(seed), 'squad-testnet:1', purpose, 32));
@@ -15,14 +14,6 @@ function derive(seed: string, purpose: string): Uint8Array {
 
 export function secretsOf(manifest: Manifest, name: string): ValidatorSecrets {
   return { blsSeed: derive(manifest.seed, `${name}/bls`), nodeSeed: derive(manifest.seed, `${name}/node`) };
-}
-
-export function validatorOf(manifest: Manifest, name: string, p2pPort: number): GenesisValidator {
-  return publicDataOf(secretsOf(manifest, name), {
-    name,
-    weight: 1,
-    addresses: [`/ip4/${LOOPBACK}/tcp/${p2pPort}`],
-  });
 }
 
 /** Writes the key files of a process where they are missing. */

@@ -21,7 +21,7 @@ export function lockDirectory(directory: string): DirectoryLock {
       throw new SquadError(
         'TESTNET_RUNNING',
         `a testnet already runs in ${directory} (process ${holder})`,
-        `Stop it first (Ctrl-C there, or: kill ${holder}), or start another one with --dir OTHER and --ports free.`,
+        `Stop it first (Ctrl-C there, or: kill ${holder}), or start another one with --dir OTHER and --free-ports.`,
         { pid: holder },
       );
     }

@@ -66,7 +66,7 @@ export async function openManifest(
   checkCounts(asked.sequencers ?? MIN_TESTNET_SEQUENCERS, asked.rollups ?? 1);
   const { manifestPath } = pathsOf(directory);
   if (!existsSync(manifestPath)) {
-    if (existsSync(directory) && readdirSync(directory).length > 0) throw foreignFolder(directory, 'use');
+    checkFolder(directory);
     const manifest: Manifest = {
       kind: 'squad-testnet',
       version: 1,
@@ -112,27 +112,33 @@ export async function readManifest(directory: string): Promise<Manifest> {
   );
 }
 
+/** Throws `TESTNET_FOLDER_FOREIGN` if the folder holds files and none of them says that it is a testnet. */
+export function checkFolder(directory: string): void {
+  const { manifestPath, lockName } = pathsOf(directory);
+  if (!existsSync(directory) || existsSync(manifestPath)) return;
+  if (readdirSync(directory).every((file) => file === lockName)) return;
+  throw new SquadError(
+    'TESTNET_FOLDER_FOREIGN',
+    `${directory} holds files but no testnet (it has no manifest.json); SQUAD will neither use nor delete it`,
+    'Choose an empty or a new folder with --dir.',
+  );
+}
+
 /**
- * Deletes what a testnet made in its folder, and the folder if nothing else is in it. A folder without a readable
- * manifest is refused with `TESTNET_FOLDER_FOREIGN`: it may be anything. No folder at all: nothing to do.
+ * Deletes what a testnet made in its folder, and nothing else that is there. A folder without a manifest is refused with
+ * `TESTNET_FOLDER_FOREIGN`: it may be anything; one whose manifest cannot be read with `TESTNET_FOLDER_CORRUPT`.
  */
 export async function resetDirectory(directory: string): Promise<void> {
-  if (!existsSync(directory)) return;
+  checkFolder(directory);
   const paths = pathsOf(directory);
-  if (!existsSync(paths.manifestPath)) {
-    if (readdirSync(directory).length === 0) return;
-    throw foreignFolder(directory, 'delete');
-  }
+  if (!existsSync(paths.manifestPath)) return;
   const manifest = await readManifest(directory);
-  const made = [...sequencerNames(manifest.sequencers), ...rollupIds(manifest.rollups).map((id) => `rollup-${id}`)].map(
+  const made = [...sequencerNames(manifest.sequencers), ...rollupNodeNames(manifest.rollups)].map(
     (name) => paths.process(name).folder,
   );
   // The manifest goes last: a deletion that was cut short can be asked for again.
   for (const path of [...made, paths.genesisPath, paths.statePath, paths.manifestPath]) {
     await rm(path, { recursive: true, force: true });
-  }
-  if (readdirSync(directory).filter((file) => file !== paths.lockName).length === 0) {
-    await rm(directory, { recursive: true, force: true });
   }
 }
 
@@ -140,10 +146,6 @@ export function rollupIds(count: number): number[] {
   return Array.from({ length: count }, (_, index) => FIRST_ROLLUP_ID + index);
 }
 
-function foreignFolder(directory: string, what: 'use' | 'delete'): SquadError {
-  return new SquadError(
-    'TESTNET_FOLDER_FOREIGN',
-    `${directory} holds files but no testnet (no manifest.json); SQUAD will not ${what} it`,
-    'Choose an empty or a new folder with --dir.',
-  );
+export function rollupNodeNames(count: number): string[] {
+  return rollupIds(count).map((id) => `rollup-${id}`);
 }

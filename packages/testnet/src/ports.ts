@@ -90,7 +90,7 @@ async function fixedPort(port: number, want: Wanted, taken: ReadonlySet<number>)
   throw new SquadError(
     'PORT_TAKEN',
     `port ${port}, wanted by ${want.process} (${want.use}), cannot be used: ${error}`,
-    `Stop what uses it (see: ss -ltnp 'sport = :${port}'), choose others with ${flag} PORT, or take any free ones with --ports free.`,
+    `Stop what uses it (see: ss -ltnp 'sport = :${port}'), choose others with ${flag} PORT, or take any free ones with --free-ports.`,
     { port },
   );
 }

@@ -92,7 +92,10 @@ export function statusLines(
 }
 
 /** One line for output that is not a terminal. */
-export function statusLine(nodes: readonly NodeObservation[], previous: readonly NodeObservation[] | undefined): string {
+export function statusLine(
+  nodes: readonly NodeObservation[],
+  previous: readonly NodeObservation[] | undefined,
+): string {
   return nodes
     .map((node, index) => {
       if (node.state !== 'ready') return `${node.name} ${node.state}`;

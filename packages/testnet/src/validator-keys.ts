@@ -2,7 +2,14 @@
 
 import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { blstBls, createNodeKey, encryptKeystore, type KeystoreStrength, writeKeystoreFile, writeNodeKeyFile } from '@squad/crypto/node';
+import {
+  blstBls,
+  createNodeKey,
+  encryptKeystore,
+  type KeystoreStrength,
+  writeKeystoreFile,
+  writeNodeKeyFile,
+} from '@squad/crypto/node';
 import { type GenesisValidator, toHex } from '@squad/types';
 
 export interface ValidatorKeyFiles {

@@ -82,12 +82,13 @@ describe('resetDirectory', () => {
     expect(readFileSync(join(directory, 'notes.txt'), 'utf8')).toBe('mine');
   });
 
-  it('deletes the folder if nothing else is in it, and does not mind none at all', async () => {
+  it('begins anew with other keys, and does not mind no folder at all', async () => {
     const directory = join(temporaryDirectory(), 'net');
-    await openManifest(directory, {});
     await resetDirectory(directory);
-    expect(existsSync(directory)).toBe(false);
+    const { manifest } = await openManifest(directory, {});
     await resetDirectory(directory);
+    expect(readdirSync(directory)).toEqual([]);
+    expect((await openManifest(directory, { sequencers: 7 })).manifest.seed).not.toBe(manifest.seed);
   });
 
   it('refuses to delete a folder that is no testnet', async () => {

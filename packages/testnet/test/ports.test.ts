@@ -16,7 +16,9 @@ async function listen(): Promise<number> {
 
 it('finds free ports, each once', async () => {
   const ports = await assignPorts(['sequencer-0', 'sequencer-1'], ['rollup-901'], FREE);
-  const all = [...ports.values()].flatMap((one) => [one.rpc, one.p2p, one.metrics]).filter((port) => port !== undefined);
+  const all = [...ports.values()]
+    .flatMap((one) => [one.rpc, one.p2p, one.metrics])
+    .filter((port) => port !== undefined);
   expect(new Set(all).size).toBe(8);
   expect(ports.get('rollup-901')?.p2p).toBeUndefined();
 });

@@ -1,0 +1,57 @@
+/** Every command: what it is called, what it is for, and where its code is. */
+
+import type { Command } from 'commander';
+
+export interface CommandModule {
+  /** Adds options, arguments, examples and the action. */
+  define(command: Command): void;
+}
+
+export interface CommandEntry {
+  readonly name: string;
+  readonly summary: string;
+  load(): Promise<CommandModule>;
+}
+
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'testnet',
+    summary: 'run a network of real processes on this machine',
+    load: () => import('./commands/testnet.ts'),
+  },
+  {
+    name: 'status',
+    summary: 'show how nodes do, in a table or as JSON',
+    load: () => import('./commands/status.ts'),
+  },
+  {
+    name: 'keys',
+    summary: 'make and show the keys of a validator',
+    load: () => import('./commands/keys.ts'),
+  },
+  {
+    name: 'init',
+    summary: "write a network's genesis file from its validators' public data",
+    load: () => import('./commands/init.ts'),
+  },
+  {
+    name: 'sequencer',
+    summary: 'run a sequencer',
+    load: () => import('./commands/sequencer.ts'),
+  },
+  {
+    name: 'rollup-node',
+    summary: 'run a rollup node: follow, verify, execute, serve eth_*',
+    load: () => import('./commands/rollup-node.ts'),
+  },
+  {
+    name: 'show-config',
+    summary: 'print the effective value of each option and where it came from',
+    load: () => import('./commands/show-config.ts'),
+  },
+  {
+    name: 'version',
+    summary: 'print the versions of SQUAD, Node and this platform',
+    load: () => import('./commands/version.ts'),
+  },
+];

@@ -1,0 +1,85 @@
+/** The configuration file of each process, and the rollup's genesis file: all that a process started by hand needs. */
+
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Genesis } from '@squad/types';
+import { stringify } from 'yaml';
+import { replaceFile } from './genesis.ts';
+import type { TestnetPaths } from './layout.ts';
+import { LOOPBACK, type ProcessPorts } from './ports.ts';
+
+export interface ProcessPlan {
+  readonly name: string;
+  readonly role: 'sequencer' | 'rollup-node';
+  /** Of a rollup node. */
+  readonly rollupId: number | undefined;
+  readonly ports: ProcessPorts;
+}
+
+export interface ConfigOverrides {
+  readonly logLevel?: string | undefined;
+  readonly sequencerOptions?: Readonly<Record<string, unknown>>;
+  readonly rollupNodeOptions?: Readonly<Record<string, unknown>>;
+}
+
+export async function writeConfigs(
+  paths: TestnetPaths,
+  genesis: Genesis,
+  plans: readonly ProcessPlan[],
+  overrides: ConfigOverrides,
+): Promise<void> {
+  for (const plan of plans) {
+    const at = paths.process(plan.name);
+    await mkdir(at.dataDirectory, { recursive: true, mode: 0o700 });
+    const options =
+      plan.role === 'sequencer'
+        ? sequencerConfig(paths, plan, overrides)
+        : await rollupNodeConfig(paths, genesis, plan, overrides);
+    await replaceFile(
+      at.configPath,
+      `# Written by \`squad testnet\` at every start; changes are lost.\n${stringify(options)}`,
+    );
+  }
+}
+
+function shared(paths: TestnetPaths, plan: ProcessPlan, overrides: ConfigOverrides): Record<string, unknown> {
+  const at = paths.process(plan.name);
+  return {
+    name: plan.name,
+    genesis: paths.genesisPath,
+    dataDirectory: at.dataDirectory,
+    nodeKey: at.nodeKeyPath,
+    rpcHost: LOOPBACK,
+    rpcPort: plan.ports.rpc,
+    metricsHost: LOOPBACK,
+    metricsPort: plan.ports.metrics,
+    ...(overrides.logLevel === undefined ? {} : { logLevel: overrides.logLevel }),
+  };
+}
+
+function sequencerConfig(paths: TestnetPaths, plan: ProcessPlan, overrides: ConfigOverrides): Record<string, unknown> {
+  const at = paths.process(plan.name);
+  return {
+    ...shared(paths, plan, overrides),
+    keystore: at.keystorePath,
+    keystorePasswordFile: at.passwordPath,
+    listen: [`/ip4/${LOOPBACK}/tcp/${plan.ports.p2p}`],
+    ...overrides.sequencerOptions,
+  };
+}
+
+async function rollupNodeConfig(
+  paths: TestnetPaths,
+  genesis: Genesis,
+  plan: ProcessPlan,
+  overrides: ConfigOverrides,
+): Promise<Record<string, unknown>> {
+  const rollupPath = join(paths.process(plan.name).folder, 'rollup.json');
+  if (!existsSync(rollupPath)) {
+    const { developmentRollup } = await import('@squad/rollup-node');
+    const rollup = developmentRollup({ rollupId: plan.rollupId!, genesisTimeMs: genesis.file.genesisTimeMs });
+    await replaceFile(rollupPath, `${JSON.stringify(rollup, null, 2)}\n`);
+  }
+  return { ...shared(paths, plan, overrides), rollup: rollupPath, ...overrides.rollupNodeOptions };
+}

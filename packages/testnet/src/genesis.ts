@@ -1,0 +1,69 @@
+/** The testnet's genesis file. Its identity follows from the manifest alone; only addresses follow the ports in use. */
+
+import { existsSync } from 'node:fs';
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { type Genesis, GenesisFile, parseGenesis, SquadError } from '@squad/types';
+import { secretsOf } from './keys.ts';
+import type { TestnetPaths } from './layout.ts';
+import { sequencerNames } from './layout.ts';
+import { type Manifest, rollupIds } from './manifest.ts';
+import { LOOPBACK } from './ports.ts';
+import { publicDataOf } from './validator-keys.ts';
+
+/** Testnets live in their first epoch. */
+const EPOCH_LENGTH_BLOCKS = 10_000_000;
+
+/** Writes the genesis file, or brings its addresses up to date. Throws `TESTNET_FOLDER_CORRUPT` if it is another network's. */
+export async function ensureGenesis(
+  manifest: Manifest,
+  paths: TestnetPaths,
+  p2pPortOf: (name: string) => number,
+): Promise<Genesis> {
+  const names = sequencerNames(manifest.sequencers);
+  const known = existsSync(paths.genesisPath) ? await readGenesis(paths.genesisPath) : undefined;
+  if (known !== undefined && known.validators.length !== names.length) {
+    throw corrupt(paths.genesisPath, `it has ${known.validators.length} validators, the manifest ${names.length}`);
+  }
+  const validators = names.map((name, index) => {
+    const addresses = [`/ip4/${LOOPBACK}/tcp/${p2pPortOf(name)}`];
+    const before = known?.validators[index];
+    // The proof of possession takes a while to make: it is kept.
+    if (before !== undefined) return { ...before, addresses };
+    return publicDataOf(secretsOf(manifest, name), { name, weight: 1, addresses });
+  });
+  const file: GenesisFile = {
+    version: 1,
+    name: 'squad-testnet',
+    genesisTimeMs: manifest.createdAtMs,
+    epochLengthBlocks: EPOCH_LENGTH_BLOCKS,
+    validators,
+    rollups: rollupIds(manifest.rollups).map((rollupId) => ({ rollupId, kind: 'evm' })),
+  };
+  const genesis = parseGenesis(file);
+  if (!genesis.ok) throw genesis.error;
+  await replaceFile(paths.genesisPath, `${JSON.stringify(file, null, 2)}\n`);
+  return genesis.value;
+}
+
+async function readGenesis(path: string): Promise<GenesisFile> {
+  try {
+    return GenesisFile.parse(JSON.parse(await readFile(path, 'utf8')));
+  } catch (error) {
+    throw corrupt(path, (error as Error).message.split('\n').slice(0, 6).join(' '));
+  }
+}
+
+function corrupt(path: string, reason: string): SquadError {
+  return new SquadError(
+    'TESTNET_FOLDER_CORRUPT',
+    `${path} cannot be used: ${reason}`,
+    'Delete that file, it is made again from manifest.json; or begin anew with --reset (deletes all data of the testnet).',
+  );
+}
+
+/** Readers see the old or the new content, never half of it. */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  const draft = `${path}.${process.pid}.draft`;
+  await writeFile(draft, text, { flush: true });
+  await rename(draft, path);
+}

@@ -1,0 +1,53 @@
+/** Asks a process how it does. Never throws: what does not answer is an observation too. */
+
+import { rpcCall } from '@squad/service';
+import { z } from 'zod';
+
+/** Longer, and a node counts as one that does not answer. */
+export const OBSERVATION_TIMEOUT_MS = 2_000;
+
+const Status = z.object({
+  ready: z.boolean(),
+  reasons: z.array(z.string()).optional(),
+  view: z.number().optional(),
+  softHeight: z.number().optional(),
+  finalHeight: z.number().optional(),
+  softLagMs: z.number().optional(),
+  finalLagMs: z.number().optional(),
+  peers: z.number().optional(),
+  /** Final transactions, a counter. */
+  transactions: z.number().optional(),
+});
+
+export interface NodeObservation {
+  readonly name: string;
+  readonly state: 'ready' | 'syncing' | 'starting' | 'unreachable' | 'stopped' | 'exited';
+  /** Why it is not ready. */
+  readonly detail?: string;
+  readonly view?: number;
+  readonly softHeight?: number;
+  readonly finalHeight?: number;
+  readonly softLagMs?: number;
+  readonly finalLagMs?: number;
+  readonly peers?: number;
+  readonly transactions?: number;
+  readonly observedAtMs: number;
+}
+
+export async function observe(name: string, rpcUrl: string): Promise<NodeObservation> {
+  try {
+    const status = await rpcCall(rpcUrl, 'squad_status', [], Status, { timeoutMs: OBSERVATION_TIMEOUT_MS });
+    const { ready, reasons, ...rest } = status;
+    const numbers = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
+    const detail = reasons?.[0];
+    return {
+      name,
+      state: ready ? 'ready' : 'syncing',
+      ...(ready || detail === undefined ? {} : { detail }),
+      ...numbers,
+      observedAtMs: Date.now(),
+    };
+  } catch (error) {
+    return { name, state: 'unreachable', detail: (error as Error).message, observedAtMs: Date.now() };
+  }
+}
