@@ -1,0 +1,106 @@
+/** Why a transaction is not let in: typed, with what the sender can do, and the JSON-RPC code that other clients give. */
+
+import { RpcCode } from '@squad/service';
+
+export type RejectionCode =
+  | 'TRANSACTION_EMPTY'
+  | 'TRANSACTION_TOO_LARGE'
+  | 'TRANSACTION_MALFORMED'
+  | 'TRANSACTION_TYPE_NOT_SUPPORTED'
+  | 'WRONG_CHAIN'
+  | 'NOT_REPLAY_PROTECTED'
+  | 'GAS_TOO_LOW'
+  | 'GAS_TOO_HIGH'
+  | 'FEE_INVALID'
+  | 'INIT_CODE_TOO_LARGE'
+  | 'SIGNATURE_INVALID'
+  | 'ALREADY_KNOWN'
+  | 'ROLLUP_UNKNOWN'
+  | 'ADMISSION_BUSY'
+  | 'LANE_FULL'
+  | 'NOT_READY';
+
+export interface Rejection {
+  readonly code: RejectionCode;
+  readonly message: string;
+  readonly remedy: string;
+  /** What JSON-RPC answers with. */
+  readonly rpcCode: number;
+  /** With `LANE_FULL` and `ADMISSION_BUSY`: when to try again. */
+  readonly retryAfterMs?: number;
+  /** With `LANE_FULL`: JSON-RPC addresses of other validators. */
+  readonly alternatives?: readonly string[];
+}
+
+/** The bytes are no transaction at all: -32602, as a parameter that does not fit. */
+export function malformed(message: string): Rejection {
+  return {
+    code: 'TRANSACTION_MALFORMED',
+    message: `not a transaction: ${message}`,
+    remedy: 'Send the signed transaction exactly as a wallet or library encodes it.',
+    rpcCode: RpcCode.invalidParams,
+  };
+}
+
+/** A well-formed transaction that the rules refuse: -32000, as other Ethereum nodes answer. */
+export function refused(code: RejectionCode, message: string, remedy: string): Rejection {
+  return { code, message, remedy, rpcCode: RpcCode.refused };
+}
+
+export function emptyTransaction(): Rejection {
+  return { ...malformed('it has no bytes'), code: 'TRANSACTION_EMPTY' };
+}
+
+export function transactionTooLarge(bytes: number, limit: number): Rejection {
+  return {
+    code: 'TRANSACTION_TOO_LARGE',
+    message: `oversized data: transaction size ${bytes}, limit ${limit} bytes`,
+    remedy: 'Split the data over several transactions.',
+    rpcCode: RpcCode.refused,
+  };
+}
+
+export function rollupUnknown(rollupId: number, known: readonly number[]): Rejection {
+  return {
+    code: 'ROLLUP_UNKNOWN',
+    message: `no rollup ${rollupId} is ordered here`,
+    remedy: `The rollups of this network are: ${known.join(', ')}.`,
+    rpcCode: RpcCode.invalidParams,
+  };
+}
+
+export function admissionBusy(waiting: number, retryAfterMs: number): Rejection {
+  return {
+    code: 'ADMISSION_BUSY',
+    message: `${waiting} transactions wait to be checked, the limit`,
+    remedy: `Try again in ${retryAfterMs} ms, or send to another validator.`,
+    rpcCode: RpcCode.limitExceeded,
+    retryAfterMs,
+  };
+}
+
+/** For the node: its lane is at its limit of unordered batches (R1). */
+export function laneFull(retryAfterMs: number, alternatives: readonly string[] = []): Rejection {
+  const elsewhere = alternatives.length === 0 ? '' : `, or send to ${alternatives.slice(0, 4).join(' or ')}`;
+  return {
+    code: 'LANE_FULL',
+    message: 'this validator holds as many unordered batches as its lane may',
+    remedy: `Try again in ${retryAfterMs} ms${elsewhere}.`,
+    rpcCode: RpcCode.limitExceeded,
+    retryAfterMs,
+    alternatives,
+  };
+}
+
+export function alreadyKnown(): Rejection {
+  return refused('ALREADY_KNOWN', 'already known', 'Nothing to do: it was accepted before. Ask for its status.');
+}
+
+export function notReady(reasons: readonly string[]): Rejection {
+  return {
+    code: 'NOT_READY',
+    message: `this node takes no transactions yet: ${reasons.join('; ')}`,
+    remedy: 'Try again shortly, or send to another validator.',
+    rpcCode: RpcCode.unavailable,
+  };
+}

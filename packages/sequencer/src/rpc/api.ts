@@ -1,0 +1,127 @@
+/**
+ * What the JSON-RPC methods need of the node (station 1). The node implements it; `sequencerMethods` turns it into the
+ * method table. Values are domain types: how they look as JSON is decided in `format.ts` alone.
+ */
+
+import type { Unsubscribe } from '@squad/service';
+import type {
+  Batch,
+  Block,
+  BlockHash,
+  BlockHeader,
+  Certificate,
+  GenesisRollup,
+  Height,
+  Hex,
+  LaneSeq,
+  RollupId,
+  TransactionHash,
+  UnixMs,
+  ValidatorIndex,
+  View,
+} from '@squad/types';
+import type { Rejection } from '../admission/rejection.ts';
+
+/** soft: notarized (R12). final: finalized (R15). */
+export type Stage = 'soft' | 'final';
+
+export type SubmitOutcome =
+  | { readonly accepted: true; readonly hash: TransactionHash }
+  | { readonly accepted: false; readonly rejection: Rejection };
+
+export interface BlockHead {
+  readonly height: Height;
+  readonly hash: BlockHash;
+  readonly timestampMs: UnixMs;
+}
+
+export interface SequencerStatus {
+  readonly networkId: Hex;
+  readonly networkName: string;
+  readonly version: string;
+  readonly peerId: string;
+  /** Undefined for an observer. */
+  readonly validatorIndex: ValidatorIndex | undefined;
+  readonly validatorCount: number;
+  readonly connectedValidators: readonly ValidatorIndex[];
+  readonly peerCount: number;
+  readonly view: View;
+  readonly leader: ValidatorIndex | undefined;
+  readonly soft: BlockHead;
+  readonly final: BlockHead;
+  readonly ready: boolean;
+  /** Why it is not ready: one sentence each. */
+  readonly reasons: readonly string[];
+  /** Batches of the own lane that are sealed and not ordered yet, and how many there may be (R1). */
+  readonly laneDepth: number;
+  readonly laneLimit: number;
+  readonly uptimeSeconds: number;
+}
+
+export interface StagedBlock {
+  readonly stage: Stage;
+  readonly block: Block;
+}
+
+/** `path`: from the asked block's child to the header that the certificate names; empty if it names the block itself. */
+export interface StagedCertificate {
+  readonly stage: Stage;
+  readonly header: BlockHeader;
+  readonly certificate: Certificate;
+  readonly path: readonly BlockHeader[];
+}
+
+/** Where an ordered transaction stands: the batch is ref `batchIndex` of the block, the transaction `transactionIndex` of it. */
+export interface TransactionPlace {
+  readonly rollupId: RollupId;
+  readonly height: Height;
+  readonly blockHash: BlockHash;
+  readonly batchIndex: number;
+  readonly author: ValidatorIndex;
+  readonly seq: LaneSeq;
+  readonly transactionIndex: number;
+}
+
+export type TransactionStatus =
+  /** Never seen here, or so long ago that it was forgotten. */
+  | { readonly status: 'unknown' }
+  /** Accepted here and not ordered yet. */
+  | { readonly status: 'pending'; readonly rollupId: RollupId }
+  | ({ readonly status: Stage } & TransactionPlace);
+
+/** One block as a rollup sees it: its own batches in ref order, none of others'. */
+export interface SequenceBlock extends StagedBlock {
+  readonly certificate: Certificate;
+  readonly batches: readonly Batch[];
+}
+
+export interface SequenceReceiver {
+  onBlock(block: SequenceBlock): void;
+  /** Await between blocks of a replay: resolves when the receiver can take more. */
+  ready(): Promise<void>;
+  /** Aborted when the receiver went away. */
+  readonly closed: AbortSignal;
+}
+
+export type BlockSelector = { readonly height: Height } | { readonly hash: BlockHash };
+
+export interface SequencerApi {
+  /** The rollups of the genesis file, in its order. */
+  readonly rollups: readonly GenesisRollup[];
+  /**
+   * Checks (station 2) and takes transactions of one rollup into the lane. One outcome for each, in order; back-pressure
+   * is a `LANE_FULL` rejection. The rollup is one of `rollups`.
+   */
+  submit(rollupId: RollupId, transactions: readonly Uint8Array[]): Promise<readonly SubmitOutcome[]>;
+  status(): SequencerStatus;
+  /** Undefined if there is none here. */
+  block(selector: BlockSelector): Promise<StagedBlock | undefined>;
+  certificate(height: Height): Promise<StagedCertificate | undefined>;
+  transactionStatus(hash: TransactionHash): Promise<TransactionStatus>;
+  /** Each block when it becomes soft, and again when it becomes final. */
+  subscribeBlocks(listener: (block: StagedBlock) => void): Unsubscribe;
+  /**
+   * Final blocks from a height on (inclusive), then soft and final ones as they come; in ascending height within a stage.
+   */
+  subscribeSequence(rollupId: RollupId, fromHeight: Height, receiver: SequenceReceiver): Unsubscribe;
+}
