@@ -1,1 +1,10 @@
 export * from './api.ts';
+export { type KeyValueStoreOptions, openKeyValueStore } from './key-value/level.ts';
+export { MemoryKeyValueStore } from './key-value/memory.ts';
+export * from './limits.ts';
+export { type FolderLock, lockFolder } from './lock.ts';
+export { type DiskLog, type LogFileCalls, type LogOptions, openLog } from './log/disk-log.ts';
+export { MemoryLog, type MemoryLogOptions } from './log/memory-log.ts';
+export type { TornTail } from './log/recover.ts';
+export { createNodeStore, type NodeStoreParts } from './node-store/node-store.ts';
+export { type NodeStoreOptions, openMemoryNodeStore, openNodeStore, STORE_SCHEMA_VERSION } from './node-store/open.ts';

@@ -1,0 +1,113 @@
+/**
+ * The layout of the index: one byte says what an entry is, and numbers in keys are big-endian, so that their order is the
+ * keys' order.
+ *
+ *   0 + name                → the store's own state
+ *   1 + name in UTF-8       → meta value
+ *   2 + digest              → position of the batch in the log, u64
+ *   3 + position u64        → digest of the batch there
+ *   4 + height u64          → block hash 32 | block
+ *   5 + block hash          → height u64
+ *   6 + height u64          → certificate that finalizes this very block
+ *   7 + transaction hash    → height u64 | batch index u32 | transaction index u32
+ *   8 + height u64 | batch index u32 | transaction index u32
+ *                           → hashes of transactions of that block from there on, one after the other, for pruning
+ *   9 + height u64          → lowest log position at which a batch of that block can stand, u64, for pruning
+ */
+
+import { type BatchDigest, type BlockHash, type Bytes32, concatBytes, fromHex, type Height, toHex } from '@squad/types';
+import type { LogPosition, StoredBlock, TransactionLocation } from '../api.ts';
+
+const PREFIX = {
+  state: 0,
+  meta: 1,
+  batch: 2,
+  batchPosition: 3,
+  block: 4,
+  blockHash: 5,
+  certificate: 6,
+  transaction: 7,
+  transactionsOfBlock: 8,
+  bodiesFrom: 9,
+} as const;
+
+const text = new TextEncoder();
+
+function prefixed(prefix: number, rest: Uint8Array): Uint8Array {
+  const key = new Uint8Array(1 + rest.length);
+  key[0] = prefix;
+  key.set(rest, 1);
+  return key;
+}
+
+export function encodeUint64(value: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(value));
+  return bytes;
+}
+
+export function decodeUint64(bytes: Uint8Array, offset: number = 0): number {
+  return Number(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getBigUint64(offset));
+}
+
+/** The store's own state: all values are u64. */
+export const STATE_KEYS = {
+  /** All records of the log before this position are indexed. */
+  indexedThrough: prefixed(PREFIX.state, text.encode('indexedThrough')),
+  checkpoint: prefixed(PREFIX.state, text.encode('checkpoint')),
+  transactionsIndexedThrough: prefixed(PREFIX.state, text.encode('transactionsIndexedThrough')),
+} as const;
+
+export const metaKey = (name: string): Uint8Array => prefixed(PREFIX.meta, text.encode(name));
+export const batchKey = (digest: BatchDigest): Uint8Array => prefixed(PREFIX.batch, fromHex(digest));
+export const batchPositionKey = (position: LogPosition): Uint8Array =>
+  prefixed(PREFIX.batchPosition, encodeUint64(position));
+export const blockKey = (height: Height): Uint8Array => prefixed(PREFIX.block, encodeUint64(height));
+export const blockHashKey = (hash: BlockHash): Uint8Array => prefixed(PREFIX.blockHash, fromHex(hash));
+export const certificateKey = (height: Height): Uint8Array => prefixed(PREFIX.certificate, encodeUint64(height));
+export const transactionKey = (hash: Bytes32): Uint8Array => prefixed(PREFIX.transaction, hash);
+/** The location of the first of them, or of the first that the block can have. */
+export const transactionsOfBlockKey = (location: TransactionLocation): Uint8Array =>
+  prefixed(PREFIX.transactionsOfBlock, encodeLocation(location));
+export const bodiesFromKey = (height: Height): Uint8Array => prefixed(PREFIX.bodiesFrom, encodeUint64(height));
+
+/** Ends of the ranges of keys with a number in them. */
+export const END_OF_BATCH_POSITIONS: Uint8Array = Uint8Array.of(PREFIX.batchPosition + 1);
+export const END_OF_BLOCKS: Uint8Array = Uint8Array.of(PREFIX.block + 1);
+export const END_OF_CERTIFICATES: Uint8Array = Uint8Array.of(PREFIX.certificate + 1);
+export const END_OF_BODIES_FROM: Uint8Array = Uint8Array.of(PREFIX.bodiesFrom + 1);
+
+/** The number in a key that has one. */
+export const numberInKey = (key: Uint8Array): number => decodeUint64(key, 1);
+
+/** A final block as the index gets it. */
+export interface IndexedBlock extends StoredBlock {
+  /** The lowest log position at which a batch of this block can stand. */
+  readonly bodiesFrom: LogPosition;
+}
+
+export function encodeBlockValue(block: StoredBlock): Uint8Array {
+  return concatBytes(fromHex(block.hash), block.block);
+}
+
+export function decodeBlockValue(bytes: Uint8Array): { hash: BlockHash; block: Uint8Array } {
+  return { hash: toHex(bytes.subarray(0, 32)), block: bytes.subarray(32) };
+}
+
+export function encodeLocation(location: TransactionLocation): Uint8Array {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, BigInt(location.height));
+  view.setUint32(8, location.batchIndex);
+  view.setUint32(12, location.transactionIndex);
+  return bytes;
+}
+
+export function decodeLocation(bytes: Uint8Array): TransactionLocation {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return {
+    height: Number(view.getBigUint64(0)),
+    batchIndex: view.getUint32(8),
+    transactionIndex: view.getUint32(12),
+  };
+}

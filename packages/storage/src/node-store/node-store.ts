@@ -1,0 +1,308 @@
+/**
+ * The node's store over any log and key-value store. What a turn appends is *staged*, and moves into the index, where reads
+ * see it, when a sync that was called later has resolved (R20).
+ */
+
+import { type BatchDigest, type BlockHash, type Bytes32, type Height, isHex, SquadError } from '@squad/types';
+import type {
+  BatchToStore,
+  FinalToStore,
+  KeyValueStore,
+  Log,
+  LogPosition,
+  LogRecord,
+  NodeStore,
+  PositionedRecord,
+  StoredBlock,
+  TransactionEntry,
+  TransactionLocation,
+  Turn,
+} from '../api.ts';
+import { keyValueCorrupt, storeBehindIndex, storeConflict, storeGap, storeInput } from '../errors.ts';
+import { BATCH_CACHE_BYTES, MAX_CONSENSUS_KIND, MAX_META_BYTES, MAX_META_KEY_BYTES } from '../limits.ts';
+import { BatchCache } from './batch-cache.ts';
+import { decodeUint64, encodeUint64, type IndexedBlock, metaKey, STATE_KEYS } from './keys.ts';
+import { batchBytes, decodeStoreRecord, encodeBatchRecord, encodeFinalRecord } from './records.ts';
+import { type StoredPosition, StoreIndex } from './store-index.ts';
+import { TransactionIndex } from './transaction-index.ts';
+
+export interface NodeStoreParts {
+  readonly log: Log;
+  readonly keyValueStore: KeyValueStore;
+  /** Bytes of batches to keep in memory. Default `BATCH_CACHE_BYTES`. */
+  readonly batchCacheBytes?: number;
+}
+
+interface StagedBatch extends StoredPosition {
+  readonly bytes: Uint8Array;
+}
+
+interface StagedTurn {
+  readonly batches: readonly StagedBatch[];
+  readonly blocks: readonly IndexedBlock[];
+  /** End of the log after this turn. */
+  readonly end: LogPosition;
+}
+
+/** Opens the store over an open log and key-value store, which it owns from then on. */
+export async function createNodeStore(parts: NodeStoreParts): Promise<NodeStore> {
+  const { log, keyValueStore } = parts;
+  const index = await StoreIndex.open(log, keyValueStore);
+  const transactions = await TransactionIndex.open(keyValueStore);
+  const stored = await keyValueStore.get(STATE_KEYS.checkpoint);
+  const checkpoint = stored === undefined ? log.start : decodeUint64(stored);
+  if (checkpoint > log.end) throw storeBehindIndex(log.end, checkpoint);
+  return new LogNodeStore(parts, index, transactions, checkpoint);
+}
+
+class LogNodeStore implements NodeStore {
+  readonly #log: Log;
+  readonly #keyValueStore: KeyValueStore;
+  readonly #index: StoreIndex;
+  readonly #transactions: TransactionIndex;
+  readonly #cache: BatchCache;
+  /** Turns that are not durable yet, in order. */
+  #staged: StagedTurn[] = [];
+  readonly #stagedBatches = new Map<BatchDigest, LogPosition>();
+  readonly #stagedHashes = new Map<Height, BlockHash>();
+  #stagedHead: Height | undefined;
+  #durableEnd: LogPosition;
+  #checkpoint: LogPosition;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: NodeStoreParts, index: StoreIndex, transactions: TransactionIndex, checkpoint: LogPosition) {
+    this.#log = parts.log;
+    this.#keyValueStore = parts.keyValueStore;
+    this.#index = index;
+    this.#transactions = transactions;
+    this.#cache = new BatchCache(parts.batchCacheBytes ?? BATCH_CACHE_BYTES);
+    this.#stagedHead = index.head;
+    this.#durableEnd = parts.log.end;
+    this.#checkpoint = checkpoint;
+  }
+
+  get head(): Height {
+    return this.#index.head ?? 0;
+  }
+
+  get transactionsIndexedThrough(): Height {
+    return this.#transactions.through;
+  }
+
+  appendTurn(turn: Turn): LogPosition[] {
+    const consensus = turn.consensus ?? [];
+    for (const { kind } of consensus) checkConsensusKind(kind);
+    const batches = this.#newBatches(turn.batches ?? []);
+    const blocks = this.#newBlocks(turn.finals ?? []);
+    const batchRecords = batches.map(({ digest, bytes }) => encodeBatchRecord(digest, bytes));
+    const positions = this.#log.append([...consensus, ...batchRecords, ...blocks.map(encodeFinalRecord)]);
+    if (positions.length > 0) this.#stage(batches, batchRecords, blocks, positions.slice(consensus.length));
+    return positions.slice(0, consensus.length);
+  }
+
+  async sync(): Promise<void> {
+    const end = this.#log.end;
+    await this.#log.sync();
+    this.#promote(end);
+    await this.#index.flushIfMany();
+  }
+
+  hasBatch(digest: BatchDigest): boolean {
+    return this.#index.recentPosition(digest) !== undefined;
+  }
+
+  async readBatch(digest: BatchDigest): Promise<Uint8Array | undefined> {
+    const cached = this.#cache.get(digest);
+    if (cached !== undefined) return cached;
+    const position = await this.#index.position(digest);
+    const record = position === undefined ? undefined : await this.#readUnlessPruned(position);
+    if (record === undefined || position === undefined) return undefined;
+    const decoded = decodeStoreRecord({ ...record, position });
+    if (decoded.type !== 'batch' || decoded.digest !== digest) {
+      throw keyValueCorrupt('of batches', new Error(`it says that batch ${digest} stands at ${position} of the log`));
+    }
+    const bytes = batchBytes(record.payload);
+    this.#cache.set(digest, bytes);
+    return bytes;
+  }
+
+  async readBlock(height: Height): Promise<StoredBlock | undefined> {
+    return this.#index.block(height);
+  }
+
+  async heightOf(hash: BlockHash): Promise<Height | undefined> {
+    return this.#index.heightOf(hash);
+  }
+
+  async finalizationAt(height: Height): Promise<Uint8Array | undefined> {
+    return (await this.#index.block(height))?.certificate;
+  }
+
+  async nextFinalizationAtOrAfter(height: Height): Promise<{ height: Height; certificate: Uint8Array } | undefined> {
+    return this.#index.nextCertificate(height);
+  }
+
+  async checkpoint(position: LogPosition): Promise<void> {
+    if (!Number.isSafeInteger(position) || position < this.#checkpoint || position >= this.#durableEnd) {
+      const demand = `a synced position, from the last checkpoint ${this.#checkpoint} up to ${this.#durableEnd}`;
+      throw storeInput('The checkpoint', position, demand);
+    }
+    await this.#keyValueStore.write([[STATE_KEYS.checkpoint, encodeUint64(position)]]);
+    this.#checkpoint = Math.max(this.#checkpoint, position);
+  }
+
+  async *replayConsensus(): AsyncIterable<PositionedRecord> {
+    for await (const record of this.#log.replay(this.#checkpoint)) {
+      if (record.kind <= MAX_CONSENSUS_KIND) yield record;
+    }
+  }
+
+  async getMeta(key: string): Promise<Uint8Array | undefined> {
+    return this.#keyValueStore.get(checkedMetaKey(key));
+  }
+
+  async setMeta(key: string, value: Uint8Array | undefined): Promise<void> {
+    if (value !== undefined && value.length > MAX_META_BYTES) {
+      throw storeInput(`The byte length of meta "${key}"`, value.length, `at most MAX_META_BYTES = ${MAX_META_BYTES}`);
+    }
+    await this.#keyValueStore.write([[checkedMetaKey(key), value]], { sync: true });
+  }
+
+  async indexTransactions(throughHeight: Height, entries: readonly TransactionEntry[]): Promise<void> {
+    await this.#transactions.add(throughHeight, entries);
+  }
+
+  async findTransaction(hash: Bytes32): Promise<TransactionLocation | undefined> {
+    return this.#transactions.find(hash);
+  }
+
+  async pruneBodiesBefore(height: Height, keep: readonly BatchDigest[]): Promise<void> {
+    // What the log loses must be durable in the index first.
+    const durableEnd = this.#durableEnd;
+    await this.#index.flush({ sync: true });
+    let before = Math.min(durableEnd, this.#checkpoint, (await this.#index.lowestBodies(height)) ?? durableEnd);
+    for (const digest of keep) before = Math.min(before, (await this.#index.position(digest)) ?? before);
+    await this.#log.pruneBefore(before);
+    for (const digest of await this.#index.forgetPruned(height)) this.#cache.delete(digest);
+    await this.#transactions.pruneBefore(height);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.sync();
+      await this.#index.flush({ sync: true });
+    } finally {
+      await this.#keyValueStore.close();
+      await this.#log.close();
+    }
+  }
+
+  #newBatches(batches: readonly BatchToStore[]): BatchToStore[] {
+    const given = new Set<BatchDigest>();
+    return batches.filter(({ digest }) => {
+      if (!isHex(digest, 32)) throw storeInput('The digest of a batch', digest, '32 bytes in hex');
+      const isNew = !given.has(digest) && !this.#stagedBatches.has(digest) && !this.hasBatch(digest);
+      given.add(digest);
+      return isNew;
+    });
+  }
+
+  #newBlocks(finals: readonly FinalToStore[]): IndexedBlock[] {
+    const blocks: IndexedBlock[] = [];
+    let head = this.#stagedHead;
+    for (const { height, hash, block, certificate, batchDigests } of finals) {
+      if (!isHex(hash, 32)) throw storeInput('The hash of a block', hash, '32 bytes in hex');
+      if (head !== undefined && height <= head) {
+        this.#checkRepetition(height, hash, blocks);
+        continue;
+      }
+      // The first one may be the genesis block or the one after it.
+      if (height !== (head ?? 0) + 1 && !(head === undefined && height === 0)) throw storeGap(height, head ?? 0);
+      const bodiesFrom = batchDigests.reduce(
+        (low, digest) => Math.min(low, this.#knownPosition(digest) ?? low),
+        this.#log.end,
+      );
+      blocks.push({ height, hash, block: block.slice(), certificate: certificate?.slice(), bodiesFrom });
+      head = height;
+    }
+    return blocks;
+  }
+
+  #checkRepetition(height: Height, hash: BlockHash, before: readonly IndexedBlock[]): void {
+    const inTurn = before.find((block) => block.height === height)?.hash;
+    const held = inTurn ?? this.#stagedHashes.get(height) ?? this.#index.recentHash(height);
+    if (held !== undefined && held !== hash) throw storeConflict(height, held, hash);
+  }
+
+  #knownPosition(digest: BatchDigest): LogPosition | undefined {
+    return this.#stagedBatches.get(digest) ?? this.#index.recentPosition(digest);
+  }
+
+  #stage(
+    batches: readonly BatchToStore[],
+    records: readonly LogRecord[],
+    blocks: readonly IndexedBlock[],
+    positions: readonly LogPosition[],
+  ): void {
+    const staged = batches.map(({ digest }, i) => ({
+      digest,
+      position: positions[i]!,
+      bytes: batchBytes(records[i]!.payload),
+    }));
+    this.#staged.push({ batches: staged, blocks, end: this.#log.end });
+    for (const { digest, position } of staged) this.#stagedBatches.set(digest, position);
+    for (const { height, hash } of blocks) {
+      this.#stagedHashes.set(height, hash);
+      this.#stagedHead = height;
+    }
+  }
+
+  /** All turns that end at or before `end` are durable. */
+  #promote(end: LogPosition): void {
+    let count = 0;
+    for (const turn of this.#staged) {
+      if (turn.end > end) break;
+      count++;
+      for (const { digest, bytes } of turn.batches) {
+        this.#stagedBatches.delete(digest);
+        this.#cache.set(digest, bytes);
+      }
+      for (const { height } of turn.blocks) this.#stagedHashes.delete(height);
+      this.#index.add(turn.batches, turn.blocks, turn.end);
+    }
+    this.#staged.splice(0, count);
+    this.#durableEnd = Math.max(this.#durableEnd, end);
+  }
+
+  async #readUnlessPruned(position: LogPosition): Promise<LogRecord | undefined> {
+    try {
+      return await this.#log.read(position);
+    } catch (error) {
+      if (error instanceof SquadError && error.code === 'LOG_PRUNED') return undefined;
+      throw error;
+    }
+  }
+}
+
+function checkConsensusKind(kind: number): void {
+  if (!Number.isInteger(kind) || kind < 1 || kind > MAX_CONSENSUS_KIND) {
+    throw storeInput('The kind of a consensus record', kind, `within 1 to MAX_CONSENSUS_KIND = ${MAX_CONSENSUS_KIND}`);
+  }
+}
+
+function checkedMetaKey(name: string): Uint8Array {
+  const key = metaKey(name);
+  if (key.length - 1 < 1 || key.length - 1 > MAX_META_KEY_BYTES) {
+    throw storeInput(
+      'The name of a meta value',
+      name.slice(0, 80),
+      `of 1 to MAX_META_KEY_BYTES = ${MAX_META_KEY_BYTES} bytes`,
+    );
+  }
+  return key;
+}
