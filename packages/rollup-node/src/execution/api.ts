@@ -12,7 +12,7 @@ export interface BlockEnvironment {
   readonly slot: number;
   /** Seconds since 1970; never below the parent's. */
   readonly timestampSeconds: number;
-  /** Hash of the first sequencer block that put a transaction into this block. Known to whoever orders: not a fair coin. */
+  /** Hash of the sequencer block for whose transactions this block was opened. Known to whoever orders: not a fair coin. */
   readonly randomness: Bytes32;
 }
 

@@ -1,0 +1,148 @@
+/** Blocks, transactions and receipts of an EVM rollup: in memory, and as stored (RLP). */
+
+import { type BlockHeader, createBlockHeader, createBlockHeaderFromBytesArray, type HeaderData } from '@ethereumjs/block';
+import type { Common } from '@ethereumjs/common';
+import { type NestedUint8Array, RLP } from '@ethereumjs/rlp';
+import { createTxFromRLP, type TypedTransaction } from '@ethereumjs/tx';
+import { bigIntToUnpaddedBytes, bytesToBigInt, bytesToInt, intToUnpaddedBytes } from '@ethereumjs/util';
+import { concatBytes } from '@squad/types';
+import type { BlockSummary } from '../api.ts';
+
+export interface EvmLog {
+  readonly address: Uint8Array;
+  readonly topics: readonly Uint8Array[];
+  readonly data: Uint8Array;
+}
+
+export interface EvmReceipt {
+  readonly status: 0 | 1;
+  readonly gasUsed: bigint;
+  /** Of this and all transactions before it in the block. */
+  readonly cumulativeGasUsed: bigint;
+  /** Wei. */
+  readonly effectiveGasPrice: bigint;
+  readonly logs: readonly EvmLog[];
+  /** 256 bytes. */
+  readonly bloom: Uint8Array;
+  /** Address of the contract that the transaction created. */
+  readonly contractAddress: Uint8Array | undefined;
+}
+
+export interface EvmTransaction {
+  readonly hash: Uint8Array;
+  /** As it was ordered. */
+  readonly raw: Uint8Array;
+  readonly from: Uint8Array;
+  readonly decoded: TypedTransaction;
+  readonly receipt: EvmReceipt;
+}
+
+/** A block that is sealed, or, as `stage` tells, the one that is still open. */
+export interface EvmBlock {
+  readonly summary: BlockSummary;
+  readonly header: BlockHeader;
+  readonly transactions: readonly EvmTransaction[];
+}
+
+/** EIP-2718: the type before the RLP of a receipt; nothing before that of a legacy transaction. */
+export function encodeConsensusReceipt(type: number, receipt: EvmReceipt): Uint8Array {
+  const { status, cumulativeGasUsed, bloom, logs } = receipt;
+  const body = RLP.encode([intToUnpaddedBytes(status), bigIntToUnpaddedBytes(cumulativeGasUsed), bloom, logsItem(logs)]);
+  return type === 0 ? body : concatBytes(Uint8Array.of(type), body);
+}
+
+function logsItem(logs: readonly EvmLog[]): NestedUint8Array {
+  return logs.map((log) => [log.address, [...log.topics], log.data]);
+}
+
+/** The header and the slot. */
+export function encodeHeaderRecord(block: EvmBlock): Uint8Array {
+  return RLP.encode([
+    block.header.raw() as NestedUint8Array,
+    intToUnpaddedBytes(block.summary.slot),
+    intToUnpaddedBytes(block.transactions.length),
+  ]);
+}
+
+export function decodeHeaderRecord(
+  bytes: Uint8Array,
+  common: Common,
+): { readonly header: BlockHeader; readonly summary: BlockSummary } {
+  const [raw, slot, count] = RLP.decode(bytes) as [Uint8Array[], Uint8Array, Uint8Array];
+  const header = createBlockHeaderFromBytesArray(raw, { common, skipConsensusFormatValidation: true });
+  return { header, summary: summaryOf(header, bytesToInt(slot), bytesToInt(count)) };
+}
+
+export function summaryOf(header: BlockHeader, slot: number, transactionCount: number): BlockSummary {
+  return {
+    number: Number(header.number),
+    hash: header.hash(),
+    parentHash: header.parentHash,
+    stateRoot: header.stateRoot,
+    slot,
+    timestampSeconds: Number(header.timestamp),
+    transactionCount,
+  };
+}
+
+export function encodeBodyRecord(transactions: readonly EvmTransaction[]): Uint8Array {
+  return RLP.encode(transactions.map(({ raw }) => raw));
+}
+
+/** What a receipt record adds to what follows from its transactions. */
+export function encodeReceiptsRecord(transactions: readonly EvmTransaction[]): Uint8Array {
+  return RLP.encode(
+    transactions.map(({ from, hash, receipt }) => [
+      hash,
+      from,
+      intToUnpaddedBytes(receipt.status),
+      bigIntToUnpaddedBytes(receipt.gasUsed),
+      bigIntToUnpaddedBytes(receipt.effectiveGasPrice),
+      receipt.contractAddress ?? new Uint8Array(),
+      receipt.logs.length === 0 ? new Uint8Array() : receipt.bloom,
+      logsItem(receipt.logs),
+    ]),
+  );
+}
+
+type ReceiptItem = [...Uint8Array[], [Uint8Array, Uint8Array[], Uint8Array][]];
+const NO_LOGS_BLOOM = new Uint8Array(256);
+
+export function decodeTransactions(body: Uint8Array, receipts: Uint8Array, common: Common): EvmTransaction[] {
+  const raws = RLP.decode(body) as Uint8Array[];
+  const items = RLP.decode(receipts) as unknown as ReceiptItem[];
+  let cumulativeGasUsed = 0n;
+  return raws.map((raw, index) => {
+    const item = items[index]!;
+    const [hash, from, status, gasUsed, price, contract, bloom] = item.slice(0, 7) as Uint8Array[];
+    const logs = item[7] as [Uint8Array, Uint8Array[], Uint8Array][];
+    cumulativeGasUsed += bytesToBigInt(gasUsed!);
+    return {
+      hash: hash!,
+      raw,
+      from: from!,
+      decoded: createTxFromRLP(raw, { common }),
+      receipt: {
+        status: status!.length === 0 ? 0 : 1,
+        gasUsed: bytesToBigInt(gasUsed!),
+        cumulativeGasUsed,
+        effectiveGasPrice: bytesToBigInt(price!),
+        contractAddress: contract!.length === 0 ? undefined : contract!,
+        bloom: bloom!.length === 0 ? NO_LOGS_BLOOM : bloom!,
+        logs: logs.map(([address, topics, data]) => ({ address, topics, data })),
+      },
+    };
+  });
+}
+
+/** A header with the fields that every block of this rollup has in common. */
+export function makeHeader(common: Common, fields: HeaderData): BlockHeader {
+  return createBlockHeader(fields, { common, skipConsensusFormatValidation: true });
+}
+
+/** The union of blooms. */
+export function joinBlooms(blooms: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(256);
+  for (const bloom of blooms) for (let i = 0; i < 256; i++) joined[i]! |= bloom[i]!;
+  return joined;
+}

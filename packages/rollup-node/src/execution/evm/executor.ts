@@ -1,0 +1,387 @@
+/**
+ * Executes an EVM rollup: opens, fills and seals blocks on an in-memory state, and makes them durable when told to. All
+ * methods that read or change the working state run one after another.
+ */
+
+import { Block, type BlockHeader } from '@ethereumjs/block';
+import type { Common } from '@ethereumjs/common';
+import type { EVMMockBlockchainInterface } from '@ethereumjs/evm';
+import { createTxFromRLP, type TypedTransaction } from '@ethereumjs/tx';
+import { createVM, runTx, type VM } from '@ethereumjs/vm';
+import { type Bytes32, concatBytes, fromHex, SquadError, ZERO_HASH } from '@squad/types';
+import { type RollupFile, rollupFileHash } from '../../config/rollup-file.ts';
+import type { BlockEnvironment, BlockSummary, Cursor, ExecutionOutcome, Executor } from '../api.ts';
+import { keccak256, keyOf } from '../keccak.ts';
+import { Mutex } from '../mutex.ts';
+import { numberKey, RollupStore, type StoreEntry } from '../store.ts';
+import {
+  decodeHeaderRecord,
+  type EvmBlock,
+  type EvmTransaction,
+  encodeBodyRecord,
+  encodeConsensusReceipt,
+  encodeHeaderRecord,
+  encodeReceiptsRecord,
+  joinBlooms,
+  makeHeader,
+  summaryOf,
+} from './block.ts';
+import { createSharedCommon } from './common.ts';
+import { genesisHeader, headerFields, writeAlloc } from './genesis.ts';
+import { EMPTY_STATE, EvmState, type StateChanges, type StateRoot, type StateSource, stateRootFromHash } from './state.ts';
+import { indexedRoot } from './trie.ts';
+
+/** Sealed blocks whose transactions and trie nodes are in memory, waiting to become durable. */
+export interface ProvisionalBlock {
+  readonly block: EvmBlock;
+  readonly changes: StateChanges;
+}
+
+/** The block under way. */
+export interface OpenBlock {
+  readonly environment: BlockEnvironment;
+  readonly block: Block;
+  /** Names the block until it is sealed and has its hash. */
+  readonly provisionalHash: Bytes32;
+  readonly transactions: EvmTransaction[];
+  gasUsed: bigint;
+}
+
+const HEAD = new TextEncoder().encode('head');
+/** Block hashes kept in memory; the BLOCKHASH instruction can see 256. */
+const MAX_RECENT_HASHES = 1024;
+
+export class EvmExecutor implements Executor {
+  readonly kind = 'evm';
+  readonly file: RollupFile;
+  readonly common: Common;
+  readonly store: RollupStore;
+  /** Where states of any durable or provisional block are read from. */
+  readonly source: StateSource;
+  readonly mutex: Mutex = new Mutex();
+  readonly #state: EvmState;
+  readonly #vm: VM;
+  readonly #provisional: ProvisionalBlock[] = [];
+  readonly #overlay: Map<string, Uint8Array>;
+  #latest: BlockSummary;
+  #latestHeader: BlockHeader;
+  #latestState: StateRoot;
+  readonly #recentHashes = new Map<number, Bytes32>();
+  #cursor: Cursor | undefined;
+  #open: OpenBlock | undefined;
+
+  private constructor(parts: {
+    file: RollupFile;
+    common: Common;
+    store: RollupStore;
+    source: StateSource;
+    overlay: Map<string, Uint8Array>;
+    state: EvmState;
+    vm: VM;
+    head: { header: BlockHeader; summary: BlockSummary };
+    cursor: Cursor | undefined;
+  }) {
+    this.file = parts.file;
+    this.common = parts.common;
+    this.store = parts.store;
+    this.source = parts.source;
+    this.#overlay = parts.overlay;
+    this.#state = parts.state;
+    this.#vm = parts.vm;
+    this.#latest = parts.head.summary;
+    this.#latestHeader = parts.head.header;
+    this.#latestState = parts.state.root;
+    this.#cursor = parts.cursor;
+  }
+
+  /** Opens or creates the rollup in a directory. Throws SquadError `ROLLUP_STORE_…` if that cannot be. */
+  static async open(file: RollupFile, directory: string): Promise<EvmExecutor> {
+    const common = createSharedCommon(file.rollupId, file.hardfork);
+    const store = await RollupStore.open(directory, rollupFileHash(file));
+    const overlay = new Map<string, Uint8Array>();
+    const source: StateSource = {
+      nodesInMemory: 0,
+      node: (hash) => overlay.get(keyOf(hash)) ?? store.get('node', hash),
+      code: (hash) => overlay.get(keyOf(hash)) ?? store.get('code', hash),
+    };
+    if (store.get('meta', HEAD) === undefined) await storeGenesis(file, common, store, source);
+    const stored = decodeHead(store.get('meta', HEAD)!);
+    const head = decodeHeaderRecord(store.get('header', numberKey(stored.number))!, common);
+    const state = new EvmState(source, stateRootFromHash(head.summary.stateRoot));
+    const chain: { executor?: EvmExecutor } = {};
+    const hashAt = (number: number) => chain.executor!.hashAt(number);
+    const vm = await createVM({ common, stateManager: state, blockchain: blockHashes(hashAt) });
+    const executor = new EvmExecutor({ file, common, store, source, overlay, state, vm, head, cursor: stored.cursor });
+    chain.executor = executor;
+    return executor;
+  }
+
+  get latest(): BlockSummary {
+    return this.#latest;
+  }
+
+  get latestState(): StateRoot {
+    return this.#latestState;
+  }
+
+  get head(): BlockSummary {
+    return this.#provisional.at(-1)?.block.summary ?? this.#latest;
+  }
+
+  get headHeader(): BlockHeader {
+    return this.#provisional.at(-1)?.block.header ?? this.#latestHeader;
+  }
+
+  get cursor(): Cursor | undefined {
+    return this.#cursor;
+  }
+
+  get provisional(): readonly ProvisionalBlock[] {
+    return this.#provisional;
+  }
+
+  get openBlock(): OpenBlock | undefined {
+    return this.#open;
+  }
+
+  /** The vm on the working state. Use it inside `mutex.run` only, and leave the state as it was. */
+  get vm(): VM {
+    return this.#vm;
+  }
+
+  get state(): EvmState {
+    return this.#state;
+  }
+
+  begin(environment: BlockEnvironment): Promise<void> {
+    return this.mutex.run(async () => {
+      const header = makeHeader(this.common, {
+        ...headerFields(this.file),
+        parentHash: this.head.hash,
+        number: this.head.number + 1,
+        timestamp: environment.timestampSeconds,
+        mixHash: environment.randomness,
+        baseFeePerGas: this.headHeader.calcNextBaseFee(),
+      });
+      const provisionalHash = keccak256(concatBytes(this.head.hash, numberKey(environment.slot), environment.randomness));
+      const block = new Block(header, [], [], [], { common: this.common, skipConsensusFormatValidation: true });
+      this.#open = { environment, block, provisionalHash, transactions: [], gasUsed: 0n };
+    });
+  }
+
+  execute(raw: Uint8Array): Promise<ExecutionOutcome> {
+    return this.mutex.run(() => this.#execute(raw));
+  }
+
+  seal(): Promise<BlockSummary | undefined> {
+    return this.mutex.run(async () => {
+      const open = this.#takeOpen();
+      if (open.transactions.length === 0) return undefined;
+      const changes = this.#state.flush();
+      const { transactions } = open;
+      const receipts = transactions.map((each) => encodeConsensusReceipt(each.decoded.type, each.receipt));
+      const header = makeHeader(this.common, {
+        ...open.block.header,
+        stateRoot: changes.root.hash,
+        transactionsTrie: indexedRoot(transactions.map(({ raw }) => raw)),
+        receiptTrie: indexedRoot(receipts),
+        logsBloom: joinBlooms(transactions.map(({ receipt }) => receipt.bloom)),
+        gasUsed: open.gasUsed,
+      });
+      const summary = summaryOf(header, open.environment.slot, transactions.length);
+      this.#provisional.push({ block: { header, summary, transactions }, changes });
+      this.#extendOverlay(changes);
+      return summary;
+    });
+  }
+
+  rollback(number: number): Promise<void> {
+    return this.mutex.run(async () => {
+      this.#open = undefined;
+      const kept = this.#provisional.findLastIndex(({ block }) => block.summary.number <= number) + 1;
+      this.#provisional.length = kept;
+      this.#overlay.clear();
+      for (const { changes } of this.#provisional) this.#extendOverlay(changes);
+      this.#state.reset(this.#provisional.at(-1)?.changes.root ?? this.#latestState);
+    });
+  }
+
+  commit(number: number, cursor: Cursor): Promise<void> {
+    return this.mutex.run(async () => {
+      const count = this.#provisional.findLastIndex(({ block }) => block.summary.number <= number) + 1;
+      const blocks = this.#provisional.slice(0, count);
+      const entries: StoreEntry[] = [];
+      for (const { block, changes } of blocks) {
+        for (const [key, node] of changes.nodes) entries.push(['node', Buffer.from(key, 'hex'), node]);
+        for (const [key, code] of changes.codes) entries.push(['code', Buffer.from(key, 'hex'), code]);
+        entries.push(...blockEntries(block));
+      }
+      const last = blocks.at(-1);
+      entries.push(['meta', HEAD, encodeHead(last?.block.summary.number ?? this.#latest.number, cursor)]);
+      await this.store.commit(entries);
+      this.#cursor = cursor;
+      if (last === undefined) return;
+      this.#latest = last.block.summary;
+      this.#latestHeader = last.block.header;
+      this.#latestState = last.changes.root;
+      this.#provisional.splice(0, count);
+      this.#overlay.clear();
+      for (const { changes } of this.#provisional) this.#extendOverlay(changes);
+    });
+  }
+
+  close(): Promise<void> {
+    return this.mutex.run(async () => {
+      this.#open = undefined;
+      await this.store.close();
+    });
+  }
+
+  async #execute(raw: Uint8Array): Promise<ExecutionOutcome> {
+    const open = this.#open;
+    if (open === undefined) throw new Error('execute was called without an open block');
+    const decoded = decodeTransaction(raw, this.common);
+    if ('reason' in decoded) return decoded;
+    const { transaction, from } = decoded;
+    const blockGasLimit = open.block.header.gasLimit;
+    if (transaction.gasLimit > blockGasLimit) {
+      const reason = `the gas limit ${transaction.gasLimit} is above the block's, ${blockGasLimit}`;
+      return { status: 'skipped', code: 'GAS_LIMIT', reason };
+    }
+    if (open.gasUsed + transaction.gasLimit > blockGasLimit) return { status: 'full' };
+    try {
+      const result = await runTx(this.#vm, {
+        tx: transaction,
+        block: open.block,
+        blockGasUsed: open.gasUsed,
+        skipHardForkValidation: true,
+        skipBlockGasLimitValidation: true,
+      });
+      open.gasUsed += result.totalGasSpent;
+      const hash = keccak256(raw);
+      open.transactions.push({
+        hash,
+        raw: raw.slice(),
+        from,
+        decoded: transaction,
+        receipt: {
+          status: result.execResult.exceptionError === undefined ? 1 : 0,
+          gasUsed: result.totalGasSpent,
+          cumulativeGasUsed: open.gasUsed,
+          effectiveGasPrice: effectiveGasPrice(transaction, open.block.header.baseFeePerGas ?? 0n),
+          logs: (result.execResult.logs ?? []).map(([address, topics, data]) => ({ address, topics, data })),
+          bloom: result.bloom.bitvector,
+          contractAddress: result.createdAddress?.bytes,
+        },
+      });
+      return { status: 'executed', hash };
+    } catch (error) {
+      if (error instanceof SquadError) throw error;
+      return { status: 'skipped', code: 'INVALID', reason: firstSentence(error) };
+    }
+  }
+
+  /** Hash of a sealed block; zero if there is none. Quick for recent ones: the BLOCKHASH instruction costs 20 gas only. */
+  hashAt(number: number): Bytes32 {
+    if (number > this.#latest.number) {
+      return this.#provisional[number - this.#latest.number - 1]?.block.summary.hash ?? ZERO_HASH;
+    }
+    const known = this.#recentHashes.get(number);
+    if (known !== undefined) return known;
+    const record = this.store.get('header', numberKey(number));
+    if (record === undefined) return ZERO_HASH;
+    const { hash } = decodeHeaderRecord(record, this.common).summary;
+    if (this.#recentHashes.size >= MAX_RECENT_HASHES) this.#recentHashes.clear();
+    this.#recentHashes.set(number, hash);
+    return hash;
+  }
+
+  #takeOpen(): OpenBlock {
+    const open = this.#open;
+    if (open === undefined) throw new Error('seal was called without an open block');
+    this.#open = undefined;
+    return open;
+  }
+
+  #extendOverlay(changes: StateChanges): void {
+    for (const [key, node] of changes.nodes) this.#overlay.set(key, node);
+    for (const [key, code] of changes.codes) this.#overlay.set(key, code);
+  }
+}
+
+type Decoded =
+  | { readonly transaction: TypedTransaction; readonly from: Uint8Array }
+  | (ExecutionOutcome & { readonly status: 'skipped' });
+
+/** Decodes a transaction strictly and recovers its sender. */
+export function decodeTransaction(raw: Uint8Array, common: Common): Decoded {
+  if (raw[0] === 3) {
+    return { status: 'skipped', code: 'UNSUPPORTED', reason: 'blob transactions are not part of this rollup' };
+  }
+  try {
+    const transaction = createTxFromRLP(raw, { common });
+    return { transaction, from: transaction.getSenderAddress().bytes };
+  } catch (error) {
+    return { status: 'skipped', code: 'MALFORMED', reason: firstSentence(error) };
+  }
+}
+
+export function effectiveGasPrice(transaction: TypedTransaction, baseFee: bigint): bigint {
+  if (!('maxFeePerGas' in transaction)) return transaction.gasPrice;
+  const { maxFeePerGas, maxPriorityFeePerGas } = transaction;
+  return maxPriorityFeePerGas < maxFeePerGas - baseFee ? baseFee + maxPriorityFeePerGas : maxFeePerGas;
+}
+
+/** The library's messages end in a description of the whole block and vm. */
+function firstSentence(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.replace(/ \((vm |tx ).*$/s, '').slice(0, 300);
+}
+
+async function storeGenesis(file: RollupFile, common: Common, store: RollupStore, source: StateSource): Promise<void> {
+  const state = new EvmState(source, EMPTY_STATE);
+  await writeAlloc(state, file.alloc);
+  const changes = state.flush();
+  const header = genesisHeader(file, common, changes.root.hash);
+  const entries: StoreEntry[] = [];
+  for (const [key, node] of changes.nodes) entries.push(['node', Buffer.from(key, 'hex'), node]);
+  for (const [key, code] of changes.codes) entries.push(['code', Buffer.from(key, 'hex'), code]);
+  entries.push(...blockEntries({ header, summary: summaryOf(header, -1, 0), transactions: [] }));
+  entries.push(['meta', HEAD, encodeHead(0, undefined)]);
+  await store.commit(entries);
+}
+
+function blockEntries(block: EvmBlock): StoreEntry[] {
+  const number = numberKey(block.summary.number);
+  const entries: StoreEntry[] = [
+    ['header', number, encodeHeaderRecord(block)],
+    ['body', number, encodeBodyRecord(block.transactions)],
+    ['receipts', number, encodeReceiptsRecord(block.transactions)],
+    ['numberByHash', block.summary.hash, number],
+  ];
+  block.transactions.forEach(({ hash }, index) => {
+    entries.push(['transaction', hash, concatBytes(number, numberKey(index))]);
+  });
+  return entries;
+}
+
+function encodeHead(number: number, cursor: Cursor | undefined): Uint8Array {
+  return new TextEncoder().encode(
+    JSON.stringify({ number, cursor: cursor && { ...cursor, hash: Buffer.from(cursor.hash).toString('hex') } }),
+  );
+}
+
+function decodeHead(bytes: Uint8Array): { readonly number: number; readonly cursor: Cursor | undefined } {
+  const { number, cursor } = JSON.parse(new TextDecoder().decode(bytes));
+  return { number, cursor: cursor && { ...cursor, hash: fromHex(`0x${cursor.hash}`) } };
+}
+
+/** What the BLOCKHASH instruction sees. */
+export function blockHashes(hashAt: (number: number) => Bytes32): EVMMockBlockchainInterface {
+  const chain: EVMMockBlockchainInterface = {
+    getBlock: async (number) => ({ hash: () => hashAt(number) }),
+    putBlock: async () => {},
+    shallowCopy: () => chain,
+  };
+  return chain;
+}
