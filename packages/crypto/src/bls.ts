@@ -11,6 +11,8 @@ export interface Bls {
   secretKeyFromSeed(seed: Uint8Array): Uint8Array;
   /** Throws `BLS_SECRET_KEY_INVALID` if the secret key is not 32 bytes of a number in 1 to r-1, as `sign` does. */
   publicKeyOf(secretKey: Uint8Array): Uint8Array;
+  /** KeyValidate: the one encoding of a point in the subgroup that is not infinity. For keys from outside, once each. */
+  isValidPublicKey(publicKey: Uint8Array): boolean;
   sign(secretKey: Uint8Array, message: Uint8Array): Uint8Array;
   verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
   /** Sum of signatures. `undefined` if the list is empty or one is not a point of the curve. No subgroup checks. */

@@ -26,6 +26,8 @@ export const blstBls: Bls = {
     return plain(decodeSecretKey(secretKey).toPublicKey().toBytes(true));
   },
 
+  isValidPublicKey: (publicKey) => publicKeys.get(publicKey) !== undefined,
+
   sign(secretKey, message) {
     return plain(decodeSecretKey(secretKey).sign(message).toBytes(true));
   },

@@ -42,6 +42,8 @@ export const nobleBls: Bls = {
     }
   },
 
+  isValidPublicKey: (publicKey) => publicKeys.get(publicKey) !== undefined,
+
   sign(secretKey, message) {
     return signWith(secretKey, message, BLS_SIGNATURE_DST);
   },

@@ -2,13 +2,7 @@
 
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
 import { concatBytes, fromHex, toHex } from '@squad/types';
-import {
-  checkNodeKeySeed,
-  ED25519_PUBLIC_KEY_BYTES,
-  ED25519_SIGNATURE_BYTES,
-  type NodeKey,
-  type VerifyEd25519,
-} from '../ed25519.ts';
+import { checkNodeKeySeed, isVerifiable, type NodeKey, type VerifyEd25519 } from '../ed25519.ts';
 import { LruCache } from '../lru-cache.ts';
 
 /** Imported Ed25519 public keys that are kept: four full validator sets. Importing one costs about as much as a verification. */
@@ -37,7 +31,7 @@ export function createNodeKey(seed: Uint8Array): NodeKey {
 const keys = new LruCache<string, KeyObject>(MAX_CACHED_ED25519_KEYS);
 
 export const verifyEd25519: VerifyEd25519 = (publicKey, message, signature) => {
-  if (publicKey.length !== ED25519_PUBLIC_KEY_BYTES || signature.length !== ED25519_SIGNATURE_BYTES) return false;
+  if (!isVerifiable(publicKey, signature)) return false;
   const name = toHex(publicKey);
   let key = keys.get(name);
   if (key === undefined) {
