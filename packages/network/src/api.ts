@@ -25,7 +25,7 @@ export interface Network {
   readonly peerCount: number;
 
   /**
-   * Sends a frame to one validator (or to all others). Never blocks: if the peer's queue for this channel is beyond its
+   * Sends a frame to one validator (or to all others). The frame is copied: the caller may reuse it. Never blocks: if the peer's queue for this channel is beyond its
    * limit the oldest frames are dropped and counted; the protocol recovers what is lost. Not connected: dropped.
    */
   send(to: ValidatorIndex | 'all', channel: Channel, frame: Uint8Array): void;
@@ -33,19 +33,68 @@ export interface Network {
   /** Asks a validator. Rejects with a SquadError (`REQUEST_TIMEOUT`, `REQUEST_FAILED`, `NOT_CONNECTED`). */
   request(to: ValidatorIndex, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array>;
 
-  /** Publishes transactions to the network's gossip topic (edge peers and validators alike). */
-  publish(message: Uint8Array): Promise<void>;
+  /**
+   * Publishes transactions to the network's gossip topic (edge peers and validators alike). Resolves with the number of
+   * peers that it was handed to: 0 if nobody listens yet, or if the same bytes were seen before. Rejects with a
+   * SquadError `GOSSIP_TOO_LARGE`.
+   */
+  publish(message: Uint8Array): Promise<number>;
 
   /** Closes all connections to a peer that misbehaved and refuses it for a while. */
   disconnect(peer: ValidatorIndex | PeerId, reason: string): void;
 
+  /** What was sent, received, dropped and refused since the start: a snapshot. */
+  statistics(): NetworkStatistics;
+
   start(): Promise<void>;
+  /** Closes all connections. A node that was stopped is not started again; create another. */
   stop(): Promise<void>;
+}
+
+export interface ChannelStatistics {
+  readonly framesSent: number;
+  readonly bytesSent: number;
+  readonly framesReceived: number;
+  readonly bytesReceived: number;
+  /** Frames that were dropped because a queue was full or a validator not connected. */
+  readonly framesDropped: number;
+  /** Bytes that wait in queues now, over all validators. */
+  readonly queuedBytes: number;
+}
+
+/** Why a peer, or what it did, was turned away. */
+export type RefusalReason =
+  | 'notValidator'
+  | 'frameTooLarge'
+  | 'rate'
+  | 'tooManyRequests'
+  | 'tooManyFeeds'
+  | 'requestInvalid'
+  | 'gossipRejected'
+  | 'refusedPeer'
+  | 'tooManyConnections'
+  | 'disconnected';
+
+export interface NetworkStatistics {
+  readonly channels: Readonly<Record<Channel, ChannelStatistics>>;
+  readonly requestsSent: number;
+  readonly requestsFailed: number;
+  readonly requestsAnswered: number;
+  readonly feedsOpen: number;
+  readonly gossipPublished: number;
+  readonly gossipReceived: Readonly<Record<GossipVerdict, number>>;
+  readonly refusals: Readonly<Record<RefusalReason, number>>;
+  /** Times that reading from a validator was paused because it sent faster than its rate. */
+  readonly readsPaused: number;
 }
 
 /** What a gossip message is worth: forwarded, dropped, or dropped with blame on who sent it. */
 export type GossipVerdict = 'accept' | 'ignore' | 'reject';
 
+/**
+ * What the network tells its owner. Handlers are called from the event loop, one at a time, never inside a call to the
+ * network; one that throws is logged and does not harm the network.
+ */
 export interface NetworkHandlers {
   onFrame(from: ValidatorIndex, channel: Channel, frame: Uint8Array): void;
   onValidatorConnected(peer: ValidatorIndex): void;
@@ -68,8 +117,15 @@ export interface FeedStream {
 }
 
 /** What only the edge (a rollup node) uses: it is no validator and opens feeds. */
-export interface EdgeNetwork extends Pick<Network, 'peerId' | 'addresses' | 'peerCount' | 'publish' | 'disconnect' | 'start' | 'stop'> {
-  /** Opens a feed to a validator of the genesis file, whose identity is checked. */
+export interface EdgeNetwork
+  extends Pick<
+    Network,
+    'peerId' | 'addresses' | 'peerCount' | 'publish' | 'disconnect' | 'statistics' | 'start' | 'stop'
+  > {
+  /**
+   * Opens a feed to a validator of the genesis file, whose identity is checked. Rejects with a SquadError
+   * (`NOT_CONNECTED`, `FEED_FAILED`).
+   */
   openFeed(to: ValidatorIndex): Promise<FeedStream>;
   request(to: ValidatorIndex, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array>;
 }

@@ -1,1 +1,5 @@
 export * from './api.ts';
+export type { EdgeNetworkConfig, NetworkConfig, NetworkLogger, NetworkValidator } from './config.ts';
+export { createEdgeNetwork, createNetwork } from './create.ts';
+export * from './limits.ts';
+export { type ProtocolNames, protocolNames } from './protocols.ts';

@@ -1,0 +1,49 @@
+/** What a network is made from: the genesis file's part of it, this node's key, and the operator's options. */
+
+import type { Bytes32, ValidatorIndex } from '@squad/types';
+import type { GossipVerdict, NetworkHandlers, PeerId } from './api.ts';
+import type { NetworkLimits } from './limits.ts';
+
+/** A validator as the network needs it; `GenesisValidator` has both fields, its key in hex. */
+export interface NetworkValidator {
+  /** Raw Ed25519 public key, 32 bytes: the libp2p identity. */
+  readonly nodePublicKey: Uint8Array;
+  /** Multiaddrs to dial, such as /ip4/10.0.0.1/tcp/9000; a trailing /p2p part is replaced. */
+  readonly addresses: readonly string[];
+}
+
+/** The part of a pino logger that the network uses. */
+export interface NetworkLogger {
+  debug(data: object, message: string): void;
+  info(data: object, message: string): void;
+  warn(data: object, message: string): void;
+}
+
+interface CommonConfig {
+  /** Ed25519 seed, 32 bytes: the secret of this node's identity. */
+  readonly nodeKeySeed: Uint8Array;
+  readonly networkId: Bytes32;
+  /** In the order of the validator set: position is `ValidatorIndex`. */
+  readonly validators: readonly NetworkValidator[];
+  /** Multiaddrs to listen on, such as /ip4/0.0.0.0/tcp/9000. None: dials only. */
+  readonly listen: readonly string[];
+  /** Multiaddrs with /p2p of peers to join by. */
+  readonly bootstrap: readonly string[];
+  /** Finds peers on the same link. */
+  readonly mdns: boolean;
+  readonly limits?: Partial<NetworkLimits>;
+  readonly logger?: NetworkLogger;
+}
+
+export interface NetworkConfig extends CommonConfig {
+  /** This node's position in the set; undefined for one that only follows. */
+  readonly self: ValidatorIndex | undefined;
+  readonly handlers: NetworkHandlers;
+}
+
+export interface EdgeNetworkConfig extends CommonConfig {
+  /** Judges gossip that passes through; without it an edge node publishes and does not listen. */
+  readonly onGossip?: (from: PeerId, message: Uint8Array) => Promise<GossipVerdict>;
+}
+
+export const SILENT_LOGGER: NetworkLogger = { debug: () => {}, info: () => {}, warn: () => {} };

@@ -1,0 +1,108 @@
+/** Who the validators are: the genesis file binds each position of the set to a libp2p peer id, made of its node public key. */
+
+import { generateKeyPairFromSeed, publicKeyFromRaw } from '@libp2p/crypto/keys';
+import type { Ed25519PrivateKey, PeerId as Libp2pPeerId } from '@libp2p/interface';
+import { peerIdFromPublicKey } from '@libp2p/peer-id';
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
+import { equalBytes, SquadError, type ValidatorIndex } from '@squad/types';
+import type { PeerId } from '../api.ts';
+import type { NetworkValidator } from '../config.ts';
+
+const P2P_CODE = 421;
+
+export interface ValidatorEntry {
+  readonly index: ValidatorIndex;
+  readonly id: Libp2pPeerId;
+  /** Text of the id. */
+  readonly peer: PeerId;
+  /** Full multiaddrs, with /p2p. */
+  readonly addresses: readonly Multiaddr[];
+}
+
+export class ValidatorDirectory {
+  readonly entries: readonly ValidatorEntry[];
+  readonly #byPeer: ReadonlyMap<PeerId, ValidatorEntry>;
+
+  /** Throws `ADDRESS_INVALID` for an address that is no multiaddr, `NODE_KEY_INVALID` for a key of a wrong length. */
+  constructor(validators: readonly NetworkValidator[]) {
+    this.entries = validators.map(validatorEntry);
+    this.#byPeer = new Map(this.entries.map((entry) => [entry.peer, entry]));
+  }
+
+  indexOf(peer: PeerId): ValidatorIndex | undefined {
+    return this.#byPeer.get(peer)?.index;
+  }
+
+  has(peer: PeerId): boolean {
+    return this.#byPeer.has(peer);
+  }
+
+  /** The validator at a position; throws `UNKNOWN_VALIDATOR`, since callers take positions from the set. */
+  at(index: ValidatorIndex): ValidatorEntry {
+    const entry = this.entries[index];
+    if (entry !== undefined) return entry;
+    throw new SquadError(
+      'UNKNOWN_VALIDATOR',
+      `there is no validator ${index}: the set has ${this.entries.length}`,
+      'use a position of the validator set that the network was created with',
+      { index, validators: this.entries.length },
+    );
+  }
+}
+
+/** The multiaddr that the text names. Throws `ADDRESS_INVALID`. */
+export function parseAddress(text: string, where: string): Multiaddr {
+  try {
+    return multiaddr(text);
+  } catch (cause) {
+    throw new SquadError(
+      'ADDRESS_INVALID',
+      `${where} has "${text}", which is no multiaddr`,
+      'write it as /ip4/<address>/tcp/<port> or /dns4/<name>/tcp/<port>',
+      { address: text },
+      cause,
+    );
+  }
+}
+
+/** The key pair of a node. Throws `NODE_KEY_INVALID`, or `NODE_KEY_MISMATCH` if the genesis file has another for `self`. */
+export async function nodeKey(
+  seed: Uint8Array,
+  self: ValidatorIndex | undefined,
+  validators: readonly NetworkValidator[],
+): Promise<Ed25519PrivateKey> {
+  checkKeyLength(seed, 'the node key seed');
+  const key = await generateKeyPairFromSeed('Ed25519', seed);
+  if (self === undefined) return key;
+  const expected = validators[self]?.nodePublicKey;
+  if (expected === undefined || !equalBytes(expected, key.publicKey.raw)) {
+    throw new SquadError(
+      'NODE_KEY_MISMATCH',
+      `the node key is not the one that the genesis file has for validator ${self}`,
+      'start with the key of that validator, or with the genesis file that holds this key',
+      { self },
+    );
+  }
+  return key;
+}
+
+function validatorEntry(validator: NetworkValidator, index: ValidatorIndex): ValidatorEntry {
+  checkKeyLength(validator.nodePublicKey, `the node public key of validator ${index}`);
+  const id = peerIdFromPublicKey(publicKeyFromRaw(validator.nodePublicKey));
+  const peer = id.toString();
+  const addresses = validator.addresses.map((text) => {
+    const address = parseAddress(text, `validator ${index}`);
+    const bare = address.getComponents().some((component) => component.code === P2P_CODE)
+      ? address.decapsulateCode(P2P_CODE)
+      : address;
+    return bare.encapsulate(`/p2p/${peer}`);
+  });
+  return { index, id, peer, addresses };
+}
+
+function checkKeyLength(bytes: Uint8Array, what: string): void {
+  if (bytes.length === 32) return;
+  throw new SquadError('NODE_KEY_INVALID', `${what} has ${bytes.length} bytes`, 'an Ed25519 key has 32 bytes', {
+    length: bytes.length,
+  });
+}

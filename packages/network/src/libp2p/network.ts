@@ -1,0 +1,213 @@
+/** `Network` on libp2p: what a validator runs, or a node that only follows. */
+
+import type { Connection, Stream } from '@libp2p/interface';
+import { SquadError, type ValidatorIndex } from '@squad/types';
+import type { Channel, Network, NetworkHandlers, NetworkStatistics, PeerId, RequestProtocol } from '../api.ts';
+import type { NetworkConfig } from '../config.ts';
+import { encodeFrame } from '../framing.ts';
+import { MAX_VALIDATOR_STREAMS_PER_CONNECTION } from '../limits.ts';
+import { CHANNELS, REQUEST_PROTOCOLS } from '../protocols.ts';
+import { ProtocolBudget } from '../rate-limit.ts';
+import { readFrames } from './channel.ts';
+import { FeedServer } from './feed.ts';
+import { TransactionGossip } from './gossip.ts';
+import { createHost, type Host, startHost } from './host.ts';
+import { PeerKeeper } from './keeper.ts';
+import { ValidatorLink } from './link.ts';
+import { ask, RequestServer } from './requests.ts';
+
+/** Bootstrap peers and peers on the link that a validator stays connected with; edge nodes come by themselves. */
+const WANTED_PEERS = 16;
+
+/** Creates a network that is not started. Rejects with a SquadError that names what of the configuration is wrong. */
+export async function createLibp2pNetwork(config: NetworkConfig): Promise<Network> {
+  return new Libp2pNetwork(config, await createHost(config, { floodPublish: false }));
+}
+
+/** What is held of another validator. */
+interface Peer {
+  readonly link: ValidatorLink;
+  readonly budgets: Readonly<Record<Channel, ProtocolBudget>>;
+  /** The stream that is read; a newer one replaces it. */
+  readonly inbound: Partial<Record<Channel, Stream>>;
+}
+
+class Libp2pNetwork implements Network {
+  readonly #config: NetworkConfig;
+  readonly #handlers: NetworkHandlers;
+  readonly #host: Host;
+  readonly #peers: ReadonlyMap<ValidatorIndex, Peer>;
+  readonly #gossip: TransactionGossip;
+  readonly #keeper: PeerKeeper;
+
+  constructor(config: NetworkConfig, host: Host) {
+    this.#config = config;
+    this.#handlers = config.handlers;
+    this.#host = host;
+    const { libp2p, gate, limits } = host;
+    this.#gossip = new TransactionGossip(host, (from, message) => config.handlers.onGossip(from, message));
+    this.#keeper = new PeerKeeper(libp2p, gate, limits, WANTED_PEERS);
+    this.#peers = new Map(config.self === undefined ? [] : this.#createPeers(config.self));
+    libp2p.addEventListener('connection:open', ({ detail }) => {
+      const index = host.directory.indexOf(detail.remotePeer.toString());
+      if (index !== undefined) this.#peers.get(index)?.link.onConnection();
+    });
+  }
+
+  get peerId(): PeerId {
+    return this.#host.libp2p.peerId.toString();
+  }
+
+  get addresses(): readonly string[] {
+    return this.#host.libp2p.getMultiaddrs().map(String);
+  }
+
+  get connectedValidators(): readonly ValidatorIndex[] {
+    const connected: ValidatorIndex[] = [];
+    for (const [index, { link }] of this.#peers) if (link.connected) connected.push(index);
+    return connected;
+  }
+
+  get peerCount(): number {
+    return this.#host.libp2p.getPeers().length;
+  }
+
+  send(to: ValidatorIndex | 'all', channel: Channel, frame: Uint8Array): void {
+    const maxBytes = this.#maxFrameBytes(channel);
+    if (frame.length === 0 || frame.length > maxBytes) {
+      throw new SquadError(
+        'FRAME_INVALID',
+        `a frame for the ${channel} channel has ${frame.length} bytes, not within 1 to ${maxBytes}`,
+        'split it, or send less in it',
+        { channel, length: frame.length, maxBytes },
+      );
+    }
+    const framed = encodeFrame(frame);
+    if (to === 'all') {
+      for (const { link } of this.#peers.values()) link.send(channel, framed);
+      return;
+    }
+    this.#host.directory.at(to);
+    this.#peers.get(to)?.link.send(channel, framed);
+  }
+
+  async request(to: ValidatorIndex, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array> {
+    return ask(this.#host, connectionTo(this.#host, to), protocol, request);
+  }
+
+  publish(message: Uint8Array): Promise<number> {
+    return this.#gossip.publish(message);
+  }
+
+  disconnect(peer: ValidatorIndex | PeerId, reason: string): void {
+    const id = typeof peer === 'number' ? this.#host.directory.at(peer).peer : peer;
+    this.#host.gate.refuse(id, 'disconnected', reason);
+  }
+
+  statistics(): NetworkStatistics {
+    const queuedBytes = { consensus: 0, data: 0 };
+    for (const { link } of this.#peers.values()) {
+      for (const channel of CHANNELS) queuedBytes[channel] += link.queuedBytes(channel);
+    }
+    return this.#host.statistics.snapshot(queuedBytes);
+  }
+
+  async start(): Promise<void> {
+    await this.#handleProtocols();
+    await startHost(this.#host, this.#config.listen);
+    this.#gossip.start();
+    this.#keeper.start();
+    for (const { link } of this.#peers.values()) link.start();
+  }
+
+  async stop(): Promise<void> {
+    this.#keeper.stop();
+    for (const { link } of this.#peers.values()) link.stop();
+    await this.#host.libp2p.stop();
+  }
+
+  *#createPeers(self: ValidatorIndex): Generator<[ValidatorIndex, Peer]> {
+    const { limits, directory } = this.#host;
+    for (const validator of directory.entries) {
+      const { index } = validator;
+      if (index === self) continue;
+      const link = new ValidatorLink({
+        ...this.#host,
+        validator,
+        onConnected: () => this.#host.call('onValidatorConnected', () => this.#handlers.onValidatorConnected(index)),
+        onDisconnected: () =>
+          this.#host.call('onValidatorDisconnected', () => this.#handlers.onValidatorDisconnected(index)),
+      });
+      const budgets = {
+        consensus: new ProtocolBudget(limits.consensusRate, Date.now()),
+        data: new ProtocolBudget(limits.dataRate, Date.now()),
+      };
+      yield [index, { link, budgets, inbound: {} }];
+    }
+  }
+
+  async #handleProtocols(): Promise<void> {
+    const { libp2p, names, limits } = this.#host;
+    const requests = new RequestServer(this.#host, (from, protocol, request) =>
+      this.#handlers.onRequest(from, protocol, request),
+    );
+    const feeds = new FeedServer(this.#host, (feed) => this.#handlers.onFeed(feed));
+    for (const channel of CHANNELS) {
+      await libp2p.handle(names.channels[channel], (stream, from) => this.#accept(channel, stream, from), {
+        maxInboundStreams: MAX_VALIDATOR_STREAMS_PER_CONNECTION,
+      });
+    }
+    for (const protocol of REQUEST_PROTOCOLS) {
+      await libp2p.handle(names.requests[protocol], (stream, from) => void requests.serve(protocol, stream, from), {
+        maxInboundStreams: limits.maxRequestsInFlightPerPeer + 1,
+      });
+    }
+    await libp2p.handle(names.feed, (stream, from) => feeds.serve(stream, from), {
+      maxInboundStreams: limits.maxFeedsPerPeer + 1,
+    });
+  }
+
+  /** A peer opened a channel to this node. Nothing is read from one that is no validator. */
+  #accept(channel: Channel, stream: Stream, connection: Connection): void {
+    const { directory, gate, statistics } = this.#host;
+    const peerId = connection.remotePeer.toString();
+    const index = directory.indexOf(peerId);
+    const peer = index === undefined ? undefined : this.#peers.get(index);
+    if (index === undefined || peer === undefined) {
+      stream.abort(new Error('validators only'));
+      gate.strike(peerId, 'notValidator');
+      return;
+    }
+    peer.inbound[channel]?.abort(new Error('replaced by a newer stream'));
+    peer.inbound[channel] = stream;
+    stream.addEventListener('close', () => {
+      if (peer.inbound[channel] === stream) delete peer.inbound[channel];
+    });
+    stream.addEventListener('remoteCloseWrite', () => stream.abort(new Error('the sender closed the channel')));
+    readFrames(stream, {
+      maxFrameBytes: this.#maxFrameBytes(channel),
+      budget: peer.budgets[channel],
+      onFrame: (frame) => {
+        statistics.received(channel, frame.length);
+        this.#host.call('onFrame', () => this.#handlers.onFrame(index, channel, frame));
+      },
+      onBroken: (error) => gate.refuse(peerId, 'frameTooLarge', error.message),
+      onPaused: () => {
+        statistics.readsPaused++;
+      },
+    });
+  }
+
+  #maxFrameBytes(channel: Channel): number {
+    const { limits } = this.#host;
+    return channel === 'consensus' ? limits.maxConsensusFrameBytes : limits.maxDataFrameBytes;
+  }
+}
+
+/** The newest open connection with a validator. Throws `NOT_CONNECTED`. */
+export function connectionTo(host: Host, to: ValidatorIndex): Connection {
+  const { id } = host.directory.at(to);
+  const connection = host.libp2p.getConnections(id).findLast(({ status }) => status === 'open');
+  if (connection !== undefined) return connection;
+  throw new SquadError('NOT_CONNECTED', `validator ${to} is not connected`, 'ask another validator', { validator: to });
+}
