@@ -12,8 +12,8 @@ import { decode, decodeError, HeightType, Uint16 } from './ssz.ts';
 import { checkKind } from './vote.ts';
 import { FeedAcknowledgement, FeedBlock, FeedStage, FeedSubscribe } from './wire.ts';
 
-/** Bytes of one feed frame. A block without bodies is below 300 KB, a batch at most 512 KiB and its header. */
-export const MAX_FEED_FRAME_BYTES = 1024 * 1024;
+/** Bytes of one feed message. A block without bodies is below 300 KB, a batch at most 512 KiB and its header. */
+export const MAX_FEED_MESSAGE_BYTES = 1024 * 1024;
 /** Bytes of one block with all batches of one rollup, as it is put together by whoever reads a feed. */
 export const MAX_FEED_BLOCK_BYTES = 256 * 1024 * 1024;
 /** Final blocks that may be on their way to a rollup node without its acknowledgement. */
@@ -24,7 +24,7 @@ export const MAX_FEED_UNACKNOWLEDGED_BYTES = 16 * 1024 * 1024;
 export const FEED_HEAD_ONLY: Height = Number.MAX_SAFE_INTEGER;
 
 /** Why a sequencer ends a feed. */
-export const FEED_ERROR_CODES = ['UNKNOWN_ROLLUP', 'TOO_MANY_FEEDS', 'BAD_MESSAGE', 'NOT_HELD', 'STOPPING'] as const;
+export const FEED_ERROR_CODES = ['UNKNOWN_ROLLUP', 'BAD_MESSAGE', 'NOT_HELD', 'STOPPING'] as const;
 export type FeedErrorCode = (typeof FEED_ERROR_CODES)[number];
 
 export type FeedMessage =
@@ -68,10 +68,10 @@ export function encodeFeedMessage(message: FeedMessage): Uint8Array {
 
 /** For hostile bytes. A `batch` is not decoded here: its content is judged with its block. */
 export function decodeFeedMessage(bytes: Uint8Array): Result<FeedMessage> {
-  if (bytes.length > MAX_FEED_FRAME_BYTES) {
+  if (bytes.length > MAX_FEED_MESSAGE_BYTES) {
     return decodeError(
       'FeedMessage',
-      `${bytes.length} bytes, more than MAX_FEED_FRAME_BYTES = ${MAX_FEED_FRAME_BYTES}`,
+      `${bytes.length} bytes, more than MAX_FEED_MESSAGE_BYTES = ${MAX_FEED_MESSAGE_BYTES}`,
     );
   }
   const payload = bytes.subarray(1);

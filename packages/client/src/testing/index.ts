@@ -1,0 +1,3 @@
+export * from './chain-source.ts';
+export * from './honest-chain.ts';
+export * from './stream-pair.ts';
