@@ -55,11 +55,11 @@ function logsItem(logs: readonly EvmLog[]): NestedUint8Array {
   return logs.map((log) => [log.address, [...log.topics], log.data]);
 }
 
-/** The header and the slot. */
+/** The header, the slot plus 1 (genesis is before slot 0), the number of transactions. */
 export function encodeHeaderRecord(block: EvmBlock): Uint8Array {
   return RLP.encode([
     block.header.raw() as NestedUint8Array,
-    intToUnpaddedBytes(block.summary.slot),
+    intToUnpaddedBytes(block.summary.slot + 1),
     intToUnpaddedBytes(block.transactions.length),
   ]);
 }
@@ -70,7 +70,7 @@ export function decodeHeaderRecord(
 ): { readonly header: BlockHeader; readonly summary: BlockSummary } {
   const [raw, slot, count] = RLP.decode(bytes) as [Uint8Array[], Uint8Array, Uint8Array];
   const header = createBlockHeaderFromBytesArray(raw, { common, skipConsensusFormatValidation: true });
-  return { header, summary: summaryOf(header, bytesToInt(slot), bytesToInt(count)) };
+  return { header, summary: summaryOf(header, bytesToInt(slot) - 1, bytesToInt(count)) };
 }
 
 export function summaryOf(header: BlockHeader, slot: number, transactionCount: number): BlockSummary {

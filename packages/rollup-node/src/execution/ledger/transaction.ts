@@ -18,12 +18,14 @@ export const MAX_LEDGER_KEY_LENGTH = 128;
 /** UTF-16 units of a value. */
 export const MAX_LEDGER_VALUE_LENGTH = 4096;
 
-const key = z.string().min(1).max(MAX_LEDGER_KEY_LENGTH);
-const nonce = z.string().max(64);
+/** A lone surrogate has no UTF-8 of its own: two such keys would be one in the store. */
+const wellFormed = z.string().refine((value) => value.isWellFormed(), { error: 'holds a lone surrogate' });
+const key = wellFormed.min(1).max(MAX_LEDGER_KEY_LENGTH);
+const nonce = wellFormed.max(64);
 const amount = z.string().regex(/^(0|[1-9][0-9]{0,77})$/);
 
 const LedgerTransaction = z.discriminatedUnion('op', [
-  z.strictObject({ op: z.literal('set'), key, value: z.string().max(MAX_LEDGER_VALUE_LENGTH), nonce }),
+  z.strictObject({ op: z.literal('set'), key, value: wellFormed.max(MAX_LEDGER_VALUE_LENGTH), nonce }),
   z.strictObject({ op: z.literal('transfer'), from: key, to: key, amount, nonce }),
 ]);
 export type LedgerTransaction = z.infer<typeof LedgerTransaction>;
