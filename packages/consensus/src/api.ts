@@ -71,7 +71,11 @@ export type Input =
   | { readonly type: 'peerConnected'; readonly peer: ValidatorIndex }
   /** A batch with a checked signature and body is stored here (own batches too). */
   | { readonly type: 'batchStored'; readonly batch: HeldBatch }
-  | { readonly type: 'acknowledged'; readonly from: ValidatorIndex; readonly acknowledgements: readonly Acknowledgement[] }
+  | {
+      readonly type: 'acknowledged';
+      readonly from: ValidatorIndex;
+      readonly acknowledgements: readonly Acknowledgement[];
+    }
   /** Answer to `fetchBlock`, unchecked. */
   | { readonly type: 'blockFetched'; readonly from: ValidatorIndex; readonly block: Block }
   /** Answer to `fetchRange`, unchecked: consecutive blocks, the last one finalized by the certificate. */

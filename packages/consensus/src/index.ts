@@ -1,1 +1,6 @@
 export * from './api.ts';
+export { type CertificateContext, certificateFault } from './certificates.ts';
+export { MAX_ORPHAN_BLOCKS, MAX_TREE_BLOCKS } from './chain.ts';
+export { Consensus, type ConsensusStatus } from './core.ts';
+export { MAX_BATCHES_PER_SEQ } from './lanes.ts';
+export { VOTE_WINDOW_VIEWS } from './tally.ts';

@@ -59,6 +59,7 @@ const ProposalType = new ContainerType(
   { block: Block, parentCertificate: Certificate, skips: SkipCertificates, leaderSignature: Bytes96Type },
   { typeName: 'Proposal' },
 );
+
 export { ProposalType as Proposal };
 export interface Proposal {
   block: Block;

@@ -55,9 +55,18 @@ export const GenesisFile = z
         seen.add(value);
       });
     };
-    unique('validators', file.validators.map((validator) => validator.blsPublicKey.toLowerCase()));
-    unique('validators', file.validators.map((validator) => validator.nodePublicKey.toLowerCase()));
-    unique('rollups', file.rollups.map((rollup) => rollup.rollupId));
+    unique(
+      'validators',
+      file.validators.map((validator) => validator.blsPublicKey.toLowerCase()),
+    );
+    unique(
+      'validators',
+      file.validators.map((validator) => validator.nodePublicKey.toLowerCase()),
+    );
+    unique(
+      'rollups',
+      file.rollups.map((rollup) => rollup.rollupId),
+    );
   });
 export type GenesisFile = z.infer<typeof GenesisFile>;
 

@@ -5,9 +5,18 @@ import { DOMAINS } from './domains.ts';
 import type { Bytes32, ValidatorIndex, View } from './ids.ts';
 import { equalBytes, ZERO_HASH } from './ids.ts';
 import { MAX_VALIDATORS } from './limits.ts';
-import { type Result } from './result.ts';
+import type { Result } from './result.ts';
 import { signingRoot } from './signing.ts';
-import { Bytes32Type, Bytes96Type, decode, decodeError, EpochType, Uint8, ValidatorIndexType, ViewType } from './ssz.ts';
+import {
+  Bytes32Type,
+  Bytes96Type,
+  decode,
+  decodeError,
+  EpochType,
+  Uint8,
+  ValidatorIndexType,
+  ViewType,
+} from './ssz.ts';
 
 export const VoteKind = { notarize: 1, nullify: 2, finalize: 3 } as const;
 export type VoteKind = (typeof VoteKind)[keyof typeof VoteKind];
@@ -58,10 +67,7 @@ export function voteSigningRoot(
   vote: { readonly kind: VoteKind; readonly epoch: number; readonly view: View; readonly blockHash: Bytes32 },
 ): Bytes32 {
   const { kind, epoch, view, blockHash } = vote;
-  return signingRoot(
-    VoteData.hashTreeRoot({ networkId, epoch, view, blockHash }),
-    DOMAINS[VOTE_KIND_NAMES[kind]],
-  );
+  return signingRoot(VoteData.hashTreeRoot({ networkId, epoch, view, blockHash }), DOMAINS[VOTE_KIND_NAMES[kind]]);
 }
 
 export function decodeVote(bytes: Uint8Array): Result<Vote> {

@@ -7,9 +7,24 @@ import { ByteListType, ContainerType, ListCompositeType, type ValueOf } from '@c
 import { type Batch, decodeBatch, encodeBatch } from './batch.ts';
 import { Block, BlockHeader, decodeProposal, Proposal } from './block.ts';
 import { concatBytes } from './ids.ts';
-import { MAX_BATCH_BODY_BYTES, MAX_BLOCKS_PER_RANGE, MAX_TRANSACTION_BYTES, MAX_UNORDERED_BATCHES_PER_LANE, MAX_VALIDATORS } from './limits.ts';
+import {
+  MAX_BATCH_BODY_BYTES,
+  MAX_BLOCKS_PER_RANGE,
+  MAX_TRANSACTION_BYTES,
+  MAX_UNORDERED_BATCHES_PER_LANE,
+  MAX_VALIDATORS,
+} from './limits.ts';
 import { ok, type Result } from './result.ts';
-import { Bytes32Type, decode, decodeError, HeightType, LaneSeqType, RollupIdType, Uint8, ValidatorIndexType } from './ssz.ts';
+import {
+  Bytes32Type,
+  decode,
+  decodeError,
+  HeightType,
+  LaneSeqType,
+  RollupIdType,
+  Uint8,
+  ValidatorIndexType,
+} from './ssz.ts';
 import { Certificate, decodeCertificate, decodeVote, Vote } from './vote.ts';
 
 /** "I hold every batch of this lane up to seq, durably; the one at seq has this digest" (R3). */
@@ -83,7 +98,10 @@ const ENCODED_BATCH_MAX_BYTES = MAX_BATCH_BODY_BYTES + 512;
 
 /** Asks for batches by digest. The answer is a `BatchesResponse`, in any order, what is not held left out. */
 export const BatchesRequest = new ListCompositeType(Bytes32Type, MAX_BATCHES_PER_REQUEST);
-export const BatchesResponse = new ListCompositeType(new ByteListType(ENCODED_BATCH_MAX_BYTES), MAX_BATCHES_PER_REQUEST);
+export const BatchesResponse = new ListCompositeType(
+  new ByteListType(ENCODED_BATCH_MAX_BYTES),
+  MAX_BATCHES_PER_REQUEST,
+);
 
 /** Asks for one block by hash, final or not. The answer is a list of no or one block. */
 export const BlockRequest = new ContainerType({ hash: Bytes32Type });

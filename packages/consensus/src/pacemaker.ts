@@ -1,0 +1,78 @@
+/** D, the delay that all timers are made of, and who is thought to be alive (R17). Milliseconds. */
+
+import type { UnixMs, ValidatorIndex, ValidatorSet, Weight } from '@squad/types';
+import type { ConsensusOptions } from './api.ts';
+
+/** D is this many times the smoothed time from own vote to quorum. */
+const MARGIN = 3;
+/** Weight of a new sample in the smoothed one. */
+const SMOOTHING = 1 / 8;
+/** Growth of D with each uncertified view after the second in a row. */
+const GROWTH = 1.5;
+
+export class Pacemaker {
+  readonly #options: ConsensusOptions;
+  readonly #set: ValidatorSet;
+  readonly #quorum: Weight;
+  readonly #self: ValidatorIndex | undefined;
+  readonly #lastHeardMs: UnixMs[];
+  #smoothedMs: number | undefined;
+  #uncertifiedViews = 0;
+
+  constructor(
+    options: ConsensusOptions,
+    set: ValidatorSet,
+    quorum: Weight,
+    self: ValidatorIndex | undefined,
+    nowMs: UnixMs,
+  ) {
+    this.#options = options;
+    this.#set = set;
+    this.#quorum = quorum;
+    this.#self = self;
+    this.#lastHeardMs = set.validators.map(() => nowMs);
+  }
+
+  /** D now. */
+  get delayMs(): number {
+    const { initialDelayMs, minDelayMs, maxDelayMs } = this.#options;
+    const base = this.#smoothedMs === undefined ? initialDelayMs : MARGIN * this.#smoothedMs;
+    const grown = Math.max(base, minDelayMs) * GROWTH ** Math.max(0, this.#uncertifiedViews - 2);
+    return Math.min(grown, maxDelayMs);
+  }
+
+  get retryMs(): number {
+    return Math.max(2 * this.delayMs, this.#options.retryMs);
+  }
+
+  heard(from: ValidatorIndex, nowMs: UnixMs): void {
+    this.#lastHeardMs[from] = nowMs;
+  }
+
+  /** A view ended with a notarization, `sinceOwnVoteMs` after the own vote if there was one. */
+  certified(sinceOwnVoteMs: number | undefined): void {
+    this.#uncertifiedViews = 0;
+    if (sinceOwnVoteMs === undefined) return;
+    const before = this.#smoothedMs ?? sinceOwnVoteMs;
+    this.#smoothedMs = before + (sinceOwnVoteMs - before) * SMOOTHING;
+  }
+
+  uncertified(): void {
+    // Beyond this D is at its maximum whatever it started from; the count must not grow without end.
+    this.#uncertifiedViews = Math.min(this.#uncertifiedViews + 1, 64);
+  }
+
+  /** Nobody has heard from this leader for long, while a quorum is heard. Without a quorum nobody is skipped. */
+  isInactive(leader: ValidatorIndex, nowMs: UnixMs): boolean {
+    if (leader === this.#self) return false;
+    const horizonMs = Math.max(this.#options.inactiveAfterMs, this.#options.heartbeatMs + 4 * this.delayMs);
+    const silent = (validator: ValidatorIndex) =>
+      validator !== this.#self && nowMs - this.#lastHeardMs[validator]! > horizonMs;
+    if (!silent(leader)) return false;
+    let heardWeight = 0;
+    this.#set.validators.forEach(({ weight }, validator) => {
+      if (!silent(validator)) heardWeight += weight;
+    });
+    return heardWeight >= this.#quorum;
+  }
+}

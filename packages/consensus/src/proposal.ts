@@ -1,0 +1,58 @@
+/** What of a proposal can be judged by itself, before its parent or its data are known (R7, R8, R11). Pure functions. */
+
+import {
+  BLOCK_VERSION,
+  type Certificate,
+  equalBytes,
+  type LeaderSchedule,
+  type Proposal,
+  SkipCertificates,
+  type View,
+  VoteKind,
+  ZERO_HASH,
+} from '@squad/types';
+import { refsMatch } from './chain.ts';
+
+export interface ProposalContext {
+  readonly networkId: Uint8Array;
+  readonly epoch: number;
+  readonly leaders: LeaderSchedule;
+}
+
+/** The first thing that is wrong with the form of a proposal; undefined if nothing is. Signatures are not looked at. */
+export function proposalFault(proposal: Proposal, context: ProposalContext): string | undefined {
+  const { block, parentCertificate, skips } = proposal;
+  const { header } = block;
+  if (header.version !== BLOCK_VERSION) return `version ${header.version}, not ${BLOCK_VERSION}`;
+  if (!equalBytes(header.networkId, context.networkId)) return 'of another network';
+  if (header.epoch !== context.epoch) return `epoch ${header.epoch}, not ${context.epoch}`;
+  if (header.leader !== context.leaders.leaderAt(header.view))
+    return `validator ${header.leader} does not lead view ${header.view}`;
+  if (header.parentView >= header.view) return `parent view ${header.parentView} is not below ${header.view}`;
+  if (!equalBytes(header.nextValidatorSetHash, ZERO_HASH))
+    return 'names a next validator set in the middle of an epoch';
+  if (!refsMatch(block)) return 'the refs root is not that of its refs';
+  if (!isCertificateOf(parentCertificate, header.parentView, header.parentHash))
+    return 'the parent certificate is not for its parent';
+  const skipFault = skipsFault(skips, header.parentView, header.view);
+  if (skipFault) return skipFault;
+  if (!equalBytes(SkipCertificates.hashTreeRoot(skips), header.skipsRoot))
+    return 'the skips root is not that of its skips';
+  return undefined;
+}
+
+function isCertificateOf(certificate: Certificate, view: View, hash: Uint8Array): boolean {
+  return certificate.kind !== VoteKind.nullify && certificate.view === view && equalBytes(certificate.blockHash, hash);
+}
+
+/** One nullification for each view between parent and block, ascending. */
+function skipsFault(skips: readonly Certificate[], parentView: View, view: View): string | undefined {
+  if (skips.length !== view - parentView - 1) {
+    return `${skips.length} nullifications for the ${view - parentView - 1} views between parent and block`;
+  }
+  for (const [i, skip] of skips.entries()) {
+    if (skip.kind !== VoteKind.nullify || skip.view !== parentView + 1 + i)
+      return `view ${parentView + 1 + i} is not nullified`;
+  }
+  return undefined;
+}

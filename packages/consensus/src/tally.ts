@@ -1,0 +1,152 @@
+/**
+ * Votes on their way to certificates (section 5 of the protocol). At most one vote per signer and kind in a view is kept,
+ * unverified; at quorum weight they are summed and verified once. Only if that fails are they bisected, and whoever signed
+ * badly is evicted and named. A sum that verifies is a valid certificate whatever its parts, so no random weights are
+ * needed.
+ */
+
+import type { VoteScheme } from '@squad/crypto';
+import {
+  type Bytes32,
+  type Certificate,
+  equalBytes,
+  signerBits,
+  type ValidatorIndex,
+  type ValidatorSet,
+  type View,
+  type Vote,
+  VoteKind,
+  voteSigningRoot,
+  type Weight,
+} from '@squad/types';
+import type { Evidence } from './api.ts';
+
+/** Views below the current one whose votes are still collected; what is older is recovered through certificates. */
+export const VOTE_WINDOW_VIEWS = 64;
+
+type Slot = (Vote | undefined)[];
+
+interface ViewVotes {
+  readonly slots: Record<VoteKind, Slot>;
+  /** Signers whose double vote in this view was already looked into. */
+  readonly suspects: Set<ValidatorIndex>;
+}
+
+export interface AddedVote {
+  readonly certificate?: Certificate;
+  readonly evidence?: Evidence;
+  /** Signers whose signatures are not valid. */
+  readonly forgers: readonly ValidatorIndex[];
+}
+
+export class Tally {
+  readonly #networkId: Bytes32;
+  readonly #set: ValidatorSet;
+  readonly #quorum: Weight;
+  readonly #scheme: VoteScheme;
+  readonly #views = new Map<View, ViewVotes>();
+
+  constructor(networkId: Bytes32, set: ValidatorSet, quorum: Weight, scheme: VoteScheme) {
+    this.#networkId = networkId;
+    this.#set = set;
+    this.#quorum = quorum;
+    this.#scheme = scheme;
+  }
+
+  /** Keeps a vote and says what it led to. The caller has checked epoch, view window and that the signer sent it. */
+  add(vote: Vote): AddedVote {
+    const votes = this.#at(vote.view);
+    const slot = votes.slots[vote.kind];
+    const held = slot[vote.signer];
+    if (held !== undefined && equalBytes(held.blockHash, vote.blockHash)) return { forgers: [] };
+    const conflicting = held ?? conflictOf(votes, vote);
+    const evidence = conflicting && this.#evidence(votes, conflicting, vote);
+    if (held !== undefined) return { forgers: [], ...(evidence && { evidence }) };
+    slot[vote.signer] = vote;
+    return { ...this.#certify(slot, vote), ...(evidence && { evidence }) };
+  }
+
+  /** Forgets the votes of views below a bound. */
+  pruneBelow(view: View): void {
+    for (const held of this.#views.keys()) if (held < view) this.#views.delete(held);
+  }
+
+  #at(view: View): ViewVotes {
+    let votes = this.#views.get(view);
+    if (!votes) {
+      votes = { slots: { 1: [], 2: [], 3: [] }, suspects: new Set() };
+      this.#views.set(view, votes);
+    }
+    return votes;
+  }
+
+  /** The certificate, if the votes for the same content as `vote` weigh a quorum and their sum is valid. */
+  #certify(slot: Slot, vote: Vote): AddedVote {
+    const same: Vote[] = [];
+    let weight = 0;
+    for (const other of slot) {
+      if (other === undefined || !equalBytes(other.blockHash, vote.blockHash)) continue;
+      same.push(other);
+      weight += this.#set.validators[other.signer]!.weight;
+    }
+    if (weight < this.#quorum) return { forgers: [] };
+    const root = voteSigningRoot(this.#networkId, vote);
+    const signature = this.#sum(same, root);
+    if (signature === undefined) {
+      const forgers = this.#bisect(same, root);
+      for (const forger of forgers) slot[forger] = undefined;
+      // What is left may still weigh a quorum.
+      const honest = same.find(({ signer }) => !forgers.includes(signer));
+      const rest = honest ? this.#certify(slot, honest) : { forgers: [] };
+      return { ...rest, forgers };
+    }
+    const { kind, epoch, view, blockHash } = vote;
+    const signers = signerBits(
+      this.#set.validators.length,
+      same.map(({ signer }) => signer),
+    );
+    return { certificate: { kind, epoch, view, blockHash, signers, signature }, forgers: [] };
+  }
+
+  #sum(votes: readonly Vote[], root: Bytes32): Uint8Array | undefined {
+    const signature = this.#scheme.aggregate(votes.map((vote) => vote.signature));
+    if (signature === undefined) return undefined;
+    return this.#scheme.verify(
+      votes.map((vote) => vote.signer),
+      root,
+      signature,
+    )
+      ? signature
+      : undefined;
+  }
+
+  /** Given that the sum of these does not verify: who signed badly. */
+  #bisect(votes: readonly Vote[], root: Bytes32): ValidatorIndex[] {
+    if (votes.length === 1) return [votes[0]!.signer];
+    const middle = votes.length >> 1;
+    return [votes.slice(0, middle), votes.slice(middle)].flatMap((half) =>
+      this.#sum(half, root) === undefined ? this.#bisect(half, root) : [],
+    );
+  }
+
+  /** Two votes that no honest signer makes, if both are really signed: E1 to E3. Looked into once per signer and view. */
+  #evidence(votes: ViewVotes, first: Vote, second: Vote): Evidence | undefined {
+    if (votes.suspects.has(second.signer)) return undefined;
+    votes.suspects.add(second.signer);
+    if (!this.isSigned(first) || !this.isSigned(second)) return undefined;
+    const kind = first.kind !== second.kind ? 'E3' : first.kind === VoteKind.notarize ? 'E1' : 'E2';
+    return { kind, first, second };
+  }
+
+  /** Verifies one vote by itself. */
+  isSigned(vote: Vote): boolean {
+    return this.#scheme.verify([vote.signer], voteSigningRoot(this.#networkId, vote), vote.signature);
+  }
+}
+
+/** NULLIFY and FINALIZE exclude each other; NOTARIZE goes with both. */
+function conflictOf(votes: ViewVotes, vote: Vote): Vote | undefined {
+  if (vote.kind === VoteKind.nullify) return votes.slots[VoteKind.finalize][vote.signer];
+  if (vote.kind === VoteKind.finalize) return votes.slots[VoteKind.nullify][vote.signer];
+  return undefined;
+}
