@@ -3,8 +3,8 @@
 import type { Command } from 'commander';
 
 export interface CommandModule {
-  /** Adds options, arguments, examples and the action. */
-  define(command: Command): void;
+  /** Adds options, arguments, examples and the action. `argv`: the whole command line. */
+  define(command: Command, argv: readonly string[]): void | Promise<void>;
 }
 
 export interface CommandEntry {

@@ -4,7 +4,7 @@ import { SquadError } from '@squad/types';
 
 export function report(error: unknown): void {
   process.stderr.write(`${describe(error, process.stderr.isTTY === true)}\n`);
-  if (process.env['SQUAD_DEBUG']) process.stderr.write(`\n${stackOf(error)}\n`);
+  if (process.env.SQUAD_DEBUG) process.stderr.write(`\n${stackOf(error)}\n`);
 }
 
 export function describe(error: unknown, color: boolean): string {

@@ -2,7 +2,6 @@
 
 import { Command, CommanderError } from 'commander';
 import { COMMANDS } from './commands.ts';
-import { report } from './report.ts';
 import { readVersion } from './version.ts';
 
 /** Runs a command line without its first two words. Resolves with the exit code: 0, or 1 if anything failed. */
@@ -18,6 +17,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   } catch (error) {
     // Commander has printed its own message.
     if (error instanceof CommanderError) return error.exitCode;
+    const { report } = await import('./report.ts');
     report(error);
     return 1;
   }
@@ -52,7 +52,7 @@ export async function createProgram(argv: readonly string[]): Promise<Command> {
       .showHelpAfterError(`(squad ${entry.name} --help lists the options)`)
       .allowExcessArguments(false);
     command.exitOverride();
-    if (entry.name === wanted) (await entry.load()).define(command);
+    if (entry.name === wanted) await (await entry.load()).define(command, argv);
   }
   return program;
 }

@@ -77,7 +77,7 @@ async function rollupNodeConfig(
 ): Promise<Record<string, unknown>> {
   const rollupPath = join(paths.process(plan.name).folder, 'rollup.json');
   if (!existsSync(rollupPath)) {
-    const { developmentRollup } = await import('@squad/rollup-node');
+    const { developmentRollup } = await import('@squad/rollup-node/config');
     const rollup = developmentRollup({ rollupId: plan.rollupId!, genesisTimeMs: genesis.file.genesisTimeMs });
     await replaceFile(rollupPath, `${JSON.stringify(rollup, null, 2)}\n`);
   }

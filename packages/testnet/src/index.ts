@@ -3,6 +3,7 @@
 export * from './genesis.ts';
 export * from './launch.ts';
 export * from './layout.ts';
+export * from './live.ts';
 export { type DirectoryLock, isAlive, lockDirectory } from './lock.ts';
 export * from './manifest.ts';
 export * from './observe.ts';

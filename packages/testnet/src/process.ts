@@ -7,9 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, fstatSync, mkdirSync, openSync, readSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { SquadError } from '@squad/types';
-
-/** What a child sends over IPC once it serves. */
-export const SERVING_MESSAGE = 'serving';
+import { SERVING_MESSAGE } from './serving.ts';
 
 /** From SIGTERM to SIGKILL. */
 export const STOP_TIMEOUT_MS = 8_000;
@@ -87,7 +85,7 @@ export class ManagedProcess {
       // A group of its own: Ctrl-C in a terminal reaches the launcher only, which then stops all in order.
       detached: true,
       stdio: ['ignore', log, log, 'ipc'],
-      env: { ...process.env, ...this.#options.env },
+      env: { ...inheritedEnvironment(), ...this.#options.env },
     });
     closeSync(log);
     this.#child = child;
@@ -172,6 +170,16 @@ export class ManagedProcess {
   logTail(lines: number): string {
     return tailOf(this.logPath, lines).map(readableLine).join('\n') || '(empty)';
   }
+}
+
+/**
+ * The launcher's environment without the options of `squad` in it: SQUAD_RPC_PORT meant for one process must not move the
+ * ports of all.
+ */
+function inheritedEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith('SQUAD_') || name === 'SQUAD_DEBUG'),
+  );
 }
 
 export function describeExit(exit: Exit): string {

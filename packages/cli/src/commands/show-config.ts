@@ -1,0 +1,46 @@
+/** `squad show-config ROLE`: what a process would run with, and where each value comes from. */
+
+import type { OptionDefinitions } from '@squad/service';
+import { plainTable } from '@squad/testnet';
+import type { Command } from 'commander';
+import { addOptions, readOptions } from '../options.ts';
+
+const ROLES: Readonly<Record<string, { summary: string; load: () => Promise<OptionDefinitions> }>> = {
+  sequencer: {
+    summary: 'options of squad sequencer',
+    load: async () => (await import('@squad/sequencer/options')).sequencerOptions,
+  },
+  'rollup-node': {
+    summary: 'options of squad rollup-node',
+    load: async () => (await import('@squad/rollup-node/options')).rollupNodeOptions,
+  },
+  testnet: {
+    summary: 'options of squad testnet',
+    load: async () => (await import('../testnet/options.ts')).testnetOptions,
+  },
+};
+
+export async function define(command: Command, argv: readonly string[]): Promise<void> {
+  for (const [role, { summary, load }] of Object.entries(ROLES)) {
+    const child = command.command(role).description(summary);
+    if (!argv.includes(role)) continue;
+    const definitions = await load();
+    addOptions(child, definitions);
+    child.option('--json', 'print JSON').action(() => show(child, definitions));
+  }
+  command.addHelpText(
+    'after',
+    '\nTakes the same flags, environment and --config as the command itself. Secrets are hidden.\n\nExamples:\n  $ squad show-config sequencer --config node.yaml\n  $ squad show-config testnet --nodes 7',
+  );
+}
+
+function show(command: Command, definitions: OptionDefinitions): void {
+  const rows = readOptions(command, definitions).describe();
+  if (command.getOptionValue('json') === true) {
+    process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
+    return;
+  }
+  const style = { color: process.stdout.isTTY === true };
+  const table = rows.map(({ name, value, origin }) => [name, value, origin]);
+  process.stdout.write(`${plainTable(style, ['option', 'value', 'from'], table)}\n`);
+}

@@ -1,0 +1,41 @@
+/** Options of a command: flags, environment, and the file given with --config, by one table. */
+
+import {
+  attachOptions,
+  givenFlags,
+  type OptionDefinitions,
+  type OptionValues,
+  type ResolvedOptions,
+  readOptionsFile,
+  resolveOptions,
+} from '@squad/service';
+import type { Command } from 'commander';
+
+const CONFIG_ENV = 'SQUAD_CONFIG';
+
+export function addOptions(command: Command, definitions: OptionDefinitions): Command {
+  attachOptions(command, definitions);
+  return command.option('--config <file>', `YAML or JSON file that gives options by their names (env ${CONFIG_ENV})`);
+}
+
+/** The values in effect. Throws the SquadError that says which option is wrong, and how to mend it. */
+export function readOptions<Definitions extends OptionDefinitions>(
+  command: Command,
+  definitions: Definitions,
+  check?: (values: OptionValues<Definitions>) => string | undefined,
+): ResolvedOptions<Definitions> {
+  const path = (command.getOptionValue('config') as string | undefined) ?? process.env[CONFIG_ENV];
+  const file = path === undefined || path === '' ? undefined : readOptionsFile(path);
+  if (file !== undefined && !file.ok) throw file.error;
+  const resolved = resolveOptions(
+    definitions,
+    {
+      flags: givenFlags(command, definitions),
+      env: process.env,
+      ...(file === undefined ? {} : { file: file.value }),
+    },
+    check,
+  );
+  if (!resolved.ok) throw resolved.error;
+  return resolved.value;
+}

@@ -1,0 +1,54 @@
+/** The life of a long-running process: serve until told to stop, stop in order, and tell a launcher when it serves. */
+
+import { SERVING_MESSAGE } from '@squad/testnet/serving';
+import { report } from './report.ts';
+
+/** From the first request to stop until the process ends itself, whatever still hangs. */
+export const FORCED_EXIT_AFTER_MS = 15_000;
+
+export interface Service {
+  stop(): Promise<void>;
+}
+
+/**
+ * Calls `create` and serves until SIGTERM, SIGINT or the launcher's end. A second signal ends the process at once.
+ * Resolves with the exit code.
+ */
+export async function serve(create: () => Promise<Service>): Promise<number> {
+  const stopRequested = requestToStop();
+  process.on('uncaughtException', fatal);
+  process.on('unhandledRejection', fatal);
+  const service = await create();
+  process.send?.(SERVING_MESSAGE);
+  await stopRequested;
+  const forced = setTimeout(() => {
+    process.stderr.write(`did not stop within ${FORCED_EXIT_AFTER_MS / 1000} s: ended\n`);
+    process.exit(1);
+  }, FORCED_EXIT_AFTER_MS);
+  forced.unref();
+  await service.stop();
+  if (process.connected) process.disconnect();
+  return 0;
+}
+
+function requestToStop(): Promise<void> {
+  return new Promise((resolve) => {
+    let requests = 0;
+    const request = () => {
+      requests++;
+      if (requests > 1) process.exit(130);
+      resolve();
+    };
+    process.on('SIGTERM', request);
+    process.on('SIGINT', request);
+    // The channel closes with the launcher, even if it was killed; disconnecting ourselves comes later and does no harm.
+    process.once('disconnect', () => resolve());
+  });
+}
+
+/** A bug, or a failure that no code foresaw: the state in memory is not to be trusted any more. */
+function fatal(error: unknown): void {
+  process.env.SQUAD_DEBUG ??= '1';
+  report(error);
+  process.exit(1);
+}
