@@ -13,6 +13,7 @@ import {
   decodeError,
   EpochType,
   LaneSeqType,
+  plainBytes,
   RollupIdType,
   Uint32,
   UnixMsType,
@@ -78,7 +79,7 @@ export function decodeBatch(bytes: Uint8Array): Result<Batch> {
   if (bytes.length < HEADER_BYTES) return decodeError('Batch', `${bytes.length} bytes are shorter than its header`);
   const signed = decode(SignedBatchHeader, 'SignedBatchHeader', bytes.subarray(0, HEADER_BYTES));
   if (!signed.ok) return signed;
-  const body = bytes.subarray(HEADER_BYTES);
+  const body = plainBytes(bytes).subarray(HEADER_BYTES);
   const { byteLength, transactionCount } = signed.value.header;
   if (body.length !== byteLength) {
     return decodeError('Batch', `the body has ${body.length} bytes, the header says ${byteLength}`);

@@ -43,7 +43,14 @@ export type FeedMessage =
 const KIND = { subscribe: 1, acknowledge: 2, block: 3, batch: 4, head: 5, error: 6 } as const;
 
 const Head = new ContainerType({ height: HeightType }, { typeName: 'FeedHead' });
-const FeedError = new ContainerType({ code: Uint16, message: new ByteListType(256) }, { typeName: 'FeedError' });
+/** Bytes of UTF-8 in the message of a feed's error. */
+const MAX_FEED_ERROR_BYTES = 256;
+const FeedError = new ContainerType(
+  { code: Uint16, message: new ByteListType(MAX_FEED_ERROR_BYTES) },
+  { typeName: 'FeedError' },
+);
+/** Strict, and a byte order mark is a character like any other: only then has each message one encoding. */
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 export function encodeFeedMessage(message: FeedMessage): Uint8Array {
   switch (message.type) {
@@ -60,8 +67,11 @@ export function encodeFeedMessage(message: FeedMessage): Uint8Array {
     case 'head':
       return frame(KIND.head, Head.serialize({ height: message.height }));
     case 'error': {
-      const text = new TextEncoder().encode(message.message).subarray(0, 256);
-      return frame(KIND.error, FeedError.serialize({ code: FEED_ERROR_CODES.indexOf(message.code), message: text }));
+      // What does not fit is cut off at a whole character.
+      const text = new Uint8Array(MAX_FEED_ERROR_BYTES);
+      const { written } = new TextEncoder().encodeInto(message.message, text);
+      const code = FEED_ERROR_CODES.indexOf(message.code);
+      return frame(KIND.error, FeedError.serialize({ code, message: text.subarray(0, written) }));
     }
   }
 }
@@ -122,7 +132,11 @@ function decodeFeedError(payload: Uint8Array): Result<FeedMessage> {
   if (!error.ok) return error;
   const code = FEED_ERROR_CODES[error.value.code];
   if (code === undefined) return decodeError('FeedError', `unknown code ${error.value.code}`);
-  return ok({ type: 'error', code, message: new TextDecoder().decode(error.value.message) });
+  try {
+    return ok({ type: 'error', code, message: utf8.decode(error.value.message) });
+  } catch {
+    return decodeError('FeedError', 'the message is not UTF-8');
+  }
 }
 
 function frame(kind: number, payload: Uint8Array): Uint8Array {

@@ -42,13 +42,21 @@ export const WeightType: BasicType<Weight> = uint64;
 export const UnixMsType: BasicType<UnixMs> = uint64;
 export const ValidatorIndexType: BasicType<ValidatorIndex> = Uint16;
 
+/**
+ * The same memory as a bare Uint8Array. What comes from a socket is often a Node Buffer, whose `slice` does not copy and
+ * whose kind would be passed on to every field.
+ */
+export function plainBytes(bytes: Uint8Array): Uint8Array {
+  return bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 /** Decodes outside bytes. `what` names the type in the error. */
 export function decode<T>(type: Type<T>, what: string, bytes: Uint8Array): Result<T> {
   if (bytes.length > type.maxSize || bytes.length < type.minSize) {
     return decodeError(what, `${bytes.length} bytes, not within ${type.minSize} to ${type.maxSize}`);
   }
   try {
-    return ok(type.deserialize(bytes));
+    return ok(type.deserialize(plainBytes(bytes)));
   } catch (error) {
     return decodeError(what, error instanceof Error ? error.message : String(error));
   }
