@@ -1,9 +1,10 @@
 // The front door: `npm start`, `npm test` and the other scripts come here. Runs on any Node from 18 on and needs nothing
 // installed: it brings Node 24 and pnpm from the npm registry into .toolchain/ when they are missing, installs and builds
 // the workspace when something changed, and then runs the task on the right Node.
-import { spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -15,6 +16,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const toolchain = join(root, '.toolchain');
 const platform = `${process.platform}-${process.arch}`;
 const started = Date.now();
+const FORWARDED_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 function say(text) {
   process.stderr.write(`\x1b[2m[${((Date.now() - started) / 1000).toFixed(1).padStart(5)} s]\x1b[0m ${text}\n`);
@@ -25,20 +27,56 @@ function fail(text) {
   process.exit(1);
 }
 
-/** Runs a command in the repository; its output is shown only if it fails, unless `show` is set. */
-function run(command, args, { show = false, env = process.env, what = command } = {}) {
-  const result = spawnSync(command, args, {
-    cwd: root,
-    env,
-    stdio: show ? 'inherit' : 'pipe',
-    encoding: 'utf8',
-    maxBuffer: 1 << 28,
+/** Runs a command in the repository and waits. Its output is shown only if it fails; on a terminal its last line meanwhile. */
+async function run(command, args, { env = process.env, what = command } = {}) {
+  let output = '';
+  const { code, signal, error } = await start(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] }, (chunk) => {
+    output += chunk;
+    showProgress(output);
   });
-  if (result.error) fail(`${what} could not be started: ${result.error.message}`);
-  if (result.status !== 0 && !show) {
-    fail(`${what} failed (exit ${result.status ?? result.signal}):\n${result.stdout}${result.stderr}`);
-  }
-  return result.status ?? 1;
+  showProgress('');
+  if (error) fail(`${what} could not be started: ${error.message}`);
+  if (code !== 0) fail(`${what} failed (${signal ?? `exit code ${code}`}):\n${output}`);
+  return code;
+}
+
+/** Runs a command that has the terminal for itself. Resolves with its exit code. */
+async function show(command, args, env) {
+  const { code, signal, error } = await start(command, args, { env, stdio: 'inherit' });
+  if (error) fail(`${command} could not be started: ${error.message}`);
+  return code ?? 128 + (constants.signals[signal] ?? 0);
+}
+
+/**
+ * This process waits for its child however often it is interrupted, and passes on what it is sent: the child decides when
+ * it is over. (Ctrl-C in a terminal reaches both; npm passes signals only to this one.)
+ */
+function start(command, args, options, onOutput = () => {}) {
+  return new Promise((resolve) => {
+    const child = spawn(command, args, { cwd: root, ...options });
+    const forward = (signal) => child.kill(signal);
+    for (const signal of FORWARDED_SIGNALS) process.on(signal, forward);
+    const finish = (outcome) => {
+      for (const signal of FORWARDED_SIGNALS) process.off(signal, forward);
+      resolve(outcome);
+    };
+    child.stdout?.setEncoding('utf8').on('data', onOutput);
+    child.stderr?.setEncoding('utf8').on('data', onOutput);
+    child.on('error', (error) => finish({ error }));
+    child.on('close', (code, signal) => finish({ code, signal }));
+  });
+}
+
+function showProgress(output) {
+  if (!process.stderr.isTTY) return;
+  const line =
+    output
+      .trimEnd()
+      .split(/[\r\n]/)
+      .at(-1) ?? '';
+  // Control characters of other programs' progress bars would move the cursor.
+  const plain = [...line].filter((character) => character >= ' ').join('');
+  process.stderr.write(`\r\x1b[2m${plain.slice(0, (process.stderr.columns ?? 80) - 1)}\x1b[0m\x1b[K`);
 }
 
 function nodeIsNewEnough() {
@@ -47,7 +85,7 @@ function nodeIsNewEnough() {
 }
 
 /** Platform packages are installed directly: they need no install scripts, which newer npm and pnpm do not run. */
-function installTool(name, version, file) {
+async function installTool(name, version, file) {
   const path = join(toolchain, 'node_modules', name, file);
   const stamp = join(toolchain, 'node_modules', name, 'package.json');
   if (existsSync(path) && JSON.parse(readFileSync(stamp, 'utf8')).version === version) return path;
@@ -55,7 +93,7 @@ function installTool(name, version, file) {
   mkdirSync(toolchain, { recursive: true });
   const manifest = join(toolchain, 'package.json');
   if (!existsSync(manifest)) writeFileSync(manifest, '{ "private": true }\n');
-  run('npm', ['install', '--no-audit', '--no-fund', '--prefix', toolchain, `${name}@${version}`], {
+  await run('npm', ['install', '--no-audit', '--no-fund', '--prefix', toolchain, `${name}@${version}`], {
     what: `npm install ${name}`,
   });
   if (!existsSync(path)) fail(`${name}@${version} was installed but has no ${file}. Delete .toolchain/ and try again.`);
@@ -68,11 +106,11 @@ function digestOf(files) {
   return hash.digest('hex');
 }
 
-function main() {
+async function main() {
   const [task = 'help', ...args] = process.argv.slice(2);
 
-  const node = nodeIsNewEnough() ? process.execPath : installTool(`node-${platform}`, NODE_VERSION, 'bin/node');
-  const pnpm = installTool(`@pnpm/exe.${platform}`, PNPM_VERSION, 'pnpm');
+  const node = nodeIsNewEnough() ? process.execPath : await installTool(`node-${platform}`, NODE_VERSION, 'bin/node');
+  const pnpm = await installTool(`@pnpm/exe.${platform}`, PNPM_VERSION, 'pnpm');
   // Child processes (pnpm, vitest, the testnet's nodes) must find the same Node first.
   const env = { ...process.env, PATH: [dirname(node), dirname(pnpm), process.env.PATH].join(delimiter) };
 
@@ -87,44 +125,48 @@ function main() {
   const stamp = join(root, 'node_modules', '.installed');
   if (!existsSync(stamp) || readFileSync(stamp, 'utf8') !== wanted) {
     say('installing dependencies …');
-    run(pnpm, ['install', process.env.SQUAD_LOCKFILE === 'update' ? '--no-frozen-lockfile' : '--frozen-lockfile'], {
-      env,
-      what: 'pnpm install',
-    });
+    await run(
+      pnpm,
+      ['install', process.env.SQUAD_LOCKFILE === 'update' ? '--no-frozen-lockfile' : '--frozen-lockfile'],
+      {
+        env,
+        what: 'pnpm install',
+      },
+    );
     if (process.env.SQUAD_LOCKFILE !== 'update') writeFileSync(stamp, wanted);
   }
 
   const bin = (name) => join(root, 'node_modules', name);
-  const tsc = () => run(node, [bin('typescript/bin/tsc'), '-b'], { env, what: 'the TypeScript build' });
-  const squad = (argv) =>
-    run(node, ['--enable-source-maps', join(root, 'packages/cli/dist/src/main.js'), ...argv], { env, show: true });
-  const biome = (argv) => run(node, [bin('@biomejs/biome/bin/biome'), ...argv], { env, show: true });
-  const script = (file, argv = []) => run(node, [join(root, 'scripts', file), ...argv], { env, show: true });
+  const build = async () => {
+    say('building …');
+    return run(node, [bin('typescript/bin/tsc'), '-b'], { env, what: 'the TypeScript build' });
+  };
+  const squad = (argv) => show(node, [join(root, 'packages/cli/dist/src/main.js'), ...argv], env);
+  const biome = (argv) => show(node, [bin('@biomejs/biome/bin/biome'), ...argv], env);
+  const script = (file, argv = []) => show(node, [join(root, 'scripts', file), ...argv], env);
 
   switch (task) {
     case 'start':
-      say('building …');
-      tsc();
+      await build();
       return squad(['testnet', ...args]);
     case 'squad':
-      tsc();
+      await build();
       return squad(args);
     case 'build':
-      return tsc();
+      return build();
     case 'format':
       return biome(['check', '--write', '.']);
     case 'check':
-      say('types …');
-      tsc();
+      await build();
       say('lint and format …');
-      return biome(['check', '.']) || script('architecture.mjs');
+      return (await biome(['check', '.'])) || (await script('architecture.mjs'));
     case 'unit':
     case 'e2e':
-      tsc();
-      return run(node, [bin('vitest/vitest.mjs'), 'run', '--project', task, ...args], { env, show: true });
+      await build();
+      return show(node, [bin('vitest/vitest.mjs'), 'run', '--project', task, ...args], env);
     case 'sim':
-      tsc();
-      return run(node, [join(root, 'packages/consensus/dist/sim/main.js'), ...args], { env, show: true });
+      await build();
+      return show(node, [join(root, 'packages/consensus/dist/sim/main.js'), ...args], env);
     case 'test':
       return script('test.mjs', args);
     default:
@@ -132,4 +174,4 @@ function main() {
   }
 }
 
-process.exitCode = main();
+process.exitCode = await main();
