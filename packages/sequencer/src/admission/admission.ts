@@ -1,0 +1,93 @@
+/** Station 2: raw bytes of a rollup in, accepted with a hash or a typed rejection out. No state, no effects. */
+
+import { keccak256 } from '@squad/crypto/node';
+import { type Logger, type Metrics, noMetrics } from '@squad/service';
+import { err, type GenesisRollup, type Hex, ok, type Result, type TransactionHash } from '@squad/types';
+import { type AdmittedEvm, sizeFault } from './admit-evm.ts';
+import { EvmPool } from './evm-pool.ts';
+import type { EvmRules } from './evm-rules.ts';
+import type { Rejection } from './rejection.ts';
+
+/** A transaction that may go into the lane. `evm`: what only an EVM transaction has. */
+export interface Admitted {
+  /** Keccak-256 of the raw bytes. */
+  readonly hash: TransactionHash;
+  readonly evm: AdmittedEvm | undefined;
+}
+
+export type AdmissionOutcome = Result<Admitted, Rejection>;
+
+export interface Admission {
+  /** One outcome for each, in order. Never rejects. */
+  admit(rollup: GenesisRollup, transactions: readonly Uint8Array[]): Promise<AdmissionOutcome[]>;
+  /** Transactions that are not checked yet. */
+  readonly waiting: number;
+  close(): Promise<void>;
+}
+
+export interface AdmissionOptions {
+  readonly logger: Logger;
+  readonly metrics?: Metrics;
+  /** Default: not Osaka. */
+  readonly rules?: EvmRules;
+  /** Worker threads; default one less than there are cores. */
+  readonly threads?: number;
+  readonly maxWaiting?: number;
+}
+
+export function createAdmission(options: AdmissionOptions): Admission {
+  const { logger, metrics = noMetrics, rules = { osaka: false }, threads, maxWaiting } = options;
+  const checked = metrics.counter({
+    name: 'squad_admission_checked_transactions_total',
+    help: 'Transactions checked at the door, by outcome',
+    labels: { outcome: ['accepted', 'rejected'] },
+  });
+  const places = metrics.counter({
+    name: 'squad_admission_recovered_senders_total',
+    help: 'EVM transactions checked on the main thread or by a worker',
+    labels: { where: ['inline', 'worker'] },
+  });
+  const pool = new EvmPool({
+    rules,
+    logger,
+    ...(threads === undefined ? {} : { threads }),
+    ...(maxWaiting === undefined ? {} : { maxWaiting }),
+    onChecked: (where, transactions) => places.add(transactions, { where }),
+  });
+  metrics.gauge({
+    name: 'squad_admission_waiting_transactions',
+    help: 'Transactions that wait to be checked',
+    read: () => pool.waiting,
+  });
+  const count = (outcomes: AdmissionOutcome[]) => {
+    for (const { ok: accepted } of outcomes) checked.increment({ outcome: accepted ? 'accepted' : 'rejected' });
+    return outcomes;
+  };
+  return {
+    get waiting() {
+      return pool.waiting;
+    },
+    admit: async ({ kind, rollupId }, transactions) => {
+      if (kind === 'opaque') return count(transactions.map(admitOpaque));
+      const outcomes = await pool.check(rollupId, transactions);
+      return count(
+        outcomes.map((outcome) =>
+          outcome.ok ? ok({ hash: hexHash(outcome.value.hash), evm: outcome.value }) : outcome,
+        ),
+      );
+    },
+    close: () => pool.close(),
+  };
+}
+
+/** An opaque rollup's transactions are only measured; what they mean is the rollup's business. */
+export function admitOpaque(raw: Uint8Array): AdmissionOutcome {
+  const fault = sizeFault(raw);
+  return fault === undefined ? ok({ hash: hexHash(keccak256(raw)), evm: undefined }) : err(fault);
+}
+
+function hexHash(hash: Uint8Array): TransactionHash {
+  // Native: this runs for every transaction.
+  const hex: Hex = `0x${Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('hex')}`;
+  return hex;
+}

@@ -1,0 +1,137 @@
+/**
+ * How domain values look in JSON. SQUAD's own methods write numbers as numbers (all are below 2^53), bytes as 0x-hex, and
+ * give `encoded`, the canonical SSZ, wherever somebody may want to verify a hash or a signature.
+ */
+
+import {
+  Block,
+  type BlockHeader,
+  batchDigest,
+  blockHash,
+  bodyTransactions,
+  Certificate,
+  signersOf,
+  toHex,
+  VOTE_KIND_NAMES,
+} from '@squad/types';
+import type { Rejection } from '../admission/rejection.ts';
+import type {
+  SequenceBlock,
+  SequencerStatus,
+  StagedBlock,
+  StagedCertificate,
+  SubmitOutcome,
+  TransactionStatus,
+} from './api.ts';
+
+export interface RejectionJson {
+  readonly code: number;
+  readonly message: string;
+  readonly data: { readonly code: string; readonly remedy: string; readonly [detail: string]: unknown };
+}
+
+export function rejectionJson({
+  rpcCode,
+  message,
+  code,
+  remedy,
+  retryAfterMs,
+  alternatives,
+}: Rejection): RejectionJson {
+  return {
+    code: rpcCode,
+    message,
+    data: {
+      code,
+      remedy,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      ...(alternatives === undefined ? {} : { alternatives }),
+    },
+  };
+}
+
+export function outcomeJson(outcome: SubmitOutcome): { hash: string } | { error: RejectionJson } {
+  return outcome.accepted ? { hash: outcome.hash } : { error: rejectionJson(outcome.rejection) };
+}
+
+export function statusJson(status: SequencerStatus): unknown {
+  return { ...status, validatorIndex: status.validatorIndex ?? null, leader: status.leader ?? null };
+}
+
+function headerJson(header: BlockHeader) {
+  return {
+    hash: toHex(blockHash(header)),
+    version: header.version,
+    epoch: header.epoch,
+    view: header.view,
+    height: header.height,
+    parentView: header.parentView,
+    parentHash: toHex(header.parentHash),
+    leader: header.leader,
+    timestampMs: header.timestampMs,
+    l1Anchor: { number: header.l1AnchorNumber, hash: toHex(header.l1AnchorHash) },
+    refsRoot: toHex(header.refsRoot),
+    skipsRoot: toHex(header.skipsRoot),
+    nextValidatorSetHash: toHex(header.nextValidatorSetHash),
+  };
+}
+
+/** A block without its encoding, as subscribers get it. */
+export function blockJson({ stage, block }: StagedBlock) {
+  const refs = block.refs.map(({ author, seq, rollupId, digest }) => ({
+    author,
+    seq,
+    rollupId,
+    digest: toHex(digest),
+  }));
+  return { stage, ...headerJson(block.header), refs };
+}
+
+export function encodedBlockJson(staged: StagedBlock): unknown {
+  return { ...blockJson(staged), encoded: toHex(Block.serialize(staged.block)) };
+}
+
+function certificateFields(certificate: Certificate) {
+  return {
+    kind: VOTE_KIND_NAMES[certificate.kind],
+    epoch: certificate.epoch,
+    view: certificate.view,
+    blockHash: toHex(certificate.blockHash),
+    signers: signersOf(certificate),
+    signature: toHex(certificate.signature),
+    encoded: toHex(Certificate.serialize(certificate)),
+  };
+}
+
+export function certificateJson({ stage, header, certificate, path }: StagedCertificate): unknown {
+  return {
+    stage,
+    height: header.height,
+    header: headerJson(header),
+    certificate: certificateFields(certificate),
+    path: path.map(headerJson),
+  };
+}
+
+export function transactionStatusJson(status: TransactionStatus): unknown {
+  return status;
+}
+
+export function sequenceBlockJson({ batches, certificate, ...staged }: SequenceBlock): unknown {
+  return {
+    ...blockJson(staged),
+    certificate: certificateFields(certificate),
+    batches: batches.map(({ signed: { header }, body }) => ({
+      digest: toHex(batchDigest(header)),
+      author: header.author,
+      seq: header.seq,
+      createdAtMs: header.createdAtMs,
+      transactions: bodyTransactions(body).map(hexOf),
+    })),
+  };
+}
+
+/** Native, for what may be large. */
+function hexOf(bytes: Uint8Array): string {
+  return `0x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')}`;
+}

@@ -1,0 +1,249 @@
+/** The sequencer's JSON-RPC methods and subscriptions, as tables for `createRpcServer`. */
+
+import {
+  bytesOfHex,
+  defineMethod,
+  defineSubscription,
+  Hash,
+  hexBytes,
+  invalidParams,
+  MAX_RPC_BODY_BYTES,
+  Quantity,
+  RpcCode,
+  type RpcContext,
+  RpcError,
+  type RpcMethod,
+  type RpcSubscription,
+  rateLimited,
+  toQuantity,
+} from '@squad/service';
+import type { GenesisRollup, Height } from '@squad/types';
+import { z } from 'zod';
+import { chainIdOf } from '../admission/evm-transaction.ts';
+import { type Rejection, rollupUnknown } from '../admission/rejection.ts';
+import type { SequencerApi } from './api.ts';
+import {
+  blockJson,
+  certificateJson,
+  encodedBlockJson,
+  outcomeJson,
+  rejectionJson,
+  sequenceBlockJson,
+  statusJson,
+  transactionStatusJson,
+} from './format.ts';
+import { MAX_TRANSACTIONS_PER_CALL } from './limits.ts';
+import { BlockParam, HeightParam, type HeightTag } from './parameters.ts';
+
+/** Paths of the server: `/rollup/901` speaks for rollup 901 alone, `/` for all, with the first EVM rollup as default. */
+export const SEQUENCER_RPC_PATHS: readonly string[] = ['/', '/rollup/:rollupId'];
+
+/** The size of a transaction is checked at the door, which knows how to say so; here only the body bounds it. */
+const RawTransaction = hexBytes({ maxBytes: MAX_RPC_BODY_BYTES });
+
+export function sequencerMethods(node: SequencerApi): RpcMethod[] {
+  const routes = new Routes(node.rollups);
+  return [...ethereumMethods(node, routes), ...squadMethods(node, routes)];
+}
+
+function ethereumMethods(node: SequencerApi, routes: Routes): RpcMethod[] {
+  return [
+    defineMethod({
+      name: 'eth_sendRawTransaction',
+      summary: 'Takes a signed transaction; the chain id in it says of which rollup',
+      params: { transaction: RawTransaction },
+      result: { name: 'hash', description: 'Keccak-256 of the transaction', schema: z.string() },
+      handler: async ({ transaction }, context) => {
+        const rollup = routes.ofTransaction(transaction, context);
+        const [outcome] = await node.submit(rollup.rollupId, [transaction]);
+        if (outcome === undefined) throw new Error('submit gave no outcome');
+        if (!outcome.accepted) throw refusal(outcome.rejection);
+        return outcome.hash;
+      },
+    }),
+    defineMethod({
+      name: 'eth_chainId',
+      summary: 'Chain id of the rollup of this path',
+      params: {},
+      result: { name: 'chainId', description: 'Chain id as a quantity', schema: z.string() },
+      handler: (_params, context) => toQuantity(routes.evmOfPath(context).rollupId),
+    }),
+    defineMethod({
+      name: 'net_version',
+      summary: 'Chain id of the rollup of this path, in decimal',
+      params: {},
+      result: { name: 'version', description: 'Chain id in decimal', schema: z.string() },
+      handler: (_params, context) => String(routes.evmOfPath(context).rollupId),
+    }),
+    defineMethod({
+      name: 'web3_clientVersion',
+      summary: 'Software and version of this node',
+      params: {},
+      result: { name: 'version', description: 'Name, version, platform', schema: z.string() },
+      handler: () => `squad/v${node.status().version}/${process.platform}-${process.arch}/node-${process.version}`,
+    }),
+  ];
+}
+
+function squadMethods(node: SequencerApi, routes: Routes): RpcMethod[] {
+  return [
+    defineMethod({
+      name: 'squad_sendTransactions',
+      summary: `Takes up to ${MAX_TRANSACTIONS_PER_CALL} transactions of one rollup, each with an outcome of its own`,
+      params: {
+        rollupId: Quantity,
+        transactions: z
+          .array(z.string())
+          .min(1)
+          .max(MAX_TRANSACTIONS_PER_CALL, `more than MAX_TRANSACTIONS_PER_CALL = ${MAX_TRANSACTIONS_PER_CALL}`)
+          .describe('each 0x-prefixed hex'),
+      },
+      result: { name: 'outcomes', description: 'In order: {hash}, or {error: {code, message, data: {code, remedy}}}' },
+      handler: async ({ rollupId, transactions }, context) => {
+        const rollup = routes.byId(rollupId, context);
+        const raw = transactions.map(bytesOrRefuse);
+        // The call itself has paid for one.
+        const retryAfterMs = context.charge(raw.length - 1);
+        if (retryAfterMs > 0) throw rateLimited(retryAfterMs);
+        const outcomes = await node.submit(rollup.rollupId, raw);
+        return outcomes.map(outcomeJson);
+      },
+    }),
+    defineMethod({
+      name: 'squad_status',
+      summary: 'Where this node stands: heads, view, peers, readiness',
+      params: {},
+      result: { name: 'status', description: 'Status of the node' },
+      handler: () => statusJson(node.status()),
+    }),
+    defineMethod({
+      name: 'squad_getBlock',
+      summary: 'A block: its header, its batch references and its encoding',
+      params: { block: BlockParam },
+      result: { name: 'block', description: 'The block, or null if there is none here' },
+      handler: async ({ block }) => {
+        const found = await node.block('hash' in block ? block : { height: heightOf(node, block.at) });
+        return found === undefined ? null : encodedBlockJson(found);
+      },
+    }),
+    defineMethod({
+      name: 'squad_getCertificate',
+      summary: "The certificate that covers a height, with the headers from its block to the certificate's",
+      params: { height: HeightParam },
+      result: { name: 'certificate', description: 'The certificate, or null if there is none here' },
+      handler: async ({ height }) => {
+        const found = await node.certificate(heightOf(node, height));
+        return found === undefined ? null : certificateJson(found);
+      },
+    }),
+    defineMethod({
+      name: 'squad_getTransactionStatus',
+      summary: 'Where a transaction stands: unknown, pending, soft or final, and its place once it is ordered',
+      params: { hash: Hash },
+      result: {
+        name: 'status',
+        description: '{status, rollupId?, height?, blockHash?, batchIndex?, transactionIndex?}',
+      },
+      handler: async ({ hash }) => transactionStatusJson(await node.transactionStatus(hash)),
+    }),
+  ];
+}
+
+export function sequencerSubscriptions(node: SequencerApi): RpcSubscription[] {
+  const routes = new Routes(node.rollups);
+  return [
+    defineSubscription({
+      namespace: 'squad',
+      name: 'blocks',
+      summary: 'each block when it becomes soft, and again when it becomes final',
+      params: {},
+      result: { name: 'block', description: 'A block with its stage' },
+      subscribe: (_params, subscriber) => node.subscribeBlocks((block) => subscriber.emit(blockJson(block))),
+    }),
+    defineSubscription({
+      namespace: 'squad',
+      name: 'sequence',
+      summary: "a rollup's batches from a height on, block by block: final ones, then soft and final ones as they come",
+      params: { rollupId: Quantity, fromHeight: HeightParam },
+      result: { name: 'block', description: "A block with its certificate and this rollup's batches" },
+      subscribe: ({ rollupId, fromHeight }, subscriber, context) => {
+        const rollup = routes.byId(rollupId, context);
+        return node.subscribeSequence(rollup.rollupId, heightOf(node, fromHeight), {
+          onBlock: (block) => subscriber.emit(sequenceBlockJson(block)),
+          ready: () => subscriber.ready(),
+          closed: subscriber.closed,
+        });
+      },
+    }),
+  ];
+}
+
+/** Which rollup a call is for. */
+class Routes {
+  readonly #rollups: ReadonlyMap<number, GenesisRollup>;
+  readonly #defaultEvm: GenesisRollup | undefined;
+
+  constructor(rollups: readonly GenesisRollup[]) {
+    this.#rollups = new Map(rollups.map((rollup) => [rollup.rollupId, rollup]));
+    this.#defaultEvm = rollups.find(({ kind }) => kind === 'evm');
+  }
+
+  /** The path's rollup, or the one that the transaction names. */
+  ofTransaction(raw: Uint8Array, context: RpcContext): GenesisRollup {
+    const ofPath = this.#ofPath(context);
+    if (ofPath !== undefined) return onlyEvm(ofPath);
+    const chainId = chainIdOf(raw);
+    if (!chainId.ok) throw refusal(chainId.error);
+    return onlyEvm(this.#known(chainId.value));
+  }
+
+  evmOfPath(context: RpcContext): GenesisRollup {
+    const rollup = this.#ofPath(context) ?? this.#defaultEvm;
+    if (rollup !== undefined) return onlyEvm(rollup);
+    throw new RpcError(RpcCode.notSupported, 'this network orders no EVM rollup', {
+      code: 'NO_EVM_ROLLUP',
+      remedy: 'Use squad_sendTransactions with a rollup id.',
+    });
+  }
+
+  byId(rollupId: number, context: RpcContext): GenesisRollup {
+    const ofPath = this.#ofPath(context);
+    if (ofPath !== undefined && ofPath.rollupId !== rollupId) {
+      throw invalidParams(`rollupId: ${rollupId}, but this path is rollup ${ofPath.rollupId}'s`, { param: 'rollupId' });
+    }
+    return this.#known(rollupId);
+  }
+
+  #ofPath({ pathParameters: { rollupId } }: RpcContext): GenesisRollup | undefined {
+    return rollupId === undefined ? undefined : this.#known(Number(rollupId));
+  }
+
+  #known(rollupId: number): GenesisRollup {
+    const rollup = this.#rollups.get(rollupId);
+    if (rollup === undefined) throw refusal(rollupUnknown(rollupId, [...this.#rollups.keys()]));
+    return rollup;
+  }
+}
+
+function onlyEvm(rollup: GenesisRollup): GenesisRollup {
+  if (rollup.kind === 'evm') return rollup;
+  throw new RpcError(RpcCode.notSupported, `rollup ${rollup.rollupId} is not an EVM rollup`, {
+    code: 'NOT_AN_EVM_ROLLUP',
+    remedy: 'Use squad_sendTransactions.',
+  });
+}
+
+function heightOf(node: SequencerApi, height: Height | HeightTag): Height {
+  return typeof height === 'number' ? height : node.status()[height].height;
+}
+
+function bytesOrRefuse(text: string, index: number): Uint8Array {
+  const bytes = bytesOfHex(text);
+  if (bytes !== undefined) return bytes;
+  throw invalidParams(`transactions.${index}: expected 0x and pairs of hex digits`, { param: 'transactions', index });
+}
+
+function refusal(rejection: Rejection): RpcError {
+  const { code, message, data } = rejectionJson(rejection);
+  return new RpcError(code, message, data);
+}
