@@ -1,0 +1,120 @@
+/** From keys to a genesis file, as the operators of a new network go. */
+
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkPossession, nobleBls } from '@squad/crypto';
+import { parseGenesis, toHex } from '@squad/types';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { squad, temporaryDirectory } from './support.ts';
+
+async function makeKeys(folder: string, name: string, ...more: string[]): Promise<void> {
+  const { code, stderr } = await squad('keys', 'new', '--name', name, '--dir', join(folder, name), ...more);
+  expect(stderr).toBe('');
+  expect(code).toBe(0);
+}
+
+describe('squad keys', () => {
+  it('makes keys that it can show again, secret ones for their owner only', async () => {
+    const folder = temporaryDirectory();
+    await makeKeys(folder, 'alice', '--address', '/ip4/10.0.0.1/tcp/9645', '--weight', '3');
+    for (const file of ['bls-keystore.json', 'bls-password.txt', 'node-key.json']) {
+      expect(statSync(join(folder, 'alice', file)).mode & 0o077).toBe(0);
+    }
+    const { code, stdout } = await squad('keys', 'show', '--dir', join(folder, 'alice'), '--json');
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      name: 'alice',
+      weight: 3,
+      addresses: ['/ip4/10.0.0.1/tcp/9645'],
+      keystoreOpened: true,
+    });
+    const secret = JSON.parse(readFileSync(join(folder, 'alice', 'node-key.json'), 'utf8')).seed as string;
+    expect(stdout).not.toContain(secret.slice(2));
+  });
+
+  it('never overwrites a key', async () => {
+    const folder = temporaryDirectory();
+    await makeKeys(folder, 'alice');
+    const before = readFileSync(join(folder, 'alice', 'bls-keystore.json'), 'utf8');
+    const { code, stderr } = await squad('keys', 'new', '--name', 'alice', '--dir', join(folder, 'alice'));
+    expect(code).toBe(1);
+    expect(stderr).toContain('never overwritten');
+    expect(readFileSync(join(folder, 'alice', 'bls-keystore.json'), 'utf8')).toBe(before);
+  });
+
+  it('uses a given password and says when it is the wrong one', async () => {
+    const folder = temporaryDirectory();
+    const password = join(folder, 'password.txt');
+    writeFileSync(password, 'correct horse\n');
+    await makeKeys(folder, 'alice', '--password-file', password);
+    expect(existsSync(join(folder, 'alice', 'bls-password.txt'))).toBe(false);
+    writeFileSync(password, 'wrong horse\n');
+    const { code, stderr } = await squad('keys', 'show', '--dir', join(folder, 'alice'), '--password-file', password);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/does not open with this password/);
+  });
+
+  it('sees keys of two validators in one folder', async () => {
+    const folder = temporaryDirectory();
+    await makeKeys(folder, 'alice');
+    await makeKeys(folder, 'bob');
+    writeFileSync(join(folder, 'alice', 'node-key.json'), readFileSync(join(folder, 'bob', 'node-key.json')));
+    const { code, stderr } = await squad('keys', 'show', '--dir', join(folder, 'alice'));
+    expect(code).toBe(1);
+    expect(stderr).toContain('holds another key than');
+  });
+});
+
+describe('squad init', () => {
+  let folder: string;
+  let files: string[];
+  beforeAll(async () => {
+    const { mkdtempSync } = await import('node:fs');
+    const { tmpdir } = await import('node:os');
+    folder = mkdtempSync(join(tmpdir(), 'squad-init-'));
+    files = ['alice', 'bob', 'carol', 'dave'].map((name) => join(folder, name, 'validator.json'));
+    for (const name of ['alice', 'bob', 'carol', 'dave']) await makeKeys(folder, name);
+    return async () => (await import('node:fs')).rmSync(folder, { recursive: true, force: true });
+  });
+
+  const initialize = (output: string, ...more: string[]) =>
+    squad('init', '--name', 'pilot', '--rollup', '901,902:opaque', '--output', output, ...more);
+
+  it('writes a genesis file that nodes accept', async () => {
+    const output = join(temporaryDirectory(), 'genesis.json');
+    const { code, stdout } = await initialize(output, ...files.flatMap((file) => ['--validator', file]));
+    expect(code).toBe(0);
+    const genesis = parseGenesis(JSON.parse(readFileSync(output, 'utf8')));
+    if (!genesis.ok) throw genesis.error;
+    expect(stdout).toContain(toHex(genesis.value.networkId));
+    expect(stdout).toContain('of which 1 may be faulty');
+    expect(genesis.value.file.rollups).toEqual([
+      { rollupId: 901, kind: 'evm' },
+      { rollupId: 902, kind: 'opaque' },
+    ]);
+    expect(checkPossession(genesis.value, nobleBls).ok).toBe(true);
+    const again = await initialize(output, '--validator', files.join(','));
+    expect(again.code).toBe(1);
+    expect(again.stderr).toContain('never overwritten');
+  });
+
+  it('refuses a stolen key: the proof of possession is another validator’s', async () => {
+    const stolen = JSON.parse(readFileSync(files[0]!, 'utf8')) as Record<string, unknown>;
+    const other = JSON.parse(readFileSync(files[1]!, 'utf8')) as Record<string, unknown>;
+    const path = join(temporaryDirectory(), 'mallory.json');
+    writeFileSync(path, JSON.stringify({ ...stolen, proofOfPossession: other.proofOfPossession }));
+    const { code, stderr } = await initialize(join(temporaryDirectory(), 'g.json'), '--validator', path);
+    expect(code).toBe(1);
+    expect(stderr).toContain('does not prove possession');
+  });
+
+  it('refuses the same validator twice', async () => {
+    const { code, stderr } = await initialize(
+      join(temporaryDirectory(), 'g.json'),
+      '--validator',
+      `${files[0]},${files[0]}`,
+    );
+    expect(code).toBe(1);
+    expect(stderr).toContain('appears twice');
+  });
+});
