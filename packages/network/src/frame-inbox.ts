@@ -37,6 +37,8 @@ export class FrameInbox implements AsyncIterable<Uint8Array> {
   end(): void {
     this.#ended = true;
     this.#wake?.();
+    this.#resume?.();
+    this.#resume = undefined;
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {

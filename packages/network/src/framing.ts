@@ -3,6 +3,8 @@
  * than what was received of the frame at hand, so a length without its bytes costs nothing.
  */
 
+import { copyBytes, plainBytes } from './bytes.ts';
+
 const HEADER_BYTES = 4;
 /** Frames below this are copied out of the chunk they came in, so that a kept vote does not keep a chunk of bodies alive. */
 const COPY_BELOW_BYTES = 4096;
@@ -55,7 +57,7 @@ export class FrameDecoder {
 
   /** The frames that are whole with this chunk. Throws `FramingError` before it keeps bytes of a frame that is too long. */
   *push(chunk: Uint8Array): Generator<Uint8Array> {
-    this.#append(chunk);
+    this.#append(plainBytes(chunk));
     for (;;) {
       if (this.#length === undefined) {
         if (this.#buffered < HEADER_BYTES) return;
@@ -98,7 +100,7 @@ export class FrameDecoder {
     if (first.length >= length) {
       if (first.length === length) this.#chunks.shift();
       else this.#chunks[0] = first.subarray(length);
-      return length < COPY_BELOW_BYTES ? first.slice(0, length) : first.subarray(0, length);
+      return length < COPY_BELOW_BYTES ? copyBytes(first.subarray(0, length)) : first.subarray(0, length);
     }
     return this.#gather(length);
   }

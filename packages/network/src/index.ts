@@ -2,4 +2,5 @@ export * from './api.ts';
 export type { EdgeNetworkConfig, NetworkConfig, NetworkLogger, NetworkValidator } from './config.ts';
 export { createEdgeNetwork, createNetwork } from './create.ts';
 export * from './limits.ts';
+export { MemoryHub, type MemoryHubOptions } from './memory/hub.ts';
 export { type ProtocolNames, protocolNames } from './protocols.ts';

@@ -124,8 +124,16 @@ export function pauseReading(stream: Stream, onPaused: (resume: () => void) => v
   queueMicrotask(() => {
     if (stream.readStatus !== 'readable') return;
     stream.pause();
-    onPaused(() => {
-      if (stream.readStatus === 'paused') stream.resume();
-    });
+    onPaused(() => resumeReading(stream));
   });
+}
+
+/** `resume` throws if the connection closed under a stream that does not know it yet. */
+export function resumeReading(stream: Stream): void {
+  if (stream.readStatus !== 'paused') return;
+  try {
+    stream.resume();
+  } catch (error) {
+    stream.abort(toError(error));
+  }
 }

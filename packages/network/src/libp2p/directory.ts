@@ -6,6 +6,7 @@ import { peerIdFromPublicKey } from '@libp2p/peer-id';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import { equalBytes, SquadError, type ValidatorIndex } from '@squad/types';
 import type { PeerId } from '../api.ts';
+import { unknownValidator } from '../checks.ts';
 import type { NetworkValidator } from '../config.ts';
 
 const P2P_CODE = 421;
@@ -41,12 +42,7 @@ export class ValidatorDirectory {
   at(index: ValidatorIndex): ValidatorEntry {
     const entry = this.entries[index];
     if (entry !== undefined) return entry;
-    throw new SquadError(
-      'UNKNOWN_VALIDATOR',
-      `there is no validator ${index}: the set has ${this.entries.length}`,
-      'use a position of the validator set that the network was created with',
-      { index, validators: this.entries.length },
-    );
+    throw unknownValidator(index, this.entries.length);
   }
 }
 

@@ -1,8 +1,9 @@
 /** `EdgeNetwork` on libp2p: what a rollup node runs. It dials validators, and none of them has to know it. */
 
 import type { Connection } from '@libp2p/interface';
-import { SquadError, type ValidatorIndex } from '@squad/types';
+import type { ValidatorIndex } from '@squad/types';
 import type { EdgeNetwork, FeedStream, NetworkStatistics, PeerId, RequestProtocol } from '../api.ts';
+import { notConnected } from '../checks.ts';
 import type { EdgeNetworkConfig } from '../config.ts';
 import { openFeed } from './feed.ts';
 import { TransactionGossip } from './gossip.ts';
@@ -92,8 +93,7 @@ class Libp2pEdgeNetwork implements EdgeNetwork {
       if (addresses.length === 0) throw new Error('the genesis file has no address of it');
       return await libp2p.dial([...addresses], { signal: AbortSignal.timeout(limits.handshakeTimeoutMs) });
     } catch (cause) {
-      const message = `validator ${to} cannot be reached: ${toError(cause).message}`;
-      throw new SquadError('NOT_CONNECTED', message, 'try another validator', { validator: to }, cause);
+      throw notConnected(to, toError(cause).message, cause);
     }
   }
 }

@@ -3,6 +3,7 @@
 import type { Connection, Stream, StreamMessageEvent } from '@libp2p/interface';
 import { SquadError } from '@squad/types';
 import type { FeedStream, NetworkHandlers, PeerId } from '../api.ts';
+import { checkFeedFrame, checkFeedQueue, feedClosed } from '../checks.ts';
 import { FrameInbox } from '../frame-inbox.ts';
 import { encodeFrame, FrameDecoder, FramingError } from '../framing.ts';
 import { ProtocolBudget } from '../rate-limit.ts';
@@ -14,6 +15,7 @@ import { closeStream, toError, write } from './streams.ts';
 interface FeedOptions {
   readonly maxReceivedFrameBytes: number;
   readonly maxUnreadBytes: number;
+  readonly maxSentFrameBytes: number;
   readonly maxQueuedBytes: number;
   readonly sendTimeoutMs: number;
   readonly idleTimeoutMs: number;
@@ -47,18 +49,10 @@ export class Libp2pFeed implements FeedStream {
     if (stream.status !== 'open') this.#ended();
   }
 
-  send(frame: Uint8Array): Promise<void> {
-    if (this.#closed) return Promise.reject(this.#closedError());
-    if (this.#queuedBytes > 0 && this.#queuedBytes + frame.length > this.#options.maxQueuedBytes) {
-      return Promise.reject(
-        new SquadError(
-          'FEED_FULL',
-          `${this.#queuedBytes} bytes wait to be sent on the feed to ${this.peer}`,
-          'wait for earlier frames before sending more',
-          { peer: this.peer, queuedBytes: this.#queuedBytes },
-        ),
-      );
-    }
+  async send(frame: Uint8Array): Promise<void> {
+    checkFeedFrame(frame, this.#options.maxSentFrameBytes);
+    if (this.#closed) throw feedClosed(this.peer);
+    checkFeedQueue(this.#queuedBytes, frame, this.#options.maxQueuedBytes, this.peer);
     this.#queuedBytes += frame.length;
     const sent = this.#lastSend.then(() => this.#send(frame));
     this.#lastSend = sent.catch(() => {});
@@ -77,12 +71,12 @@ export class Libp2pFeed implements FeedStream {
 
   async #send(frame: Uint8Array): Promise<void> {
     try {
-      if (this.#closed) throw this.#closedError();
+      if (this.#closed) throw feedClosed(this.peer);
       await write(this.#stream, encodeFrame(frame), AbortSignal.timeout(this.#options.sendTimeoutMs));
       this.#idle.refresh();
     } catch (error) {
       this.#abort(toError(error));
-      throw error instanceof SquadError ? error : this.#closedError(error);
+      throw error instanceof SquadError ? error : feedClosed(this.peer, error);
     } finally {
       this.#queuedBytes -= frame.length;
     }
@@ -120,16 +114,6 @@ export class Libp2pFeed implements FeedStream {
     this.#inbox.end();
     this.#options.onClosed();
   }
-
-  #closedError(cause?: unknown): SquadError {
-    return new SquadError(
-      'FEED_CLOSED',
-      `the feed with ${this.peer} is closed`,
-      'open another one',
-      { peer: this.peer },
-      cause,
-    );
-  }
 }
 
 interface Follower {
@@ -165,6 +149,7 @@ export class FeedServer {
     statistics.feedsOpen++;
     const feed = new Libp2pFeed(stream, peer, {
       maxReceivedFrameBytes: limits.maxFeedRequestBytes,
+      maxSentFrameBytes: limits.maxFeedFrameBytes,
       maxUnreadBytes: limits.maxFeedUnreadBytes,
       maxQueuedBytes: limits.maxFeedFrameBytes,
       sendTimeoutMs: limits.feedSendTimeoutMs,
@@ -195,6 +180,7 @@ export async function openFeed(host: Host, connection: Connection): Promise<Feed
     const stream = await connection.newStream(host.names.feed, { signal });
     return new Libp2pFeed(stream, peer, {
       maxReceivedFrameBytes: limits.maxFeedFrameBytes,
+      maxSentFrameBytes: limits.maxFeedRequestBytes,
       maxUnreadBytes: limits.maxFeedUnreadBytes,
       maxQueuedBytes: limits.maxFeedFrameBytes,
       sendTimeoutMs: limits.feedSendTimeoutMs,

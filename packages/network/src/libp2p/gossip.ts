@@ -12,11 +12,12 @@ import {
   TopicValidatorResult,
 } from '@chainsafe/libp2p-gossipsub';
 import type { Connection, Stream, StreamHandler } from '@libp2p/interface';
-import { SquadError } from '@squad/types';
 import type { GossipVerdict, PeerId } from '../api.ts';
+import { plainBytes } from '../bytes.ts';
+import { checkGossipSize } from '../checks.ts';
 import type { NetworkLimits } from '../limits.ts';
 import { ProtocolBudget } from '../rate-limit.ts';
-import { pauseReading } from './channel.ts';
+import { pauseReading, resumeReading } from './channel.ts';
 import type { PeerGate } from './gate.ts';
 import type { Host } from './host.ts';
 import { PeerTable } from './peer-table.ts';
@@ -139,9 +140,7 @@ function rated(handler: StreamHandler, budgets: PeerTable<ProtocolBudget>): Stre
       const waitMs = budgets.get(peer).take(1, event.data.byteLength, Date.now());
       if (waitMs > 0) pauseReading(stream, (resume) => setTimeout(resume, waitMs).unref());
     });
-    setImmediate(() => {
-      if (stream.readStatus === 'paused') stream.resume();
-    });
+    setImmediate(() => resumeReading(stream));
     return handled;
   };
 }
@@ -164,7 +163,7 @@ export class TransactionGossip {
     if (this.#judge === undefined) return;
     const topic = this.#host.names.transactionsTopic;
     this.#pubsub.topicValidators.set(topic, async (from, message) => {
-      const verdict = await this.#verdict(from.toString(), message.data);
+      const verdict = await this.#verdict(from.toString(), plainBytes(message.data));
       this.#host.statistics.gossip[verdict]++;
       return TopicValidatorResult[RESULTS[verdict]];
     });
@@ -203,14 +202,3 @@ export class TransactionGossip {
 }
 
 const RESULTS = { accept: 'Accept', ignore: 'Ignore', reject: 'Reject' } as const;
-
-/** Throws `GOSSIP_TOO_LARGE`. */
-export function checkGossipSize(message: Uint8Array, maxBytes: number): void {
-  if (message.length <= maxBytes) return;
-  throw new SquadError(
-    'GOSSIP_TOO_LARGE',
-    `a gossip message has ${message.length} bytes, more than maxGossipMessageBytes = ${maxBytes}`,
-    'put fewer transactions into one message',
-    { length: message.length, maxBytes },
-  );
-}

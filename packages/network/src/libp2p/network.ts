@@ -1,8 +1,9 @@
 /** `Network` on libp2p: what a validator runs, or a node that only follows. */
 
 import type { Connection, Stream } from '@libp2p/interface';
-import { SquadError, type ValidatorIndex } from '@squad/types';
+import type { ValidatorIndex } from '@squad/types';
 import type { Channel, Network, NetworkHandlers, NetworkStatistics, PeerId, RequestProtocol } from '../api.ts';
+import { checkFrame, maxFrameBytes, notConnected } from '../checks.ts';
 import type { NetworkConfig } from '../config.ts';
 import { encodeFrame } from '../framing.ts';
 import { MAX_VALIDATOR_STREAMS_PER_CONNECTION } from '../limits.ts';
@@ -73,15 +74,7 @@ class Libp2pNetwork implements Network {
   }
 
   send(to: ValidatorIndex | 'all', channel: Channel, frame: Uint8Array): void {
-    const maxBytes = this.#maxFrameBytes(channel);
-    if (frame.length === 0 || frame.length > maxBytes) {
-      throw new SquadError(
-        'FRAME_INVALID',
-        `a frame for the ${channel} channel has ${frame.length} bytes, not within 1 to ${maxBytes}`,
-        'split it, or send less in it',
-        { channel, length: frame.length, maxBytes },
-      );
-    }
+    checkFrame(channel, frame, this.#host.limits);
     const framed = encodeFrame(frame);
     if (to === 'all') {
       for (const { link } of this.#peers.values()) link.send(channel, framed);
@@ -185,7 +178,7 @@ class Libp2pNetwork implements Network {
     });
     stream.addEventListener('remoteCloseWrite', () => stream.abort(new Error('the sender closed the channel')));
     readFrames(stream, {
-      maxFrameBytes: this.#maxFrameBytes(channel),
+      maxFrameBytes: maxFrameBytes(channel, this.#host.limits),
       budget: peer.budgets[channel],
       onFrame: (frame) => {
         statistics.received(channel, frame.length);
@@ -197,11 +190,6 @@ class Libp2pNetwork implements Network {
       },
     });
   }
-
-  #maxFrameBytes(channel: Channel): number {
-    const { limits } = this.#host;
-    return channel === 'consensus' ? limits.maxConsensusFrameBytes : limits.maxDataFrameBytes;
-  }
 }
 
 /** The newest open connection with a validator. Throws `NOT_CONNECTED`. */
@@ -209,5 +197,5 @@ export function connectionTo(host: Host, to: ValidatorIndex): Connection {
   const { id } = host.directory.at(to);
   const connection = host.libp2p.getConnections(id).findLast(({ status }) => status === 'open');
   if (connection !== undefined) return connection;
-  throw new SquadError('NOT_CONNECTED', `validator ${to} is not connected`, 'ask another validator', { validator: to });
+  throw notConnected(to);
 }

@@ -1,8 +1,8 @@
 /** Request and answer: one of each on a stream of their own, with a varint length before them. */
 
 import type { Connection, Stream } from '@libp2p/interface';
-import { SquadError } from '@squad/types';
 import type { NetworkHandlers, PeerId, RequestProtocol } from '../api.ts';
+import { requestFailed, requestTimedOut } from '../checks.ts';
 import { ProtocolBudget } from '../rate-limit.ts';
 import type { Host } from './host.ts';
 import { PeerTable } from './peer-table.ts';
@@ -28,24 +28,10 @@ export async function ask(
   } catch (cause) {
     statistics.requestsFailed++;
     stream?.abort(toError(cause));
-    throw requestError(connection, protocol, signal.aborted, limits.requestTimeoutMs, cause);
+    const peer = connection.remotePeer.toString();
+    if (signal.aborted) throw requestTimedOut(peer, protocol, limits.requestTimeoutMs, cause);
+    throw requestFailed(peer, protocol, toError(cause).message, cause);
   }
-}
-
-function requestError(
-  connection: Connection,
-  protocol: RequestProtocol,
-  late: boolean,
-  timeoutMs: number,
-  cause: unknown,
-): SquadError {
-  const peer = connection.remotePeer.toString();
-  if (late) {
-    const message = `${peer} did not answer a ${protocol} request within ${timeoutMs} ms`;
-    return new SquadError('REQUEST_TIMEOUT', message, 'ask another validator', { peer, protocol, timeoutMs }, cause);
-  }
-  const message = `a ${protocol} request to ${peer} failed: ${toError(cause).message}`;
-  return new SquadError('REQUEST_FAILED', message, 'ask another validator', { peer, protocol }, cause);
 }
 
 interface Asker {

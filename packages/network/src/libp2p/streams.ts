@@ -6,6 +6,7 @@
 import type { Stream, StreamMessageEvent } from '@libp2p/interface';
 import { decode, encode } from 'it-length-prefixed';
 import { pipe } from 'it-pipe';
+import { plainBytes } from '../bytes.ts';
 
 /** Bytes that are handed to a stream at once, so that another stream's turn is never far. */
 export const SEND_CHUNK_BYTES = 64 * 1024;
@@ -46,7 +47,7 @@ export async function write(stream: Stream, bytes: Uint8Array, signal: AbortSign
 
 /** One message with a varint length before it. */
 export async function writeMessage(stream: Stream, message: Uint8Array, signal: AbortSignal): Promise<void> {
-  const framed = encode.single(message);
+  const framed = encode.single(message, { maxDataLength: Math.max(1, message.length) });
   const prefix = framed.subarray(0, framed.byteLength - message.length);
   await write(stream, prefix, signal);
   await write(stream, message, signal);
@@ -70,7 +71,7 @@ export async function readMessage(stream: Stream, maxBytes: number, signal: Abor
     const { value, done } = await first;
     if (done) throw new Error('the stream ended before its message');
     void messages.return();
-    return value.subarray();
+    return plainBytes(value.subarray());
   } finally {
     signal.removeEventListener('abort', onAbort);
     stream.removeEventListener('message', onMessage);

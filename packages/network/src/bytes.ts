@@ -1,0 +1,14 @@
+/**
+ * Sockets give `Buffer`s. Their `slice` makes a view where a `Uint8Array`'s makes a copy, and they are not equal to one in
+ * tests: what leaves this package is a plain `Uint8Array`.
+ */
+
+/** The same bytes, not copied. */
+export function plainBytes(bytes: Uint8Array): Uint8Array {
+  if (bytes.constructor === Uint8Array) return bytes;
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+export function copyBytes(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes);
+}
