@@ -20,15 +20,19 @@ export class TokenBucket {
 
   /** Takes the tokens and returns 0; or takes none and returns the milliseconds after which there will be enough. */
   take(tokens: number, nowMs: number): number {
+    const waitMs = this.wait(tokens, nowMs);
+    if (waitMs === 0) this.#tokens -= Math.min(tokens, this.#limit.burst);
+    return waitMs;
+  }
+
+  /** Milliseconds until there are so many tokens; takes none. */
+  wait(tokens: number, nowMs: number): number {
     const { perSecond, burst } = this.#limit;
     this.#tokens = Math.min(burst, this.#tokens + (Math.max(0, nowMs - this.#atMs) / 1000) * perSecond);
     this.#atMs = nowMs;
     // What costs more than the bucket holds could never be paid: a full bucket pays for it.
     const price = Math.min(tokens, burst);
-    if (this.#tokens >= price) {
-      this.#tokens -= price;
-      return 0;
-    }
+    if (this.#tokens >= price) return 0;
     return Math.max(1, Math.ceil(((price - this.#tokens) / perSecond) * 1000));
   }
 }
@@ -49,6 +53,14 @@ export class AddressBuckets {
   }
 
   take(address: string, tokens: number, nowMs: number): number {
+    return this.#bucket(address, nowMs).take(tokens, nowMs);
+  }
+
+  wait(address: string, tokens: number, nowMs: number): number {
+    return this.#bucket(address, nowMs).wait(tokens, nowMs);
+  }
+
+  #bucket(address: string, nowMs: number): TokenBucket {
     let bucket = this.#buckets.get(address);
     if (bucket === undefined) {
       if (this.#buckets.size >= this.#maxAddresses) this.#buckets.delete(this.#buckets.keys().next().value!);
@@ -57,6 +69,6 @@ export class AddressBuckets {
       this.#buckets.delete(address);
     }
     this.#buckets.set(address, bucket);
-    return bucket.take(tokens, nowMs);
+    return bucket;
   }
 }

@@ -185,9 +185,9 @@ class HttpAndWebSocketServer {
 
   #post(request: FastifyRequest, reply: FastifyReply): FastifyReply | Promise<FastifyReply> {
     const { ip } = request;
-    const retryAfterMs = this.#addresses?.take(ip, 0, Date.now()) ?? 0;
+    const retryAfterMs = this.#addresses?.wait(ip, 1, Date.now()) ?? 0;
     if (retryAfterMs > 0) return refuseRate(reply, retryAfterMs);
-    if (typeof request.body !== 'string') {
+    if (typeof request.body !== 'string' || request.body === '') {
       return send(reply.code(400), errorAnswer(null, invalidRequest('the body is empty')));
     }
     const answer = this.#dispatcher.handle(request.body, {
