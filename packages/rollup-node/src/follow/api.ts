@@ -1,0 +1,106 @@
+/**
+ * The follower: keeps feeds open to the sequencers, verifies all that comes, and hands blocks on in order, each final one
+ * exactly once. It needs one honest sequencer among those that it reaches, and notices the others.
+ */
+
+import type { BlockPoint, VerificationErrorCode, Verifier } from '@squad/client';
+import type { EdgeNetwork } from '@squad/network';
+import type { Logger, Metrics } from '@squad/service';
+import type { Height, RollupId, ValidatorIndex, ValidatorSet } from '@squad/types';
+import type { Derivation } from '../derivation/api.ts';
+
+export interface FollowerConfig {
+  readonly network: Pick<EdgeNetwork, 'openFeed'>;
+  readonly validatorSet: ValidatorSet;
+  readonly verifier: Verifier;
+  readonly rollupId: RollupId;
+  /** The newest final block that derivation holds durably, or `verifier.genesis`: following goes on after it. */
+  readonly start: BlockPoint;
+  /** An acknowledgement is sent only after `applyFinal` has resolved. */
+  readonly derivation: Pick<Derivation, 'applySoft' | 'applyFinal'>;
+  readonly options?: Partial<FollowerOptions>;
+  readonly logger: Logger;
+  readonly metrics?: Metrics;
+  /** Between 0 and 1: jitter, and which sequencer comes first. Default `Math.random`. */
+  readonly random?: () => number;
+  /** A sequencer sent what fails verification; its feed is closed. */
+  readonly onRefused?: (refusal: Refusal) => void;
+  /** Derivation failed: following has stopped, and the node should. */
+  readonly onFailed: (error: unknown) => void;
+}
+
+/** Durations in milliseconds. */
+export interface FollowerOptions {
+  /** Feeds open at one time; the others are tried when one of these ends. */
+  readonly maxFeeds: number;
+  /** Without a new final block for so long, though a sequencer claims one, another sequencer is asked. */
+  readonly stallMs: number;
+  /** How long a sequencer that lied is not used: this, doubled each time. */
+  readonly distrustMs: number;
+  readonly maxDistrustMs: number;
+  /** Before a feed that ended is opened again: this, doubled each time, with jitter. */
+  readonly firstBackOffMs: number;
+  readonly maxBackOffMs: number;
+}
+
+export const DEFAULT_FOLLOWER_OPTIONS: FollowerOptions = {
+  maxFeeds: 16,
+  stallMs: 5_000,
+  distrustMs: 60_000,
+  maxDistrustMs: 3_600_000,
+  firstBackOffMs: 200,
+  maxBackOffMs: 10_000,
+};
+
+/** `PROTOCOL`: messages out of turn, or beyond the window. */
+export type RefusalCode = VerificationErrorCode | 'PROTOCOL';
+
+export interface Refusal {
+  readonly sequencer: ValidatorIndex;
+  readonly code: RefusalCode;
+  /** What was wrong, at which height, at which ref. */
+  readonly message: string;
+  readonly height: Height | undefined;
+}
+
+export interface FeedStatus {
+  readonly sequencer: ValidatorIndex;
+  readonly state: 'idle' | 'connecting' | 'open';
+  /** It is not used before this moment, by the process's monotonic clock, because it lied. */
+  readonly distrustedUntilMs: number | undefined;
+  /** The highest height that it claims to be final. */
+  readonly claimedHead: Height | undefined;
+}
+
+export interface Follower {
+  start(): void;
+  /** Closes the feeds and waits for a block that is being applied. */
+  stop(): Promise<void>;
+  /** The newest final block that was applied. */
+  readonly head: BlockPoint;
+  /**
+   * The height that validators of more than the tolerated faulty weight claim to be final, so that one honest one does.
+   * Undefined until so many have been heard.
+   */
+  readonly setHead: Height | undefined;
+  readonly feeds: readonly FeedStatus[];
+}
+
+/** Blocks behind the set's head within which all feeds are live; further behind, one catches up and the others wait. */
+export const LIVE_DISTANCE_BLOCKS = 16;
+/** Blocks behind the set's head at which a live follower goes back to catching up from one sequencer. */
+export const CATCH_UP_DISTANCE_BLOCKS = 256;
+/** Bytes of blocks that wait for an earlier one, over all feeds; a feed that goes beyond is closed. */
+export const MAX_WAITING_BYTES: number = 512 * 1024 * 1024;
+/** Soft blocks that wait to be verified; the oldest is dropped. */
+export const MAX_WAITING_SOFT_BLOCKS = 32;
+/** Verified soft blocks whose bodies are kept for the final ones; the oldest is dropped. */
+export const MAX_HELD_SOFT_BLOCKS = 64;
+/** Bytes of them. */
+export const MAX_HELD_SOFT_BYTES: number = 64 * 1024 * 1024;
+/** Milliseconds between two acknowledgements on one feed. */
+export const ACKNOWLEDGEMENT_INTERVAL_MS = 25;
+/** Milliseconds between two looks at feeds to open and at progress. */
+export const MAINTENANCE_INTERVAL_MS = 100;
+/** Milliseconds for which a block may be coming in before its feed counts as stalled. */
+export const MAX_BLOCK_TRANSFER_MS = 60_000;

@@ -1,0 +1,340 @@
+/** Drives feeds, verification and derivation. One block is verified and applied at a time. */
+
+import type { BlockPoint, ProvenBlock, VerificationError } from '@squad/client';
+import {
+  bodyTransactions,
+  equalBytes,
+  FEED_HEAD_ONLY,
+  type FeedBlock,
+  FeedStage,
+  type Height,
+  type ValidatorIndex,
+} from '@squad/types';
+import type * as derivation from '../derivation/api.ts';
+import {
+  CATCH_UP_DISTANCE_BLOCKS,
+  DEFAULT_FOLLOWER_OPTIONS,
+  type FeedStatus,
+  type Follower,
+  type FollowerConfig,
+  type FollowerOptions,
+  LIVE_DISTANCE_BLOCKS,
+  MAINTENANCE_INTERVAL_MS,
+  type RefusalCode,
+} from './api.ts';
+import { type ConnectionEnd, FeedConnection } from './connection.ts';
+import { Inbox, type WaitingBlock } from './inbox.ts';
+import { type FollowerMetrics, followerMetrics } from './metrics.ts';
+import { setHead } from './set-head.ts';
+import { SequencerSlot } from './slot.ts';
+
+export function createFollower(config: FollowerConfig): Follower {
+  return new SequenceFollower(config);
+}
+
+/** Times that one sequencer is asked again for what it does not send before its feed is closed. */
+const MAX_ASKED_AGAIN = 2;
+
+class SequenceFollower implements Follower {
+  readonly #config: FollowerConfig;
+  readonly #options: FollowerOptions;
+  readonly #random: () => number;
+  readonly #slots: readonly SequencerSlot[];
+  readonly #inbox = new Inbox();
+  readonly #claims = new Map<ValidatorIndex, Height>();
+  readonly #metrics: FollowerMetrics;
+  #head: BlockPoint;
+  /** All feeds give blocks; otherwise one does, and the others tell their head. */
+  #live = false;
+  #progressAtMs = 0;
+  #working: Promise<void> | undefined;
+  #maintenance: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(config: FollowerConfig) {
+    this.#config = config;
+    this.#options = { ...DEFAULT_FOLLOWER_OPTIONS, ...config.options };
+    this.#random = config.random ?? Math.random;
+    this.#slots = config.validatorSet.validators.map((_, index) => new SequencerSlot(index, this.#options));
+    this.#head = config.start;
+    this.#metrics = followerMetrics(config.metrics, this);
+  }
+
+  get head(): BlockPoint {
+    return this.#head;
+  }
+
+  get setHead(): Height | undefined {
+    return setHead(this.#config.validatorSet, this.#claims);
+  }
+
+  get feeds(): readonly FeedStatus[] {
+    return this.#slots.map(({ index, state, distrustedUntilMs }) => {
+      const claimedHead = this.#claims.get(index);
+      return { sequencer: index, state, distrustedUntilMs, claimedHead };
+    });
+  }
+
+  start(): void {
+    this.#progressAtMs = performance.now();
+    this.#maintenance = setInterval(() => this.#maintain(), MAINTENANCE_INTERVAL_MS);
+    this.#maintain();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#maintenance);
+    for (const { connection } of this.#slots) connection?.close();
+    await this.#working;
+  }
+
+  // Feeds
+
+  #maintain(): void {
+    if (this.#stopped) return;
+    const nowMs = performance.now();
+    this.#openFeeds(nowMs);
+    this.#assignRoles();
+    this.#noticeStall(nowMs);
+  }
+
+  /** The sequencer that was not tried for longest comes first; at the start, any. */
+  #openFeeds(nowMs: number): void {
+    const inUse = this.#slots.filter(({ state }) => state !== 'idle').length;
+    const free = this.#options.maxFeeds - inUse;
+    if (free <= 0) return;
+    const ready = this.#slots.filter((slot) => slot.mayBeOpened(nowMs));
+    const shuffled = ready.map((slot) => ({ slot, order: this.#random() })).sort((a, b) => a.order - b.order);
+    const byTime = shuffled.sort((a, b) => Math.sign(a.slot.triedAtMs - b.slot.triedAtMs) || 0);
+    for (const { slot } of byTime.slice(0, free)) void this.#open(slot, nowMs);
+  }
+
+  async #open(slot: SequencerSlot, nowMs: number): Promise<void> {
+    slot.state = 'connecting';
+    slot.triedAtMs = nowMs;
+    const { network, rollupId, logger } = this.#config;
+    try {
+      const stream = await network.openFeed(slot.index);
+      if (this.#stopped) {
+        stream.close();
+        return;
+      }
+      slot.state = 'open';
+      slot.connection = new FeedConnection(stream, rollupId, {
+        onBlock: (block, bytes) => this.#receive(slot, block, bytes),
+        onHead: (height) => this.#claim(slot, height),
+        onEnd: (end) => this.#ended(slot, end),
+      });
+      this.#subscribe(slot, this.#live);
+      this.#assignRoles();
+    } catch (error) {
+      logger.debug({ sequencer: slot.index, err: error }, 'a feed could not be opened');
+      slot.ended();
+      slot.backOff(performance.now(), this.#random());
+    }
+  }
+
+  #subscribe(slot: SequencerSlot, active: boolean): void {
+    this.#inbox.forgetFeed(slot.index);
+    slot.active = active;
+    slot.connection?.subscribe(active ? this.#head.height + 1 : FEED_HEAD_ONLY);
+  }
+
+  #ended(slot: SequencerSlot, end: ConnectionEnd): void {
+    slot.ended();
+    this.#inbox.forgetFeed(slot.index);
+    if (this.#stopped) return;
+    if (end.kind === 'fault') {
+      this.#refuse(slot, end.code, end.message, undefined);
+    } else {
+      const fields = { sequencer: slot.index, ...end };
+      this.#config.logger.debug(fields, 'a feed ended');
+      slot.backOff(performance.now(), this.#random());
+    }
+    this.#assignRoles();
+  }
+
+  #claim(slot: SequencerSlot, height: Height): void {
+    this.#claims.set(slot.index, height);
+    this.#assignRoles();
+  }
+
+  /** Near the set's head all feeds give blocks, so that each leader's come at once. Far behind, one is enough. */
+  #assignRoles(): void {
+    if (this.#stopped) return;
+    const open = this.#slots.filter(({ connection }) => connection !== undefined);
+    const primary = open.find(({ active }) => active);
+    const target = this.setHead ?? (primary && this.#claims.get(primary.index));
+    if (target === undefined) this.#live = false;
+    else if (target - this.#head.height <= LIVE_DISTANCE_BLOCKS) this.#live = true;
+    else if (target - this.#head.height > CATCH_UP_DISTANCE_BLOCKS) this.#live = false;
+    if (this.#live) {
+      for (const slot of open) if (!slot.active) this.#subscribe(slot, true);
+      return;
+    }
+    const chosen = primary ?? this.#mostPromising(open);
+    for (const slot of open) if (slot.active !== (slot === chosen)) this.#subscribe(slot, slot === chosen);
+  }
+
+  /** One that has something new, or may have; one that was not asked in vain first. */
+  #mostPromising(open: readonly SequencerSlot[]): SequencerSlot | undefined {
+    const mayHave = open.filter(
+      ({ index }) => (this.#claims.get(index) ?? Number.POSITIVE_INFINITY) > this.#head.height,
+    );
+    return mayHave.sort((a, b) => a.asked - b.asked)[0];
+  }
+
+  /** Nothing new for a while, though there is something: ask another sequencer for it. */
+  #noticeStall(nowMs: number): void {
+    if (this.#working || nowMs - this.#progressAtMs < this.#options.stallMs) return;
+    const { height } = this.#head;
+    const claimants = this.#slots.filter(({ index }) => (this.#claims.get(index) ?? 0) > height);
+    if (claimants.length === 0 && !this.#inbox.hasFinalAbove(height)) return;
+    if (this.#slots.some(({ connection }) => connection?.isReceiving(height + 1, this.#options.stallMs))) return;
+    this.#progressAtMs = nowMs;
+    this.#metrics.switches.increment();
+    this.#config.logger.info({ height, setHead: this.setHead }, 'no new block for a while: asking another sequencer');
+    if (this.#live) {
+      const open = claimants.filter(({ connection }) => connection !== undefined);
+      const next = open.sort((a, b) => a.asked - b.asked)[0];
+      if (next) this.#askAgain(next);
+    } else {
+      // Closing it makes another one active.
+      const active = this.#slots.filter((slot) => slot.active);
+      for (const slot of active) this.#abandon(slot);
+    }
+  }
+
+  #askAgain(slot: SequencerSlot): void {
+    slot.asked++;
+    if (slot.asked > MAX_ASKED_AGAIN) this.#abandon(slot);
+    else this.#subscribe(slot, true);
+  }
+
+  /** It is not known to lie, but is of no use: others first. */
+  #abandon(slot: SequencerSlot): void {
+    this.#claims.delete(slot.index);
+    slot.connection?.close();
+  }
+
+  #refuse(slot: SequencerSlot, code: RefusalCode, message: string, height: Height | undefined): void {
+    const nowMs = performance.now();
+    // Told once: what else it sent before its feed was closed adds nothing.
+    if (nowMs < (slot.distrustedUntilMs ?? Number.NEGATIVE_INFINITY)) return;
+    slot.distrust(nowMs);
+    this.#claims.delete(slot.index);
+    this.#metrics.refused.increment({ code });
+    const refusal = { sequencer: slot.index, code, message, height };
+    this.#config.logger.warn(refusal, 'a sequencer sent what fails verification: its feed is closed');
+    this.#config.onRefused?.(refusal);
+    slot.connection?.close();
+  }
+
+  // Blocks
+
+  #receive(slot: SequencerSlot, block: FeedBlock, bytes: number): void {
+    const { height, parentHash } = block.block.header;
+    const head = this.#head;
+    if (height <= head.height) return;
+    if (Inbox.isAhead(height, head.height)) {
+      // Blocks that were under way when the feed was set to standby are none of its faults.
+      if (slot.active)
+        this.#refuse(slot, 'PROTOCOL', `block ${height} is beyond the window above ${head.height}`, height);
+      return;
+    }
+    const waiting: WaitingBlock = { from: slot.index, block, bytes };
+    if (block.stage === FeedStage.final) {
+      if (!this.#inbox.addFinal(waiting)) this.#abandon(slot);
+    } else if (height > head.height + 1 || equalBytes(parentHash, head.hash)) {
+      this.#inbox.addSoft(waiting);
+    }
+    this.#work();
+  }
+
+  /** Goes on while there is something that can be judged now. */
+  #work(): void {
+    if (this.#working || this.#stopped) return;
+    const job = this.#nextJob();
+    if (!job) return;
+    this.#working = job().then(
+      () => {
+        this.#working = undefined;
+        this.#work();
+      },
+      (error: unknown) => {
+        this.#working = undefined;
+        this.#fail(error);
+      },
+    );
+  }
+
+  /** Soft blocks first: they are few, and a final block may rely on the bodies of its soft one. */
+  #nextJob(): (() => Promise<void>) | undefined {
+    const soft = this.#inbox.takeSoft();
+    if (soft) return () => this.#judgeSoft(soft);
+    const final = this.#inbox.takeFinal(this.#head.height + 1);
+    return final && (() => this.#judgeFinal(final));
+  }
+
+  async #judgeSoft({ from, block }: WaitingBlock): Promise<void> {
+    if (block.block.header.height <= this.#head.height) return;
+    const proven = this.#config.verifier.verifyFeedBlock(block, this.#head);
+    if (!proven.ok) return this.#refuseBlock(from, proven.error);
+    this.#inbox.holdSoft(proven.value);
+    await this.#config.derivation.applySoft(forDerivation(proven.value));
+    this.#measure(proven.value);
+  }
+
+  async #judgeFinal({ from, block }: WaitingBlock): Promise<void> {
+    const held = (hash: Uint8Array) => this.#inbox.heldBatches(hash);
+    const proven = this.#config.verifier.verifyFeedBlock(block, this.#head, held);
+    if (!proven.ok) return this.#refuseBlock(from, proven.error);
+    await this.#config.derivation.applyFinal(forDerivation(proven.value));
+    this.#advance({ height: proven.value.header.height, hash: proven.value.hash });
+    this.#slots[from]!.delivered();
+    this.#measure(proven.value);
+  }
+
+  #refuseBlock(from: ValidatorIndex, { code, message, height }: VerificationError): void {
+    const slot = this.#slots[from]!;
+    // Its soft block was dropped here: not its fault. It posts in full after a new subscription.
+    if (code === 'BODIES_NOT_HELD') this.#askAgain(slot);
+    else this.#refuse(slot, code, message, height);
+  }
+
+  #advance(head: BlockPoint): void {
+    this.#head = head;
+    this.#progressAtMs = performance.now();
+    this.#inbox.advance(head.height);
+    for (const slot of this.#slots) if (slot.active) slot.connection?.acknowledge(head.height);
+    if (!this.#live) this.#assignRoles();
+  }
+
+  #measure({ stage, header }: ProvenBlock): void {
+    this.#metrics.blocks.increment({ stage });
+    this.#metrics.latency.observe(Math.max(0, Date.now() - header.timestampMs) / 1000, { stage });
+  }
+
+  /** The order of what is applied can no longer be vouched for. */
+  #fail(error: unknown): void {
+    void this.stop();
+    this.#config.logger.error(
+      { err: error, height: this.#head.height + 1 },
+      'derivation failed: following has stopped',
+    );
+    this.#config.onFailed(error);
+  }
+}
+
+function forDerivation({ stage, hash, header, batches }: ProvenBlock): derivation.ProvenBlock {
+  const { height, view, parentHash, timestampMs } = header;
+  return {
+    stage,
+    height,
+    view,
+    hash,
+    parentHash,
+    timestampMs,
+    batches: batches.map(({ ref, body }) => ({ digest: ref.digest, transactions: bodyTransactions(body) })),
+  };
+}
