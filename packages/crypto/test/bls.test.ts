@@ -86,6 +86,7 @@ describe.each(IMPLEMENTATIONS)('$name', (bls) => {
     const infinity = new Uint8Array(96);
     infinity[0] = 0xc0;
     expect(bls.isValidPublicKey(negated)).toBe(true);
+    expect(bls.verify(negated, message, bls.sign(secretKeys[0]!, message))).toBe(false);
     expect(bls.fastAggregateVerify([publicKeys[0]!, negated], message, infinity)).toBe(false);
   });
 

@@ -46,25 +46,30 @@ export const GenesisFile = z
   })
   .check((context) => {
     const file = context.value;
-    const unique = (what: string, values: readonly unknown[]) => {
-      const seen = new Set();
+    const unique = (list: string, field: string, values: readonly unknown[]) => {
+      const seen = new Map<unknown, number>();
       values.forEach((value, index) => {
-        if (seen.has(value)) {
-          context.issues.push({ code: 'custom', input: value, path: [what, index], message: 'appears twice' });
+        const first = seen.get(value);
+        if (first === undefined) seen.set(value, index);
+        else {
+          const message = `${value} is already that of ${list}.${first}`;
+          context.issues.push({ code: 'custom', input: value, path: [list, index, field], message });
         }
-        seen.add(value);
       });
     };
     unique(
       'validators',
+      'blsPublicKey',
       file.validators.map((validator) => validator.blsPublicKey.toLowerCase()),
     );
     unique(
       'validators',
+      'nodePublicKey',
       file.validators.map((validator) => validator.nodePublicKey.toLowerCase()),
     );
     unique(
       'rollups',
+      'rollupId',
       file.rollups.map((rollup) => rollup.rollupId),
     );
   });

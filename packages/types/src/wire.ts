@@ -25,7 +25,7 @@ import {
   Uint8,
   ValidatorIndexType,
 } from './ssz.ts';
-import { Certificate, decodeCertificate, decodeVote, Vote } from './vote.ts';
+import { Certificate, checkKind, decodeCertificate, decodeVote, Vote } from './vote.ts';
 
 /** "I hold every batch of this lane up to seq, durably; the one at seq has this digest" (R3). */
 export const Acknowledgement = new ContainerType(
@@ -114,7 +114,18 @@ export const RangeResponse = new ContainerType({
   blocks: new ListCompositeType(Block, MAX_BLOCKS_PER_RANGE),
   certificates: new ListCompositeType(Certificate, 1),
 });
-export type RangeResponse = ValueOf<typeof RangeResponse>;
+export type RangeResponse = Omit<ValueOf<typeof RangeResponse>, 'certificates'> & { certificates: Certificate[] };
+
+/** `decode` checks the form of a `RangeResponse`; this also checks the certificate's kind. */
+export function decodeRangeResponse(bytes: Uint8Array): Result<RangeResponse> {
+  const response = decode(RangeResponse, 'RangeResponse', bytes);
+  if (!response.ok) return response;
+  for (const certificate of response.value.certificates) {
+    const checked = checkKind('Certificate', certificate);
+    if (!checked.ok) return checked;
+  }
+  return ok(response.value as RangeResponse);
+}
 
 /** A rollup node registers for a rollup's sequence, from a height on (feed). */
 export const FeedSubscribe = new ContainerType({ rollupId: RollupIdType, fromHeight: HeightType });

@@ -18,6 +18,7 @@ import {
   decodeFeedBlock,
   decodeFeedMessage,
   decodeProposal,
+  decodeRangeResponse,
   decodeValidatorMessage,
   decodeVote,
   encodeBatch,
@@ -76,7 +77,7 @@ const CODECS: readonly Codec[] = [
   ssz('BlockRequest', BlockRequest, [{ hash: pattern(32, 0) }]),
   ssz('BlockResponse', BlockResponse, [[], [block()]]),
   ssz('RangeRequest', RangeRequest, [{ fromHeight: 7 }]),
-  ssz('RangeResponse', RangeResponse, [
+  codec('RangeResponse', (value) => RangeResponse.serialize(value), decodeRangeResponse, [
     { blocks: [], certificates: [] },
     { blocks: [block(), { ...block(), refs: [] }], certificates: [finalization] },
   ]),
