@@ -114,17 +114,19 @@ export const RangeResponse = new ContainerType({
   blocks: new ListCompositeType(Block, MAX_BLOCKS_PER_RANGE),
   certificates: new ListCompositeType(Certificate, 1),
 });
-export type RangeResponse = Omit<ValueOf<typeof RangeResponse>, 'certificates'> & { certificates: Certificate[] };
+export type RangeResponse = ValueOf<typeof RangeResponse>;
 
 /** `decode` checks the form of a `RangeResponse`; this also checks the certificate's kind. */
-export function decodeRangeResponse(bytes: Uint8Array): Result<RangeResponse> {
+export function decodeRangeResponse(
+  bytes: Uint8Array,
+): Result<Omit<RangeResponse, 'certificates'> & { certificates: Certificate[] }> {
   const response = decode(RangeResponse, 'RangeResponse', bytes);
   if (!response.ok) return response;
   for (const certificate of response.value.certificates) {
     const checked = checkKind('Certificate', certificate);
     if (!checked.ok) return checked;
   }
-  return ok(response.value as RangeResponse);
+  return ok({ ...response.value, certificates: response.value.certificates as Certificate[] });
 }
 
 /** A rollup node registers for a rollup's sequence, from a height on (feed). */
