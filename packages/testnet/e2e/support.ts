@@ -1,0 +1,165 @@
+/** What the end-to-end tests share: a testnet of real processes, raw JSON-RPC, and looks at what all nodes agree on. */
+
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { rpcBatch, rpcCall } from '@squad/service';
+import { expect, onTestFailed } from 'vitest';
+import { z } from 'zod';
+import { observe, startTestnet, type Testnet, type TestnetOptions, type TestnetProcess, waitFor } from '../src/index.ts';
+
+/** The compiled program, as `npm start` runs it. */
+export const SQUAD_MAIN = fileURLToPath(new URL('../../cli/dist/src/main.js', import.meta.url));
+
+export interface RunningNet {
+  readonly testnet: Testnet;
+  /** Stops everything and deletes the folder. */
+  close(): Promise<void>;
+}
+
+export async function launch(options: Partial<TestnetOptions> = {}): Promise<RunningNet> {
+  if (!existsSync(SQUAD_MAIN)) throw new Error(`${SQUAD_MAIN} is missing: run \`npm run build\` first`);
+  const directory = mkdtempSync(join(tmpdir(), 'squad-e2e-'));
+  const testnet = await startTestnet({
+    directory,
+    program: [process.execPath, SQUAD_MAIN],
+    nodes: 4,
+    rollups: 1,
+    ports: 'free',
+    ...options,
+  });
+  await waitReady(testnet.processes);
+  return {
+    testnet,
+    close: async () => {
+      await testnet.stop();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** On failure, shows the end of every process's log with the test's output. */
+export function showLogsOnFailure(testnet: Testnet): void {
+  onTestFailed(() => {
+    for (const { name, process } of testnet.processes) {
+      console.error(`── ${name} (${process.state})\n${process.logTail(15)}`);
+    }
+  });
+}
+
+export async function waitReady(processes: readonly TestnetProcess[], timeoutMs = 60_000): Promise<void> {
+  await Promise.all(
+    processes.map(({ name, rpcUrl }) =>
+      waitFor(
+        `${name} is ready`,
+        async () => {
+          const { state, detail } = await observe(name, rpcUrl);
+          if (state !== 'ready') throw new Error(detail ?? state);
+          return true;
+        },
+        timeoutMs,
+      ),
+    ),
+  );
+}
+
+const Head = z.object({ height: z.number(), hash: z.string() });
+const Status = z.object({ ready: z.boolean(), reasons: z.array(z.string()), view: z.number(), soft: Head, final: Head });
+export type Status = z.infer<typeof Status>;
+
+export function statusOf(node: TestnetProcess): Promise<Status> {
+  return rpcCall(node.rpcUrl, 'squad_status', [], Status, { timeoutMs: 5_000 });
+}
+
+export async function finalHeightOf(node: TestnetProcess): Promise<number> {
+  return (await statusOf(node)).final.height;
+}
+
+export async function waitFinalHeight(node: TestnetProcess, height: number, timeoutMs = 30_000): Promise<void> {
+  await waitFor(
+    `${node.name} has final height ${height}`,
+    async () => {
+      const now = await finalHeightOf(node);
+      if (now < height) throw new Error(`it has ${now}`);
+      return true;
+    },
+    timeoutMs,
+  );
+}
+
+const BLOCKS_PER_REQUEST = 50;
+
+/** Hash and references of every final block from 1 to a height, as one node tells them. */
+export async function chainOf(node: TestnetProcess, height: number): Promise<{ hash: string; refs: string }[]> {
+  const chain: { hash: string; refs: string }[] = [];
+  for (let from = 1; from <= height; from += BLOCKS_PER_REQUEST) {
+    const heights = Array.from({ length: Math.min(BLOCKS_PER_REQUEST, height - from + 1) }, (_, i) => from + i);
+    const outcomes = await rpcBatch(
+      node.rpcUrl,
+      heights.map((at) => ({ method: 'squad_getBlock', params: [at] })),
+    );
+    for (const [index, outcome] of outcomes.entries()) {
+      if (!outcome.ok || outcome.value === null) throw new Error(`${node.name} has no block ${heights[index]}`);
+      const { hash, refs, stage } = outcome.value as { hash: string; refs: unknown; stage: string };
+      expect(stage).toBe('final');
+      chain.push({ hash, refs: JSON.stringify(refs) });
+    }
+  }
+  return chain;
+}
+
+/** Every node has the same final block at every height that all of them have. Returns that height. */
+export async function expectSameChain(nodes: readonly TestnetProcess[]): Promise<number> {
+  const height = Math.min(...(await Promise.all(nodes.map(finalHeightOf))));
+  const chains = await Promise.all(nodes.map((node) => chainOf(node, height)));
+  for (const [index, chain] of chains.entries()) {
+    expect(chain, `${nodes[index]!.name} against ${nodes[0]!.name}`).toEqual(chains[0]);
+  }
+  return height;
+}
+
+/** Waits until a node calls every one of these transactions final. */
+export async function waitTransactionsFinal(
+  node: TestnetProcess,
+  hashes: readonly string[],
+  timeoutMs = 60_000,
+): Promise<void> {
+  let missing = [...hashes];
+  await waitFor(
+    `${hashes.length} transactions are final at ${node.name}`,
+    async () => {
+      const still: string[] = [];
+      const states: Record<string, number> = {};
+      for (let from = 0; from < missing.length; from += BLOCKS_PER_REQUEST) {
+        const asked = missing.slice(from, from + BLOCKS_PER_REQUEST);
+        const outcomes = await rpcBatch(
+          node.rpcUrl,
+          asked.map((hash) => ({ method: 'squad_getTransactionStatus', params: [hash] })),
+        );
+        for (const [index, outcome] of outcomes.entries()) {
+          const state = outcome.ok ? (outcome.value as { status: string }).status : outcome.error.message;
+          if (state === 'final') continue;
+          states[state] = (states[state] ?? 0) + 1;
+          still.push(asked[index]!);
+        }
+      }
+      missing = still;
+      if (missing.length > 0) throw new Error(`${missing.length} are not: ${JSON.stringify(states)}`);
+      return true;
+    },
+    timeoutMs,
+    200,
+  );
+}
+
+/** The value of a metric summed over its labels; undefined if there is none of this name. */
+export async function metricOf(node: TestnetProcess, name: string): Promise<number | undefined> {
+  const text = await (await fetch(`${node.metricsUrl}/metrics`)).text();
+  let sum: number | undefined;
+  for (const line of text.split('\n')) {
+    const match = /^([a-z0-9_]+)(?:\{[^}]*\})? (\S+)$/.exec(line);
+    if (match?.[1] === name) sum = (sum ?? 0) + Number(match[2]);
+  }
+  return sum;
+}
