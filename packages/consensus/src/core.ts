@@ -156,6 +156,11 @@ export class Consensus {
     return this.#chain.head.tips[author]!;
   }
 
+  /** The last final block. */
+  get finalBlock(): Block {
+    return this.#chain.head.block;
+  }
+
   /** A block above the final head, or the final head itself: what peers ask for by hash. */
   block(hash: BlockHash): Block | undefined {
     return this.#chain.get(hash)?.block;

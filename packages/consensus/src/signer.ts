@@ -113,7 +113,10 @@ export class Signer {
 
   #record(vote: Vote): void {
     let record = this.#views.get(vote.view);
-    if (!record) this.#views.set(vote.view, (record = {}));
+    if (!record) {
+      record = {};
+      this.#views.set(vote.view, record);
+    }
     if (vote.kind === VoteKind.notarize) record.notarize = vote;
     else if (vote.kind === VoteKind.nullify) record.nullify = vote;
     else record.finalize = vote;

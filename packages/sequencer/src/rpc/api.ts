@@ -49,6 +49,11 @@ export interface SequencerStatus {
   readonly leader: ValidatorIndex | undefined;
   readonly soft: BlockHead;
   readonly final: BlockHead;
+  /** From the last block's timestamp until it was soft, and final, here. */
+  readonly softLagMs: number;
+  readonly finalLagMs: number;
+  /** Transactions that became final since the start. */
+  readonly transactions: number;
   readonly ready: boolean;
   /** Why it is not ready: one sentence each. */
   readonly reasons: readonly string[];

@@ -1,0 +1,211 @@
+/**
+ * Stations 6 and 7: the loop around the consensus core. Everything that came in since the last turn is stepped through the
+ * core; what has to survive is appended as one frame and synced once; only then does the turn become visible: sends,
+ * acknowledgements, soft and final blocks, in the order in which they were put out (R20).
+ */
+
+import type { Consensus, Input, Output } from '@squad/consensus';
+import type { NodeStore } from '@squad/storage';
+import {
+  type Batch,
+  type BatchDigest,
+  Block,
+  type Block as BlockValue,
+  type Bytes32,
+  blockHashHex,
+  Certificate,
+  encodeBatch,
+  toHex,
+  type ValidatorIndex,
+} from '@squad/types';
+import type { HeldLanes } from './held-lanes.ts';
+import { encodeRecord, heldBatch, type NodeRecord } from './records.ts';
+
+/** Final blocks between two checkpoints: the length of a replay after a crash. */
+export const CHECKPOINT_INTERVAL_BLOCKS = 512;
+/** Milliseconds after which a timer is set anew even if nothing asked for it; a clock that jumped is noticed then. */
+const MAX_SLEEP_MS = 5_000;
+
+/** Outputs that the loop does not carry out itself. */
+export type Effect = Exclude<Output, { type: 'persist' | 'wakeAt' }>;
+
+export interface ActorConfig {
+  readonly core: Consensus;
+  readonly store: NodeStore;
+  readonly lanes: HeldLanes;
+  readonly self: ValidatorIndex | undefined;
+  readonly now: () => number;
+  /** Called in order, once everything they rest on is durable. */
+  readonly onEffect: (effect: Effect) => void;
+  /** Batches became durable here: of these authors there is something new to acknowledge. */
+  readonly onBatchesDurable: (batches: readonly StoredBatch[], authors: readonly ValidatorIndex[]) => void;
+  /** The store failed: nothing can be promised any more. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+export interface StoredBatch {
+  readonly batch: Batch;
+  readonly digest: Bytes32;
+}
+
+type Work = { readonly input: Input } | { readonly stored: StoredBatch; readonly done: () => void };
+
+export class Actor {
+  readonly #config: ActorConfig;
+  #inbox: Work[] = [];
+  #running: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #finalsSinceCheckpoint = 0;
+  #stopped = false;
+
+  constructor(config: ActorConfig) {
+    this.#config = config;
+  }
+
+  /** Gives the core an input in the next turn. */
+  submit(input: Input): void {
+    this.#push({ input });
+  }
+
+  /** Stores a checked batch in the next turn; resolves once it is durable. */
+  storeBatch(stored: StoredBatch): Promise<void> {
+    return new Promise((done) => this.#push({ stored, done }));
+  }
+
+  /** Lets the turn under way end, and begins no other. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#running;
+  }
+
+  #push(work: Work): void {
+    if (this.#stopped) return;
+    this.#inbox.push(work);
+    this.#running ??= this.#run();
+  }
+
+  async #run(): Promise<void> {
+    // What arrives in the same turn of the event loop shares this turn.
+    await Promise.resolve();
+    try {
+      while (this.#inbox.length > 0 && !this.#stopped) await this.#turn();
+    } catch (error) {
+      this.#stopped = true;
+      this.#config.onFailure(error);
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  async #turn(): Promise<void> {
+    const { core, store, lanes, now } = this.#config;
+    const work = this.#inbox;
+    this.#inbox = [];
+    const turn = new Turn();
+    for (const item of work) {
+      if ('input' in item) turn.take(core.step(now(), item.input));
+      else this.#store(turn, item);
+    }
+    if (turn.wakeAtMs !== undefined) this.#sleepUntil(turn.wakeAtMs);
+    for (const { block } of turn.finals) lanes.finalize(block.refs);
+    this.#finalsSinceCheckpoint += turn.finals.length;
+    const checkpointAt = this.#addCheckpoint(turn);
+
+    if (!turn.isEmpty) {
+      const positions = store.appendTurn({
+        consensus: turn.records.map(encodeRecord),
+        batches: turn.batches.map(({ batch, digest }) => ({ digest: toHex(digest), bytes: encodeBatch(batch) })),
+        finals: turn.finals.map(encodeFinal),
+      });
+      await store.sync();
+      if (checkpointAt !== undefined) await store.checkpoint(positions[checkpointAt]!);
+    }
+
+    for (const done of turn.done) done();
+    if (turn.batches.length > 0) this.#config.onBatchesDurable(turn.batches, [...turn.moved]);
+    for (const effect of turn.effects) this.#config.onEffect(effect);
+  }
+
+  #store(turn: Turn, { stored, done }: Extract<Work, { stored: unknown }>): void {
+    const { core, lanes, self, now } = this.#config;
+    const { signed } = stored.batch;
+    const { author } = signed.header;
+    turn.done.push(done);
+    if (turn.stored.has(toHex(stored.digest))) return;
+    turn.stored.add(toHex(stored.digest));
+    turn.batches.push(stored);
+    turn.records.push({ type: 'batch', signed });
+    if (lanes.standing(signed.header, stored.digest) === 'new' && lanes.add(signed, stored.digest))
+      turn.moved.add(author);
+    turn.take(core.step(now(), { type: 'batchStored', batch: heldBatch(signed, stored.digest) }));
+    if (self !== undefined && turn.moved.has(author)) {
+      const acknowledgements = lanes.acknowledgements([author]);
+      turn.take(core.step(now(), { type: 'acknowledged', from: self, acknowledgements }));
+    }
+  }
+
+  /** Now and then, at a turn's end: the state to replay from, and the batches that are not ordered yet. */
+  #addCheckpoint(turn: Turn): number | undefined {
+    if (this.#finalsSinceCheckpoint < CHECKPOINT_INTERVAL_BLOCKS) return undefined;
+    this.#finalsSinceCheckpoint = 0;
+    const at = turn.records.length;
+    turn.records.push({ type: 'checkpoint', checkpoint: this.#config.core.checkpoint() });
+    for (const signed of this.#config.lanes.unordered()) turn.records.push({ type: 'batch', signed });
+    return at;
+  }
+
+  #sleepUntil(atMs: number): void {
+    clearTimeout(this.#timer);
+    const delayMs = Math.min(Math.max(0, atMs - this.#config.now()), MAX_SLEEP_MS);
+    this.#timer = setTimeout(() => this.submit({ type: 'tick' }), delayMs);
+  }
+}
+
+interface FinalBlock {
+  readonly block: BlockValue;
+  readonly certificate: Certificate | undefined;
+}
+
+/** What one turn gathers. */
+class Turn {
+  readonly records: NodeRecord[] = [];
+  readonly batches: StoredBatch[] = [];
+  readonly stored = new Set<BatchDigest>();
+  readonly finals: FinalBlock[] = [];
+  readonly effects: Effect[] = [];
+  readonly done: (() => void)[] = [];
+  /** Lanes whose acknowledged end moved. */
+  readonly moved = new Set<ValidatorIndex>();
+  wakeAtMs: number | undefined;
+
+  get isEmpty(): boolean {
+    return this.records.length === 0 && this.batches.length === 0 && this.finals.length === 0;
+  }
+
+  take(outputs: readonly Output[]): void {
+    for (const output of outputs) {
+      if (output.type === 'persist') this.records.push(output.record);
+      else if (output.type === 'wakeAt') this.wakeAtMs = output.atMs;
+      else {
+        if (output.type === 'final') {
+          output.blocks.forEach((block, i) => {
+            const isLast = i === output.blocks.length - 1;
+            this.finals.push({ block, certificate: isLast ? output.certificate : undefined });
+          });
+        }
+        this.effects.push(output);
+      }
+    }
+  }
+}
+
+function encodeFinal({ block, certificate }: FinalBlock) {
+  return {
+    height: block.header.height,
+    hash: blockHashHex(block.header),
+    block: Block.serialize(block),
+    certificate: certificate && Certificate.serialize(certificate),
+    batchDigests: block.refs.map(({ digest }) => toHex(digest)),
+  };
+}

@@ -1,0 +1,99 @@
+/** Batches that are referenced and not held here, asked for by digest: likely holders first, then anyone (R11, R21). */
+
+import { verifyBatch } from '@squad/crypto/node';
+import type { Network } from '@squad/network';
+import type { Logger } from '@squad/service';
+import {
+  type BatchDigest,
+  BatchesRequest,
+  BatchesResponse,
+  type BatchRef,
+  type Bytes32,
+  decode,
+  decodeBatch,
+  MAX_BATCHES_PER_REQUEST,
+  toHex,
+  type ValidatorIndex,
+  type ValidatorSet,
+} from '@squad/types';
+import type { StoredBatch } from './actor.ts';
+
+/** Batches that are being asked for at once; what is beyond is asked for again by who needs it. */
+export const MAX_BATCHES_IN_FETCH = 512;
+
+export interface BatchFetcherConfig {
+  readonly networkId: Bytes32;
+  readonly validatorSet: ValidatorSet;
+  readonly self: ValidatorIndex | undefined;
+  readonly network: () => Pick<Network, 'request' | 'connectedValidators' | 'disconnect'>;
+  readonly isHeld: (digest: BatchDigest) => boolean;
+  readonly store: (batch: StoredBatch) => Promise<void>;
+  readonly logger: Logger;
+}
+
+export class BatchFetcher {
+  readonly #config: BatchFetcherConfig;
+  readonly #inFetch = new Set<BatchDigest>();
+
+  constructor(config: BatchFetcherConfig) {
+    this.#config = config;
+  }
+
+  /** Resolves when each batch is durable here or nobody who could be asked has it. */
+  async fetch(refs: readonly BatchRef[], holders: readonly ValidatorIndex[]): Promise<void> {
+    const wanted: BatchDigest[] = [];
+    for (const { digest } of refs) {
+      const hex = toHex(digest);
+      if (this.#inFetch.size >= MAX_BATCHES_IN_FETCH) break;
+      if (this.#inFetch.has(hex) || this.#config.isHeld(hex)) continue;
+      this.#inFetch.add(hex);
+      wanted.push(hex);
+    }
+    const byHex = new Map(refs.map((ref) => [toHex(ref.digest), ref.digest]));
+    const chunks: BatchDigest[][] = [];
+    for (let i = 0; i < wanted.length; i += MAX_BATCHES_PER_REQUEST)
+      chunks.push(wanted.slice(i, i + MAX_BATCHES_PER_REQUEST));
+    try {
+      await Promise.all(
+        chunks.map((chunk) => this.#fetchChunk(new Map(chunk.map((hex) => [hex, byHex.get(hex)!])), holders)),
+      );
+    } finally {
+      for (const hex of wanted) this.#inFetch.delete(hex);
+    }
+  }
+
+  /** Asks one peer after another until nothing is missing. */
+  async #fetchChunk(missing: Map<BatchDigest, Bytes32>, holders: readonly ValidatorIndex[]): Promise<void> {
+    const { network, self, logger } = this.#config;
+    const connected = network().connectedValidators;
+    const others = connected.filter((peer) => !holders.includes(peer));
+    const peers = [...holders.filter((peer) => connected.includes(peer)), ...others].filter((peer) => peer !== self);
+    for (const peer of peers) {
+      if (missing.size === 0) return;
+      try {
+        const answer = await network().request(peer, 'batches', BatchesRequest.serialize([...missing.values()]));
+        await this.#takeAnswer(peer, answer, missing);
+      } catch (error) {
+        logger.debug({ err: error, peer }, 'a request for batches failed');
+      }
+    }
+  }
+
+  async #takeAnswer(peer: ValidatorIndex, answer: Uint8Array, missing: Map<BatchDigest, Bytes32>): Promise<void> {
+    const { networkId, validatorSet, store, network } = this.#config;
+    const list = decode(BatchesResponse, 'BatchesResponse', answer);
+    if (!list.ok) return network().disconnect(peer, `answered a request for batches with ${list.error.reason}`);
+    const stored: Promise<void>[] = [];
+    for (const bytes of list.value) {
+      const batch = decodeBatch(bytes);
+      if (!batch.ok) return network().disconnect(peer, `sent a batch that is none: ${batch.error.reason}`);
+      const author = validatorSet.validators[batch.value.signed.header.author];
+      const checked = author && verifyBatch(batch.value, author.nodePublicKey, networkId);
+      if (!checked?.ok) return network().disconnect(peer, 'answered with a batch that is not its author’s');
+      const { digest } = checked.value;
+      if (!missing.delete(toHex(digest))) continue; // not asked for
+      stored.push(store({ batch: batch.value, digest }));
+    }
+    await Promise.all(stored);
+  }
+}

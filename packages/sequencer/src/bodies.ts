@@ -1,0 +1,142 @@
+/**
+ * Behind the final head: sees to it that every body of every final block is held, in height order, and hands complete
+ * blocks on: to the core (R21), and to the index of transactions.
+ */
+
+import { keccak256 } from '@squad/crypto/node';
+import type { Logger } from '@squad/service';
+import type { NodeStore, TransactionEntry } from '@squad/storage';
+import { type BatchRef, Block, bodyTransactions, decodeBatch, type Height, toHex } from '@squad/types';
+import type { BatchFetcher } from './batch-fetcher.ts';
+
+/** Final blocks whose bodies are fetched at the same time when this node is behind. */
+export const BODIES_FETCHED_AHEAD_BLOCKS = 16;
+const RETRY_AFTER_MS = 500;
+const META_KEY = 'bodiesComplete';
+/** Blocks between two notes of how far the bodies are complete; after a crash these are looked through again. */
+const NOTE_INTERVAL_BLOCKS = 256;
+
+export interface BodiesConfig {
+  readonly store: NodeStore;
+  readonly fetcher: BatchFetcher;
+  readonly onComplete: (height: Height) => void;
+  readonly logger: Logger;
+}
+
+export class Bodies {
+  readonly #config: BodiesConfig;
+  #complete: Height = 0;
+  #noted: Height = 0;
+  #head: Height = 0;
+  #running: Promise<void> | undefined;
+  #stopped = false;
+  #wake: (() => void) | undefined;
+
+  constructor(config: BodiesConfig) {
+    this.#config = config;
+  }
+
+  /** Transactions of final blocks that were indexed since the start. */
+  transactions = 0;
+
+  /** Every body up to here is held. */
+  get complete(): Height {
+    return this.#complete;
+  }
+
+  async start(): Promise<void> {
+    const noted = await this.#config.store.getMeta(META_KEY);
+    if (noted) this.#complete = Number(new DataView(noted.buffer, noted.byteOffset).getBigUint64(0));
+    this.#noted = this.#complete;
+    this.onFinal(this.#config.store.head);
+  }
+
+  /** Blocks up to this height are final and stored. */
+  onFinal(height: Height): void {
+    this.#head = Math.max(this.#head, height);
+    if (!this.#running && !this.#stopped && this.#complete < this.#head) this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#wake?.();
+    await this.#running;
+    await this.#note();
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#complete < this.#head && !this.#stopped) await this.#advance();
+    } catch (error) {
+      this.#config.logger.error({ err: error }, 'the bodies of final blocks could not be read');
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  /** Completes the next run of blocks. */
+  async #advance(): Promise<void> {
+    const { store, fetcher, onComplete } = this.#config;
+    const heights = Math.min(BODIES_FETCHED_AHEAD_BLOCKS, this.#head - this.#complete);
+    const blocks: Block[] = [];
+    for (let i = 1; i <= heights; i++) {
+      const stored = await store.readBlock(this.#complete + i);
+      if (!stored) throw new Error(`final block ${this.#complete + i} is not in the store`);
+      blocks.push(Block.deserialize(stored.block));
+    }
+    const missing: BatchRef[] = [];
+    for (const ref of blocks.flatMap(({ refs }) => refs)) if (!(await this.#isHeld(ref))) missing.push(ref);
+    if (missing.length > 0) await fetcher.fetch(missing, []);
+    for (const block of blocks) {
+      for (const ref of block.refs) {
+        if (await this.#isHeld(ref)) continue;
+        await this.#pause();
+        return;
+      }
+      await this.#index(block);
+      this.#complete = block.header.height;
+      onComplete(this.#complete);
+      if (this.#complete - this.#noted >= NOTE_INTERVAL_BLOCKS) await this.#note();
+    }
+  }
+
+  async #isHeld({ digest }: BatchRef): Promise<boolean> {
+    const hex = toHex(digest);
+    return this.#config.store.hasBatch(hex) || (await this.#config.store.readBatch(hex)) !== undefined;
+  }
+
+  async #index({ header, refs }: Block): Promise<void> {
+    const { store } = this.#config;
+    if (header.height <= store.transactionsIndexedThrough) return;
+    const entries: TransactionEntry[] = [];
+    for (const [batchIndex, { digest }] of refs.entries()) {
+      const bytes = await store.readBatch(toHex(digest));
+      const batch = bytes && decodeBatch(bytes);
+      if (!batch?.ok) throw new Error(`batch ${toHex(digest)} cannot be read back`);
+      bodyTransactions(batch.value.body).forEach((transaction, transactionIndex) => {
+        entries.push({ hash: keccak256(transaction), height: header.height, batchIndex, transactionIndex });
+      });
+    }
+    await store.indexTransactions(header.height, entries);
+    this.transactions += entries.length;
+  }
+
+  async #note(): Promise<void> {
+    if (this.#noted === this.#complete) return;
+    const value = new Uint8Array(8);
+    new DataView(value.buffer).setBigUint64(0, BigInt(this.#complete));
+    this.#noted = this.#complete;
+    await this.#config.store.setMeta(META_KEY, value);
+  }
+
+  #pause(): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, RETRY_AFTER_MS);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+}

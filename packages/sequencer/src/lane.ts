@@ -1,0 +1,161 @@
+/**
+ * Station 4: the own lane (R1, R2). Transactions in, sealed and signed batches out, at a size or an age, whichever is
+ * first. When as many batches as a lane may have are unordered, transactions wait here, up to a bound; beyond it the lane
+ * is full and says so. What was taken in is never dropped.
+ */
+
+import { bodyRoot, type NodeKey, signBatchHeader } from '@squad/crypto';
+import { sha256 } from '@squad/crypto/node';
+import {
+  type Batch,
+  type Bytes32,
+  batchDigest,
+  type Epoch,
+  encodeBody,
+  type LaneSeq,
+  MAX_BATCH_BODY_BYTES,
+  MAX_BATCH_TRANSACTIONS,
+  MAX_UNORDERED_BATCHES_PER_LANE,
+  type RollupId,
+  type TransactionHash,
+  type UnixMs,
+  type ValidatorIndex,
+} from '@squad/types';
+
+/** Bytes of accepted transactions that wait to be sealed. */
+export const MAX_LANE_WAITING_BYTES: number = 16 * 1024 * 1024;
+/** Transactions that wait to be sealed. */
+export const MAX_LANE_WAITING_TRANSACTIONS = 131_072;
+
+export interface SealedBatch {
+  readonly batch: Batch;
+  readonly digest: Bytes32;
+  readonly hashes: readonly TransactionHash[];
+}
+
+export interface LaneConfig {
+  readonly networkId: Bytes32;
+  readonly epoch: Epoch;
+  readonly author: ValidatorIndex;
+  readonly key: Pick<NodeKey, 'sign'>;
+  readonly batchBytes: number;
+}
+
+interface Waiting {
+  readonly hash: TransactionHash;
+  readonly transaction: Uint8Array;
+}
+
+export class Lane {
+  readonly #config: LaneConfig;
+  #nextSeq: LaneSeq;
+  #lastDigest: Bytes32;
+  /** Sealed and not final yet. */
+  #unordered: number;
+  readonly #waiting = new Map<RollupId, Waiting[]>();
+  #waitingBytes = 0;
+  #waitingTransactions = 0;
+
+  /** Goes on after the last own batch that was ever made durable. */
+  constructor(config: LaneConfig, head: { nextSeq: LaneSeq; lastDigest: Bytes32; unordered: number }) {
+    this.#config = config;
+    this.#nextSeq = head.nextSeq;
+    this.#lastDigest = head.lastDigest;
+    this.#unordered = head.unordered;
+  }
+
+  get unordered(): number {
+    return this.#unordered;
+  }
+
+  get waitingTransactions(): number {
+    return this.#waitingTransactions;
+  }
+
+  /** Whether this much more may be taken in. */
+  hasRoomFor(transactions: number, bytes: number): boolean {
+    return (
+      this.#waitingBytes + bytes <= MAX_LANE_WAITING_BYTES &&
+      this.#waitingTransactions + transactions <= MAX_LANE_WAITING_TRANSACTIONS
+    );
+  }
+
+  add(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array): void {
+    let waiting = this.#waiting.get(rollupId);
+    if (!waiting) {
+      waiting = [];
+      this.#waiting.set(rollupId, waiting);
+    }
+    waiting.push({ hash, transaction });
+    this.#waitingBytes += transaction.length;
+    this.#waitingTransactions++;
+  }
+
+  /** Whether there is a body's worth of transactions, so that waiting for the age makes no sense. */
+  get isWorthSealing(): boolean {
+    return this.#waitingBytes >= this.#config.batchBytes;
+  }
+
+  /** Seals what waits, as far as the lane's limit allows: rollups in turn, so that a busy one does not starve the others. */
+  seal(nowMs: UnixMs): SealedBatch[] {
+    const sealed: SealedBatch[] = [];
+    let progress = true;
+    while (progress && this.#unordered < MAX_UNORDERED_BATCHES_PER_LANE) {
+      progress = false;
+      for (const [rollupId, waiting] of this.#waiting) {
+        if (this.#unordered >= MAX_UNORDERED_BATCHES_PER_LANE) break;
+        const taken = this.#take(waiting);
+        if (waiting.length === 0) this.#waiting.delete(rollupId);
+        if (taken.length === 0) continue;
+        sealed.push(this.#sealOne(rollupId, taken, nowMs));
+        progress = true;
+      }
+    }
+    return sealed;
+  }
+
+  /** This many own batches became final. */
+  ordered(batches: number): void {
+    this.#unordered = Math.max(0, this.#unordered - batches);
+  }
+
+  #take(waiting: Waiting[]): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { transaction } of waiting) {
+      const more = 4 + transaction.length;
+      const full = bytes > 0 && bytes + more > this.#config.batchBytes;
+      if (full || bytes + more > MAX_BATCH_BODY_BYTES || count === MAX_BATCH_TRANSACTIONS) break;
+      bytes += more;
+      count++;
+    }
+    return waiting.splice(0, count);
+  }
+
+  #sealOne(rollupId: RollupId, taken: readonly Waiting[], nowMs: UnixMs): SealedBatch {
+    const { networkId, epoch, author, key } = this.#config;
+    const body = encodeBody(taken.map(({ transaction }) => transaction));
+    const signed = signBatchHeader(
+      {
+        networkId,
+        epoch,
+        author,
+        seq: this.#nextSeq,
+        previousDigest: this.#lastDigest,
+        rollupId,
+        bodyRoot: bodyRoot(body, sha256),
+        byteLength: body.length,
+        transactionCount: taken.length,
+        createdAtMs: nowMs,
+      },
+      key,
+    );
+    const digest = batchDigest(signed.header);
+    this.#nextSeq++;
+    this.#lastDigest = digest;
+    this.#unordered++;
+    this.#waitingBytes -= body.length - 4 * taken.length;
+    this.#waitingTransactions -= taken.length;
+    return { batch: { signed, body }, digest, hashes: taken.map(({ hash }) => hash) };
+  }
+}

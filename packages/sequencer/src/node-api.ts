@@ -1,0 +1,182 @@
+/** What the JSON-RPC methods see of the sequencer: station 1's port, implemented over the sequencer, its store and feed. */
+
+import type { Network } from '@squad/network';
+import type { NodeStore } from '@squad/storage';
+import {
+  Block,
+  type BlockHeader,
+  blockHashHex,
+  Certificate,
+  decodeBatch,
+  fromHex,
+  type Genesis,
+  type Height,
+  MAX_BLOCKS_PER_RANGE,
+  MAX_UNORDERED_BATCHES_PER_LANE,
+  type RollupId,
+  type TransactionHash,
+  toHex,
+  type ValidatorIndex,
+} from '@squad/types';
+import type { Feed } from './feed/index.ts';
+import type {
+  BlockHead,
+  BlockSelector,
+  SequenceReceiver,
+  SequencerApi,
+  SequencerStatus,
+  StagedBlock,
+  StagedCertificate,
+  TransactionStatus,
+} from './rpc/api.ts';
+import type { Head, Sequencer } from './sequencer.ts';
+
+export interface NodeApiParts {
+  readonly genesis: Genesis;
+  readonly self: ValidatorIndex | undefined;
+  readonly sequencer: Sequencer;
+  readonly store: NodeStore;
+  readonly feed: Feed;
+  readonly network: Network;
+  readonly version: string;
+}
+
+export function createSequencerApi(parts: NodeApiParts): SequencerApi {
+  const { genesis, self, sequencer, store, feed, network, version } = parts;
+  const startedMs = Date.now();
+
+  const status = (): SequencerStatus => {
+    const { view, leader } = sequencer.core.status;
+    const reasons = sequencer.notReadyReasons();
+    return {
+      networkId: toHex(genesis.networkId),
+      networkName: genesis.file.name,
+      version,
+      peerId: network.peerId,
+      validatorIndex: self,
+      validatorCount: genesis.validatorSet.validators.length,
+      connectedValidators: network.connectedValidators,
+      peerCount: network.peerCount,
+      view,
+      leader,
+      soft: headOf(sequencer.soft),
+      final: headOf(sequencer.final),
+      softLagMs: sequencer.soft.lagMs,
+      finalLagMs: sequencer.final.lagMs,
+      transactions: sequencer.bodies.transactions,
+      ready: reasons.length === 0,
+      reasons,
+      laneDepth: sequencer.laneDepth,
+      laneLimit: MAX_UNORDERED_BATCHES_PER_LANE,
+      uptimeSeconds: (Date.now() - startedMs) / 1000,
+    };
+  };
+
+  const finalBlock = async (height: Height): Promise<Block | undefined> => {
+    if (height === sequencer.final.block.header.height) return sequencer.final.block;
+    const stored = await store.readBlock(height);
+    return stored && Block.deserialize(stored.block);
+  };
+
+  const block = async (selector: BlockSelector): Promise<StagedBlock | undefined> => {
+    if ('hash' in selector) {
+      const height = await store.heightOf(selector.hash);
+      if (height !== undefined) return stagedFinal(await finalBlock(height));
+      const soft = sequencer.core.block(selector.hash);
+      return (
+        soft && { stage: soft.header.height <= sequencer.final.block.header.height ? 'final' : 'soft', block: soft }
+      );
+    }
+    const final = await finalBlock(selector.height);
+    if (final) return stagedFinal(final);
+    const soft = sequencer.soft.block;
+    return soft.header.height === selector.height ? { stage: 'soft', block: soft } : undefined;
+  };
+
+  /** The finalization that covers a height, and the headers from the height's child to the block that it names. */
+  const certificate = async (height: Height): Promise<StagedCertificate | undefined> => {
+    const header = (await finalBlock(height))?.header;
+    const finalization = header && (await store.nextFinalizationAtOrAfter(height));
+    if (!header || !finalization || finalization.height - height > MAX_BLOCKS_PER_RANGE) return undefined;
+    const path: BlockHeader[] = [];
+    for (let at = height + 1; at <= finalization.height; at++) {
+      const descendant = await finalBlock(at);
+      if (!descendant) return undefined;
+      path.push(descendant.header);
+    }
+    const value = Certificate.deserialize(finalization.certificate) as Certificate;
+    return { stage: 'final', header, certificate: value, path };
+  };
+
+  const transactionStatus = async (hash: TransactionHash): Promise<TransactionStatus> => {
+    const known = sequencer.transactions.status(hash);
+    if (known) return known;
+    const location = await store.findTransaction(fromHex(hash));
+    const ordered = location && (await finalBlock(location.height));
+    const ref = location && ordered?.refs[location.batchIndex];
+    if (!location || !ordered || !ref) return { status: 'unknown' };
+    const { rollupId, author, seq } = ref;
+    return { status: 'final', ...location, blockHash: blockHashHex(ordered.header), rollupId, author, seq };
+  };
+
+  /** Final blocks from the store and as they come, soft ones as they come. */
+  const subscribeSequence = (rollupId: RollupId, fromHeight: Height, receiver: SequenceReceiver) => {
+    const ended = new AbortController();
+    const unlisten = sequencer.listen(({ stage, block: soft }, notarization) => {
+      if (stage !== 'soft' || soft.header.height < fromHeight) return;
+      void readBatches(soft, rollupId).then((batches) => {
+        if (batches && !ended.signal.aborted)
+          receiver.onBlock({ stage, block: soft, certificate: notarization, batches });
+      });
+    });
+    const stop = () => {
+      unlisten();
+      ended.abort();
+    };
+    receiver.closed.addEventListener('abort', stop, { once: true });
+    void (async () => {
+      for await (const item of feed.sequenceFrom(rollupId, fromHeight, ended.signal)) {
+        await receiver.ready();
+        const batches = item.batches.flatMap((bytes) => {
+          const batch = decodeBatch(bytes);
+          return batch.ok ? [batch.value] : [];
+        });
+        receiver.onBlock({ stage: 'final', block: item.block, certificate: item.certificate, batches });
+      }
+    })().catch(stop);
+    return stop;
+  };
+
+  /** A rollup's batches of a soft block; undefined if one is not held here yet. */
+  const readBatches = async ({ refs }: Block, rollupId: RollupId) => {
+    const batches = [];
+    for (const ref of refs) {
+      if (ref.rollupId !== rollupId) continue;
+      const bytes = await store.readBatch(toHex(ref.digest));
+      const batch = bytes && decodeBatch(bytes);
+      if (!batch?.ok) return undefined;
+      batches.push(batch.value);
+    }
+    return batches;
+  };
+
+  return {
+    rollups: genesis.file.rollups,
+    submit: (rollupId, transactions) => sequencer.submit(rollupId, transactions),
+    status,
+    block,
+    certificate,
+    transactionStatus,
+    subscribeBlocks: (listener) => sequencer.listen((staged) => listener(staged)),
+    subscribeSequence,
+  };
+}
+
+function headOf({ block }: Head): BlockHead {
+  const { height, timestampMs } = block.header;
+  return { height, hash: blockHashHex(block.header), timestampMs };
+}
+
+function stagedFinal(block: Block | undefined): StagedBlock | undefined {
+  return block && { stage: 'final', block };
+}

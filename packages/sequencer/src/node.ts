@@ -1,0 +1,175 @@
+/** The composition root of a sequencer process: reads the options, opens everything real, wires it and starts it. */
+
+import { join } from 'node:path';
+import { createNetwork } from '@squad/network';
+import {
+  createLogger,
+  createMonitorServer,
+  createNotifier,
+  createPrometheusMetrics,
+  createRpcServer,
+  type Logger,
+} from '@squad/service';
+import { openNodeStore } from '@squad/storage';
+import { fromHex, toHex } from '@squad/types';
+import { createAdmission } from './admission/index.ts';
+import { createFeed } from './feed/index.ts';
+import { readIdentity } from './identity.ts';
+import { createSequencerApi } from './node-api.ts';
+import type { SequencerOptions } from './options.ts';
+import { SEQUENCER_RPC_PATHS, sequencerMethods, sequencerSubscriptions } from './rpc/index.ts';
+import { Sequencer } from './sequencer.ts';
+import { createSequencerMetrics } from './sequencer-metrics.ts';
+
+export const SEQUENCER_VERSION = '0.1.0';
+/** Seconds between two lines for people. */
+const NOTIFY_INTERVAL_MS = 30_000;
+
+export interface SequencerNode {
+  readonly rpcUrl: string;
+  readonly metricsUrl: string;
+  /** With /p2p. */
+  readonly addresses: readonly string[];
+  /** Resolves once everything is closed; what was accepted is durable. */
+  stop(): Promise<void>;
+}
+
+/** Starts a sequencer; resolves once JSON-RPC and metrics answer. Throws SquadErrors that say what to do. */
+export async function createSequencer(options: SequencerOptions): Promise<SequencerNode> {
+  const closing: (() => Promise<unknown> | unknown)[] = [];
+  const close = async () => {
+    for (const step of closing.splice(0).reverse()) await step();
+  };
+  try {
+    return await open(options, closing, close);
+  } catch (error) {
+    await close().catch(() => {});
+    throw error;
+  }
+}
+
+async function open(
+  options: SequencerOptions,
+  closing: (() => Promise<unknown> | unknown)[],
+  close: () => Promise<void>,
+): Promise<SequencerNode> {
+  const { genesis, nodeKey, self, blsSecretKey } = await readIdentity(options);
+  const logger = createLogger({ name: options.name, level: options.logLevel });
+  const metrics = createPrometheusMetrics();
+  const sequencerMetrics = createSequencerMetrics(metrics);
+  const info = { title: 'SQUAD sequencer', version: SEQUENCER_VERSION };
+
+  const store = await openNodeStore({
+    directory: join(options.dataDirectory, 'store'),
+    networkId: genesis.networkId,
+    onTornTail: (tail) => logger.warn({ tail }, 'the log ended in the middle of a write and was cut there'),
+    onFailure: (error) => die(logger, error),
+  });
+  closing.push(() => store.close());
+  const admission = createAdmission({
+    logger,
+    metrics,
+    ...(options.admissionThreads === undefined ? {} : { threads: options.admissionThreads }),
+  });
+  closing.push(() => admission.close());
+
+  const sequencer = await Sequencer.open({
+    genesis,
+    self,
+    nodeKey,
+    blsSecretKey,
+    store,
+    admission,
+    logger,
+    metrics: sequencerMetrics,
+    now: Date.now,
+    batchBytes: options.batchBytes,
+    batchAgeMs: options.batchAgeMs,
+    heartbeatMs: options.heartbeatMs,
+    gossipTakeoverMs: options.gossipTakeoverMs,
+    onFailure: (error) => die(logger, error),
+  });
+  const feed = createFeed({
+    source: store,
+    self,
+    rollupIds: genesis.file.rollups.map(({ rollupId }) => rollupId),
+    logger,
+    metrics,
+  });
+  const network = await createNetwork({
+    nodeKeySeed: nodeKey.secretKey,
+    networkId: genesis.networkId,
+    validators: genesis.file.validators.map(({ nodePublicKey, addresses }) => ({
+      nodePublicKey: fromHex(nodePublicKey),
+      addresses,
+    })),
+    listen: options.listen,
+    bootstrap: options.bootstrap,
+    mdns: options.mdns,
+    self,
+    handlers: sequencer.handlers,
+    logger,
+  });
+  const api = createSequencerApi({ genesis, self, sequencer, store, feed, network, version: SEQUENCER_VERSION });
+
+  const rate = options.rpcRatePerSecond;
+  const rpc = await createRpcServer({
+    host: options.rpcHost,
+    port: options.rpcPort,
+    info,
+    methods: sequencerMethods(api),
+    subscriptions: sequencerSubscriptions(api),
+    paths: SEQUENCER_RPC_PATHS,
+    logger,
+    metrics,
+    ...(rate > 0 ? { ratePerAddress: { perSecond: rate, burst: 2 * rate } } : {}),
+  });
+  const monitor = await createMonitorServer({
+    host: options.metricsHost,
+    port: options.metricsPort,
+    metrics,
+    readiness: () => {
+      const reasons = sequencer.notReadyReasons();
+      return { ready: reasons.length === 0, reasons };
+    },
+    version: SEQUENCER_VERSION,
+  });
+  closing.push(() => monitor.close());
+  // Last opened, first closed: no new transactions, then the turns under way, then the peers.
+  closing.push(() => network.stop());
+  closing.push(() => feed.stop());
+  closing.push(() => sequencer.stop());
+  closing.push(() => rpc.close());
+
+  await network.start();
+  await sequencer.start(network, feed);
+  const notifier = createNotifier({
+    name: options.name,
+    intervalMs: NOTIFY_INTERVAL_MS,
+    read: () => {
+      const { view, soft, final, finalLagMs, transactions } = api.status();
+      return {
+        view,
+        soft: soft.height,
+        final: final.height,
+        'final lag ms': finalLagMs,
+        peers: network.peerCount,
+        transactions,
+      };
+    },
+  });
+  closing.push(() => notifier.stop());
+  logger.info(
+    { networkId: toHex(genesis.networkId), validator: self, addresses: network.addresses },
+    'sequencer started',
+  );
+  return { rpcUrl: rpc.url, metricsUrl: monitor.url, addresses: network.addresses, stop: close };
+}
+
+/** Nothing can be promised any more (R20): stop at once rather than say what may not be true after a crash. */
+function die(logger: Logger, error: unknown): void {
+  logger.fatal({ err: error }, 'the node cannot go on and stops');
+  process.stderr.write(`the node cannot go on and stops: ${error instanceof Error ? error.message : error}\n`);
+  process.exitCode = 1;
+  setImmediate(() => process.exit(1));
+}

@@ -1,0 +1,142 @@
+/** Every option of `squad sequencer`, in one table. Loads nothing heavy: the command line reads it for its help. */
+
+import { defineOptions, LogLevel, type OptionValues } from '@squad/service';
+import { z } from 'zod';
+
+const port = z.int().min(0).max(65_535);
+
+export const sequencerOptions = defineOptions({
+  name: {
+    type: z.string().min(1).max(64),
+    default: 'sequencer',
+    env: 'SQUAD_NAME',
+    flag: '--name',
+    help: 'name in logs and status',
+  },
+  genesis: {
+    type: z.string().min(1),
+    env: 'SQUAD_GENESIS',
+    flag: '--genesis',
+    help: 'path of the network’s genesis file',
+  },
+  dataDirectory: {
+    type: z.string().min(1),
+    env: 'SQUAD_DATA_DIRECTORY',
+    flag: '--data-directory',
+    help: 'folder for the node’s data; made if absent',
+  },
+  keystore: {
+    type: z.string().min(1).optional(),
+    env: 'SQUAD_KEYSTORE',
+    flag: '--keystore',
+    help: 'path of the EIP-2335 keystore with the BLS key; without it the node follows and does not vote',
+  },
+  keystorePasswordFile: {
+    type: z.string().min(1).optional(),
+    env: 'SQUAD_KEYSTORE_PASSWORD_FILE',
+    flag: '--keystore-password-file',
+    help: 'path of a file with the keystore’s password',
+  },
+  nodeKey: {
+    type: z.string().min(1),
+    env: 'SQUAD_NODE_KEY',
+    flag: '--node-key',
+    help: 'path of the node key (Ed25519)',
+  },
+  listen: {
+    type: z.array(z.string()).max(8),
+    default: ['/ip4/0.0.0.0/tcp/9640'],
+    env: 'SQUAD_LISTEN',
+    flag: '--listen',
+    help: 'libp2p addresses to listen on',
+  },
+  bootstrap: {
+    type: z.array(z.string()).max(64),
+    default: [],
+    env: 'SQUAD_BOOTSTRAP',
+    flag: '--bootstrap',
+    help: 'libp2p addresses of peers to join by, with /p2p',
+  },
+  mdns: { type: z.boolean(), default: false, env: 'SQUAD_MDNS', flag: '--mdns', help: 'find peers on the same link' },
+  rpcHost: {
+    type: z.string(),
+    default: '127.0.0.1',
+    env: 'SQUAD_RPC_HOST',
+    flag: '--rpc-host',
+    help: 'address of JSON-RPC (HTTP and WebSocket)',
+  },
+  rpcPort: {
+    type: port,
+    default: 8640,
+    env: 'SQUAD_RPC_PORT',
+    flag: '--rpc-port',
+    help: 'port of JSON-RPC; 0 takes a free one',
+  },
+  rpcRatePerSecond: {
+    type: z.int().min(0),
+    default: 0,
+    env: 'SQUAD_RPC_RATE_PER_SECOND',
+    flag: '--rpc-rate-per-second',
+    help: 'JSON-RPC calls a second that one address may make; 0: not limited',
+  },
+  metricsHost: {
+    type: z.string(),
+    default: '127.0.0.1',
+    env: 'SQUAD_METRICS_HOST',
+    flag: '--metrics-host',
+    help: 'address of metrics and health',
+  },
+  metricsPort: {
+    type: port,
+    default: 9641,
+    env: 'SQUAD_METRICS_PORT',
+    flag: '--metrics-port',
+    help: 'port of metrics and health; 0 takes a free one',
+  },
+  logLevel: {
+    type: LogLevel,
+    default: 'info',
+    env: 'SQUAD_LOG_LEVEL',
+    flag: '--log-level',
+    help: 'least level that is logged',
+  },
+  batchBytes: {
+    type: z
+      .int()
+      .min(1024)
+      .max(512 * 1024),
+    default: 128 * 1024,
+    env: 'SQUAD_BATCH_BYTES',
+    flag: '--batch-bytes',
+    help: 'body size at which a batch is sealed',
+  },
+  batchAgeMs: {
+    type: z.int().min(0).max(1000),
+    default: 4,
+    env: 'SQUAD_BATCH_AGE_MS',
+    flag: '--batch-age-ms',
+    help: 'age in ms at which a batch is sealed',
+  },
+  heartbeatMs: {
+    type: z.int().min(100).max(60_000),
+    default: 1_000,
+    env: 'SQUAD_HEARTBEAT_MS',
+    flag: '--heartbeat-ms',
+    help: 'how long a leader with nothing to order waits before an empty block; like the other validators’',
+  },
+  gossipTakeoverMs: {
+    type: z.int().min(100).max(60_000),
+    default: 2_000,
+    env: 'SQUAD_GOSSIP_TAKEOVER_MS',
+    flag: '--gossip-takeover-ms',
+    help: 'age at which a gossiped transaction of another home validator is taken into this lane',
+  },
+  admissionThreads: {
+    type: z.int().min(0).max(64).optional(),
+    env: 'SQUAD_ADMISSION_THREADS',
+    flag: '--admission-threads',
+    help: 'threads that check EVM signatures; by default one less than there are cores',
+  },
+});
+
+export type SequencerOptions = OptionValues<typeof sequencerOptions>;

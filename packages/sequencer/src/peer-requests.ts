@@ -1,0 +1,79 @@
+/** Answers what peers ask for: batches by digest, blocks by hash, final blocks by height (R21). */
+
+import type { Consensus } from '@squad/consensus';
+import type { RequestProtocol } from '@squad/network';
+import type { NodeStore } from '@squad/storage';
+import {
+  BatchesRequest,
+  BatchesResponse,
+  Block,
+  BlockRequest,
+  BlockResponse,
+  Certificate,
+  decode,
+  MAX_BLOCKS_PER_RANGE,
+  RangeRequest,
+  RangeResponse,
+  toHex,
+} from '@squad/types';
+
+/** Bytes of blocks in one answer by height; at least one block is answered. */
+export const MAX_RANGE_ANSWER_BYTES: number = 4 * 1024 * 1024;
+
+/** Rejects for a request that is none: the stream is closed on it. */
+export async function answerRequest(
+  protocol: RequestProtocol,
+  request: Uint8Array,
+  node: { readonly store: NodeStore; readonly core: Pick<Consensus, 'block'> },
+): Promise<Uint8Array> {
+  switch (protocol) {
+    case 'batches': {
+      const digests = unwrap(decode(BatchesRequest, 'BatchesRequest', request));
+      const batches = await Promise.all(digests.map((digest) => node.store.readBatch(toHex(digest))));
+      return BatchesResponse.serialize(batches.filter((batch) => batch !== undefined));
+    }
+    case 'block': {
+      const { hash } = unwrap(decode(BlockRequest, 'BlockRequest', request));
+      const block = node.core.block(toHex(hash)) ?? (await finalBlock(node.store, hash));
+      return BlockResponse.serialize(block ? [block] : []);
+    }
+    case 'range': {
+      const { fromHeight } = unwrap(decode(RangeRequest, 'RangeRequest', request));
+      return RangeResponse.serialize(await range(node.store, fromHeight));
+    }
+  }
+}
+
+async function finalBlock(store: NodeStore, hash: Uint8Array): Promise<Block | undefined> {
+  const height = await store.heightOf(toHex(hash));
+  const stored = height === undefined ? undefined : await store.readBlock(height);
+  return stored && Block.deserialize(stored.block);
+}
+
+/** Blocks from a height on, up to the last one within the limits that has a finalization of its own. */
+async function range(store: NodeStore, fromHeight: number): Promise<RangeResponse> {
+  const blocks: Block[] = [];
+  let certificate: Uint8Array | undefined;
+  let proven = 0;
+  let bytes = 0;
+  for (let height = fromHeight; blocks.length < MAX_BLOCKS_PER_RANGE; height++) {
+    const stored = height === 0 ? undefined : await store.readBlock(height);
+    if (!stored) break;
+    bytes += stored.block.length;
+    if (bytes > MAX_RANGE_ANSWER_BYTES && proven > 0) break;
+    blocks.push(Block.deserialize(stored.block));
+    if (stored.certificate) {
+      certificate = stored.certificate;
+      proven = blocks.length;
+    }
+  }
+  return {
+    blocks: blocks.slice(0, proven),
+    certificates: certificate ? [Certificate.deserialize(certificate)] : [],
+  };
+}
+
+function unwrap<T>(result: { ok: true; value: T } | { ok: false; error: { what: string; reason: string } }): T {
+  if (!result.ok) throw new RangeError(`${result.error.what}: ${result.error.reason}`);
+  return result.value;
+}

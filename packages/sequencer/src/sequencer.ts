@@ -1,0 +1,559 @@
+/**
+ * The sequencer between its edges: what comes from peers and clients goes into the actor's turns, what a turn brings out
+ * goes to peers, feed and listeners. Everything real (network, store, clock) is handed in by `node.ts`.
+ */
+
+import { Consensus, type ConsensusRecord, DEFAULT_CONSENSUS_OPTIONS } from '@squad/consensus';
+import { createVoteScheme, type NodeKey } from '@squad/crypto';
+import { blstBls, keccak256, verifyBatch } from '@squad/crypto/node';
+import type { Channel, GossipVerdict, Network, NetworkHandlers } from '@squad/network';
+import type { Logger } from '@squad/service';
+import type { NodeStore } from '@squad/storage';
+import {
+  type Acknowledgement,
+  type Batch,
+  type Block,
+  BlockRequest,
+  BlockResponse,
+  batchDigest,
+  bodyTransactions,
+  type Certificate,
+  decode,
+  decodeBatch,
+  decodeValidatorMessage,
+  encodeValidatorMessage,
+  type Genesis,
+  type Height,
+  quorumWeight,
+  RangeRequest,
+  RangeResponse,
+  type RollupId,
+  type SignedBatchHeader,
+  type TransactionHash,
+  toHex,
+  totalWeight,
+  type ValidatorIndex,
+  weightOf,
+} from '@squad/types';
+import { Actor, type Effect, type StoredBatch } from './actor.ts';
+import type { Admission } from './admission/admission.ts';
+import { alreadyKnown, laneFull, notReady, type Rejection } from './admission/rejection.ts';
+import { BatchFetcher } from './batch-fetcher.ts';
+import { Bodies } from './bodies.ts';
+import type { Feed } from './feed/index.ts';
+import { GossipIntake } from './gossip-intake.ts';
+import { HeldLanes } from './held-lanes.ts';
+import { Lane } from './lane.ts';
+import { answerRequest } from './peer-requests.ts';
+import { decodeRecord, heldBatch } from './records.ts';
+import type { StagedBlock, SubmitOutcome } from './rpc/api.ts';
+import type { SequencerMetrics } from './sequencer-metrics.ts';
+import { Transactions } from './transactions.ts';
+
+/** Own batches sent again to one peer at a time, when it has not acknowledged them. */
+export const MAX_BATCHES_RESENT = 8;
+/** Milliseconds between looks at what peers have not acknowledged. */
+const RESEND_INTERVAL_MS = 500;
+/** What a client whom the lane has no room for should wait. */
+const LANE_RETRY_AFTER_MS = 100;
+
+export interface SequencerParts {
+  readonly genesis: Genesis;
+  readonly self: ValidatorIndex | undefined;
+  readonly nodeKey: NodeKey;
+  readonly blsSecretKey: Uint8Array | undefined;
+  readonly store: NodeStore;
+  readonly admission: Admission;
+  readonly logger: Logger;
+  readonly metrics: SequencerMetrics;
+  readonly now: () => number;
+  readonly batchBytes: number;
+  readonly batchAgeMs: number;
+  readonly heartbeatMs: number;
+  readonly gossipTakeoverMs: number;
+  readonly onFailure: (error: unknown) => void;
+}
+
+export interface Head {
+  readonly block: Block;
+  /** Milliseconds from the block's timestamp until it got this far here. */
+  readonly lagMs: number;
+}
+
+export class Sequencer {
+  readonly #parts: SequencerParts;
+  readonly core: Consensus;
+  readonly lanes: HeldLanes;
+  readonly transactions: Transactions;
+  readonly bodies: Bodies;
+  readonly #actor: Actor;
+  readonly #fetcher: BatchFetcher;
+  readonly #gossip: GossipIntake;
+  readonly #lane: Lane | undefined;
+  readonly #restored: readonly SignedBatchHeader[];
+  readonly #listeners = new Set<(staged: StagedBlock, certificate: Certificate) => void>();
+  #network!: Network;
+  #feed!: Feed;
+  #sealTimer: NodeJS.Timeout | undefined;
+  #resendTimer: NodeJS.Timeout | undefined;
+  #waiters: { readonly hashes: Set<TransactionHash>; readonly done: () => void }[] = [];
+  #isFetchingRange = false;
+  #soft: Head;
+  #final: Head;
+
+  /** Replays the store's log. */
+  static async open(parts: SequencerParts): Promise<Sequencer> {
+    const records: ConsensusRecord[] = [];
+    let batches: SignedBatchHeader[] = [];
+    for await (const record of parts.store.replayConsensus()) {
+      const decoded = decodeRecord(record);
+      if (decoded.type === 'batch') batches.push(decoded.signed);
+      else records.push(decoded);
+      if (decoded.type === 'checkpoint') batches = [];
+    }
+    return new Sequencer(parts, records, batches);
+  }
+
+  private constructor(
+    parts: SequencerParts,
+    records: readonly ConsensusRecord[],
+    batches: readonly SignedBatchHeader[],
+  ) {
+    const { genesis, self, store, now, logger, nodeKey } = parts;
+    const { validatorSet, networkId } = genesis;
+    this.#parts = parts;
+    this.core = new Consensus(
+      {
+        networkId,
+        genesisTimeMs: genesis.file.genesisTimeMs,
+        validatorSet,
+        self,
+        scheme: createVoteScheme(blstBls, validatorSet, parts.blsSecretKey),
+        options: { ...DEFAULT_CONSENSUS_OPTIONS, heartbeatMs: parts.heartbeatMs },
+      },
+      now(),
+      records,
+    );
+    this.lanes = new HeldLanes(validatorSet.validators.length);
+    validatorSet.validators.forEach((_, author) => {
+      const { nextSeq, lastDigest } = this.core.laneTip(author);
+      this.lanes.setFinalTip(author, nextSeq, lastDigest);
+    });
+    this.#restored = batches;
+    for (const signed of batches) this.#restoreBatch(signed);
+    this.transactions = new Transactions(self);
+    this.#fetcher = new BatchFetcher({
+      networkId,
+      validatorSet,
+      self,
+      network: () => this.#network,
+      isHeld: (digest) => store.hasBatch(digest),
+      store: (batch) => this.#actor.storeBatch(batch),
+      logger,
+    });
+    this.bodies = new Bodies({
+      store,
+      fetcher: this.#fetcher,
+      logger,
+      onComplete: (height) => this.#actor.submit({ type: 'bodiesComplete', height }),
+    });
+    this.#actor = new Actor({
+      core: this.core,
+      store,
+      lanes: this.lanes,
+      self,
+      now,
+      onEffect: (effect) => this.#onEffect(effect),
+      onBatchesDurable: (stored, authors) => this.#onBatchesDurable(stored, authors),
+      onFailure: parts.onFailure,
+    });
+    if (self !== undefined) {
+      const { epoch } = validatorSet;
+      this.#lane = new Lane(
+        { networkId, epoch, author: self, key: nodeKey, batchBytes: parts.batchBytes },
+        this.lanes.head(self),
+      );
+    }
+    this.#gossip = new GossipIntake({
+      rollups: genesis.file.rollups,
+      admission: parts.admission,
+      self,
+      validators: validatorSet.validators.length,
+      takeoverMs: parts.gossipTakeoverMs,
+      now,
+      take: (rollupId, hash, transaction) => this.#takeIntoLane(rollupId, hash, transaction),
+      isOrdered: async (hash) => (await store.findTransaction(Buffer.from(hash.slice(2), 'hex'))) !== undefined,
+    });
+    const head: Head = { block: this.core.finalBlock, lagMs: 0 };
+    this.#soft = head;
+    this.#final = head;
+  }
+
+  get soft(): Head {
+    return this.#soft;
+  }
+
+  get final(): Head {
+    return this.#final;
+  }
+
+  get laneDepth(): number {
+    return this.#lane?.unordered ?? 0;
+  }
+
+  /** What the network calls. */
+  readonly handlers: NetworkHandlers = {
+    onFrame: (from, channel, frame) => this.#onFrame(from, channel, frame),
+    onValidatorConnected: (peer) => this.#onConnected(peer),
+    onValidatorDisconnected: (peer) => this.#parts.logger.info({ peer }, 'validator disconnected'),
+    onRequest: (_from, protocol, request) =>
+      answerRequest(protocol, request, { store: this.#parts.store, core: this.core }),
+    onGossip: (_from, message): Promise<GossipVerdict> => this.#gossip.onMessage(message),
+    onFeed: (stream) => this.#feed.onStream(stream),
+  };
+
+  async start(network: Network, feed: Feed): Promise<void> {
+    this.#network = network;
+    this.#feed = feed;
+    await this.#rememberOwnTransactions();
+    this.#actor.submit({ type: 'start' });
+    for (const signed of this.#restored) this.#actor.submit({ type: 'batchStored', batch: heldBatch(signed) });
+    await this.bodies.start();
+    this.#resendTimer = setInterval(() => this.#resendUnacknowledged(), RESEND_INTERVAL_MS);
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#resendTimer);
+    clearTimeout(this.#sealTimer);
+    this.#gossip.stop();
+    this.#seal();
+    await this.bodies.stop();
+    await this.#actor.stop();
+  }
+
+  /** Each block when it becomes soft, and again when it becomes final; after it is durable here. */
+  listen(listener: (staged: StagedBlock, certificate: Certificate) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Why this node is not ready for clients; empty if it is. */
+  notReadyReasons(): string[] {
+    const reasons: string[] = [];
+    const { sawHead, finalHeight } = this.core.status;
+    if (!sawHead) reasons.push('it has not seen the set’s present head yet');
+    const behind = finalHeight - this.bodies.complete;
+    if (behind > 16) reasons.push(`it is fetching the bodies of ${behind} final blocks`);
+    const { validatorSet } = this.#parts.genesis;
+    const { self } = this.#parts;
+    const reached = [...this.#network.connectedValidators, ...(self === undefined ? [] : [self])];
+    const weight = weightOf(validatorSet, reached);
+    const quorum = quorumWeight(totalWeight(validatorSet));
+    if (weight < quorum) {
+      reasons.push(
+        `it reaches validators of weight ${weight}, less than a quorum of ${quorum}: nothing can become final`,
+      );
+    }
+    return reasons;
+  }
+
+  // ---------------------------------------------------------------- clients
+
+  /** Stations 2 and 4. A transaction is accepted only once the batch that holds it is durable here. */
+  async submit(rollupId: RollupId, transactions: readonly Uint8Array[]): Promise<readonly SubmitOutcome[]> {
+    const { admission, genesis } = this.#parts;
+    const lane = this.#lane;
+    if (!lane) return transactions.map(() => rejected(notReady(['it follows and has no lane of its own'])));
+    const rollup = genesis.file.rollups.find((known) => known.rollupId === rollupId)!;
+    const bytes = transactions.reduce((sum, transaction) => sum + transaction.length, 0);
+    if (!lane.hasRoomFor(transactions.length, bytes)) {
+      this.#parts.metrics.laneFull.increment();
+      return transactions.map(() => rejected(laneFull(LANE_RETRY_AFTER_MS)));
+    }
+    const admitted = await admission.admit(rollup, transactions);
+    const taken = new Set<TransactionHash>();
+    const outcomes = admitted.map((outcome, i): SubmitOutcome => {
+      if (!outcome.ok) return rejected(outcome.error);
+      const { hash } = outcome.value;
+      if (this.transactions.has(hash)) return rejected(alreadyKnown());
+      if (!this.#takeIntoLane(rollupId, hash, transactions[i]!)) return rejected(laneFull(LANE_RETRY_AFTER_MS));
+      taken.add(hash);
+      return { accepted: true, hash };
+    });
+    if (taken.size > 0) await new Promise<void>((done) => this.#waiters.push({ hashes: taken, done }));
+    return outcomes;
+  }
+
+  #takeIntoLane(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array): boolean {
+    const lane = this.#lane;
+    if (!lane) return false;
+    if (this.transactions.has(hash)) return true;
+    if (!lane.hasRoomFor(1, transaction.length)) return false;
+    this.transactions.accept(hash, rollupId);
+    lane.add(rollupId, hash, transaction);
+    if (lane.isWorthSealing) this.#seal();
+    else this.#sealTimer ??= setTimeout(() => this.#seal(), this.#parts.batchAgeMs);
+    return true;
+  }
+
+  /** Seals what the lane's limit allows; what has to wait is sealed when batches become final. */
+  #seal(): void {
+    clearTimeout(this.#sealTimer);
+    this.#sealTimer = undefined;
+    for (const { batch, digest, hashes } of this.#lane?.seal(this.#parts.now()) ?? []) {
+      this.transactions.sealed(batch.signed.header.seq, hashes);
+      void this.#actor.storeBatch({ batch, digest }).then(() => this.#onOwnBatchDurable(batch, hashes));
+    }
+  }
+
+  /** R20: the lane's head and body before the batch is spread, and before its clients are told. */
+  #onOwnBatchDurable(batch: Batch, hashes: readonly TransactionHash[]): void {
+    this.#network.send('all', 'data', encodeValidatorMessage({ type: 'batch', batch }));
+    this.#parts.metrics.sealed(batch);
+    this.#waiters = this.#waiters.filter((waiter) => {
+      for (const hash of hashes) waiter.hashes.delete(hash);
+      if (waiter.hashes.size > 0) return true;
+      waiter.done();
+      return false;
+    });
+  }
+
+  // ---------------------------------------------------------------- peers
+
+  #onFrame(from: ValidatorIndex, _channel: Channel, frame: Uint8Array): void {
+    const decoded = decodeValidatorMessage(frame);
+    if (!decoded.ok) {
+      return this.#blame(from, `sent a frame that is none: ${decoded.error.what}: ${decoded.error.reason}`);
+    }
+    const message = decoded.value;
+    switch (message.type) {
+      case 'batch':
+        return this.#onBatch(from, message.batch);
+      case 'acknowledgements':
+        return this.#onAcknowledgements(from, message.acknowledgements);
+      default:
+        this.#actor.submit({ type: 'message', from, message });
+    }
+  }
+
+  /** Station 5, receiving end. */
+  #onBatch(from: ValidatorIndex, batch: Batch): void {
+    const { genesis, metrics } = this.#parts;
+    const { header } = batch.signed;
+    if (header.author !== from) return this.#blame(from, `sent a batch of validator ${header.author} as its own`);
+    if (header.epoch !== genesis.validatorSet.epoch) return;
+    if (!genesis.file.rollups.some(({ rollupId }) => rollupId === header.rollupId)) {
+      return this.#blame(from, `sent a batch of rollup ${header.rollupId}, which this network does not order`);
+    }
+    const checked = verifyBatch(batch, genesis.validatorSet.validators[from]!.nodePublicKey, genesis.networkId);
+    if (!checked.ok) return this.#blame(from, `sent a batch that is not good: ${checked.error.reason}`);
+    const { digest } = checked.value;
+    const standing = this.lanes.standing(header, digest);
+    if (standing === 'equivocation') {
+      // R5: the first seen is kept, both headers are the evidence.
+      const first = this.lanes.firstAt(header.author, header.seq);
+      this.#parts.logger.warn({ author: from, seq: header.seq, first, second: batch.signed }, 'a lane forks (E5)');
+      metrics.evidence.increment({ kind: 'E5' });
+    }
+    if (standing === 'known') return this.#sendAcknowledgements([from], [from]);
+    if (standing === 'new') void this.#actor.storeBatch({ batch, digest });
+  }
+
+  #onAcknowledgements(from: ValidatorIndex, acknowledgements: readonly Acknowledgement[]): void {
+    const { self } = this.#parts;
+    if (self !== undefined) this.lanes.acknowledged(from, self, acknowledgements);
+    this.#actor.submit({ type: 'acknowledged', from, acknowledgements });
+  }
+
+  /** R3: acknowledged once it survives a crash, to all, as any of them may lead. */
+  #onBatchesDurable(stored: readonly StoredBatch[], authors: readonly ValidatorIndex[]): void {
+    this.#parts.metrics.storedBatches.add(stored.length);
+    if (this.#parts.self !== undefined && authors.length > 0) this.#sendAcknowledgements('all', authors);
+  }
+
+  #sendAcknowledgements(to: 'all' | readonly ValidatorIndex[], authors: Iterable<ValidatorIndex>): void {
+    if (this.#parts.self === undefined) return;
+    const acknowledgements = this.lanes.acknowledgements(authors);
+    if (acknowledgements.length === 0) return;
+    const frame = encodeValidatorMessage({ type: 'acknowledgements', acknowledgements });
+    if (to === 'all') this.#network.send('all', 'consensus', frame);
+    else for (const peer of to) this.#network.send(peer, 'consensus', frame);
+  }
+
+  #onConnected(peer: ValidatorIndex): void {
+    this.#parts.logger.info({ peer }, 'validator connected');
+    this.lanes.forgetAcknowledged(peer);
+    this.#sendAcknowledgements([peer], this.#parts.genesis.validatorSet.validators.keys());
+    this.#actor.submit({ type: 'peerConnected', peer });
+    void this.#resendTo(peer);
+  }
+
+  /** What a peer lost or never got of the own lane. */
+  #resendUnacknowledged(): void {
+    for (const peer of this.#network.connectedValidators) void this.#resendTo(peer);
+  }
+
+  async #resendTo(peer: ValidatorIndex): Promise<void> {
+    const { self, store, now } = this.#parts;
+    if (self === undefined) return;
+    for (const digest of this.lanes.unacknowledgedBy(peer, self, MAX_BATCHES_RESENT)) {
+      const bytes = await store.readBatch(toHex(digest));
+      const batch = bytes && decodeBatch(bytes);
+      // A batch that was just sent gets its time to be acknowledged.
+      if (!batch?.ok || now() - batch.value.signed.header.createdAtMs < RESEND_INTERVAL_MS) return;
+      this.#network.send(peer, 'data', encodeValidatorMessage({ type: 'batch', batch: batch.value }));
+    }
+  }
+
+  #blame(peer: ValidatorIndex, reason: string): void {
+    this.#parts.logger.warn({ peer, reason }, 'disconnecting a validator that misbehaved');
+    this.#parts.metrics.misbehaved.increment();
+    this.#network.disconnect(peer, reason);
+  }
+
+  // ---------------------------------------------------------------- what a turn brought out
+
+  #onEffect(effect: Effect): void {
+    const { metrics, logger } = this.#parts;
+    switch (effect.type) {
+      case 'send': {
+        const frame = encodeValidatorMessage(effect.message);
+        return this.#network.send(effect.to ?? 'all', 'consensus', frame);
+      }
+      case 'fetchBatches':
+        return void this.#fetcher.fetch(effect.refs, effect.holders);
+      case 'fetchBlock':
+        return void this.#fetchBlock(effect.hash, effect.holders);
+      case 'fetchRange':
+        return void this.#fetchRange(effect.fromHeight, effect.holders);
+      case 'soft':
+        return this.#onSoft(effect.block, effect.certificate);
+      case 'final':
+        return this.#onFinal(effect.blocks, effect.certificate);
+      case 'enteredView':
+        return metrics.enteredView(effect.view);
+      case 'misbehaved':
+        return this.#blame(effect.peer, effect.reason);
+      case 'evidence':
+        metrics.evidence.increment({ kind: effect.evidence.kind });
+        return logger.warn(
+          { evidence: effect.evidence },
+          `a validator signed what excludes itself (${effect.evidence.kind})`,
+        );
+    }
+  }
+
+  #onSoft(block: Block, certificate: Certificate): void {
+    this.#soft = this.#headOf(block);
+    this.transactions.placed('soft', block);
+    this.#feed.onSoft(block, certificate);
+    this.#tell({ stage: 'soft', block }, certificate);
+  }
+
+  #onFinal(blocks: readonly Block[], certificate: Certificate): void {
+    for (const block of blocks) {
+      this.#final = this.#headOf(block);
+      this.transactions.placed('final', block);
+      const own = block.refs.filter(({ author }) => author === this.#parts.self).length;
+      this.#lane?.ordered(own);
+      this.#parts.metrics.finalized(block, this.#final.lagMs);
+    }
+    if (this.#final.block.header.height > this.#soft.block.header.height) this.#soft = this.#final;
+    this.bodies.onFinal(this.#final.block.header.height);
+    this.#feed.onFinal(blocks, certificate);
+    for (const block of blocks) this.#tell({ stage: 'final', block }, certificate);
+    // Room in the lane: what waited is sealed.
+    if (this.#lane && this.#lane.waitingTransactions > 0) this.#seal();
+  }
+
+  #headOf(block: Block): Head {
+    return { block, lagMs: Math.max(0, this.#parts.now() - block.header.timestampMs) };
+  }
+
+  #tell(staged: StagedBlock, certificate: Certificate): void {
+    for (const listener of this.#listeners) listener(staged, certificate);
+  }
+
+  // ---------------------------------------------------------------- R21: what is missing
+
+  async #fetchBlock(hash: Uint8Array, holders: readonly ValidatorIndex[]): Promise<void> {
+    await this.#ask(holders, async (peer) => {
+      const answer = await this.#network.request(peer, 'block', BlockRequest.serialize({ hash }));
+      const blocks = decode(BlockResponse, 'BlockResponse', answer);
+      if (!blocks.ok) return this.#blame(peer, `answered a request for a block with ${blocks.error.reason}`);
+      const [block] = blocks.value;
+      if (block) this.#actor.submit({ type: 'blockFetched', from: peer, block });
+      return block !== undefined;
+    });
+  }
+
+  async #fetchRange(fromHeight: Height, holders: readonly ValidatorIndex[]): Promise<void> {
+    if (this.#isFetchingRange) return;
+    this.#isFetchingRange = true;
+    await this.#ask(shuffled(holders), async (peer) => {
+      const answer = await this.#network.request(peer, 'range', RangeRequest.serialize({ fromHeight }));
+      const range = decode(RangeResponse, 'RangeResponse', answer);
+      if (!range.ok) return this.#blame(peer, `answered a request for a range with ${range.error.reason}`);
+      const [certificate] = range.value.certificates;
+      if (range.value.blocks.length === 0 || !certificate) return false;
+      this.#actor.submit({
+        type: 'rangeFetched',
+        from: peer,
+        blocks: range.value.blocks,
+        certificate: certificate as Certificate,
+      });
+      return true;
+    });
+    this.#isFetchingRange = false;
+  }
+
+  /** Asks connected holders one after another until one has it; they failing, the other validators. */
+  async #ask(
+    holders: readonly ValidatorIndex[],
+    ask: (peer: ValidatorIndex) => Promise<boolean | undefined | void>,
+  ): Promise<void> {
+    const connected = this.#network.connectedValidators;
+    const peers = [...new Set([...holders.filter((peer) => connected.includes(peer)), ...connected])];
+    for (const peer of peers) {
+      try {
+        if (await ask(peer)) return;
+      } catch (error) {
+        this.#parts.logger.debug({ err: error, peer }, 'a request failed');
+      }
+    }
+  }
+
+  // ---------------------------------------------------------------- restart
+
+  #restoreBatch(signed: SignedBatchHeader): void {
+    const digest = batchDigest(signed.header);
+    if (this.lanes.standing(signed.header, digest) === 'new') this.lanes.add(signed, digest);
+  }
+
+  /** Own batches that are not final yet: their transactions are pending again. */
+  async #rememberOwnTransactions(): Promise<void> {
+    const { self, store } = this.#parts;
+    if (self === undefined) return;
+    for (const { header } of this.lanes.unordered()) {
+      if (header.author !== self) continue;
+      const bytes = await store.readBatch(toHex(batchDigest(header)));
+      const batch = bytes && decodeBatch(bytes);
+      if (!batch?.ok) continue;
+      const hashes = bodyTransactions(batch.value.body).map((transaction) => toHex(keccak256(transaction)));
+      for (const hash of hashes) this.transactions.accept(hash, header.rollupId);
+      this.transactions.sealed(header.seq, hashes);
+    }
+  }
+}
+
+function rejected(rejection: Rejection): SubmitOutcome {
+  return { accepted: false, rejection };
+}
+
+/** In another order each time, so that not all who catch up ask the same peer. */
+function shuffled<T>(values: readonly T[]): T[] {
+  return values
+    .map((value) => ({ value, key: Math.random() }))
+    .sort((a, b) => a.key - b.key)
+    .map(({ value }) => value);
+}
