@@ -5,9 +5,18 @@
 
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
-import type { SquadError } from '@squad/types';
+import { SquadError } from '@squad/types';
 import type { Log, LogPosition, LogRecord, PositionedRecord } from '../api.ts';
-import { logBacklog, logClosed, logCorrupt, logPosition, logPruned, logWriteFailed, systemCode } from '../errors.ts';
+import {
+  folderUnusable,
+  logBacklog,
+  logClosed,
+  logCorrupt,
+  logPosition,
+  logPruned,
+  logWriteFailed,
+  systemCode,
+} from '../errors.ts';
 import { ensureDirectory, syncDirectory } from '../files.ts';
 import { MAX_PENDING_BYTES, MAX_RECORD_BYTES, SEGMENT_BYTES } from '../limits.ts';
 import { type FolderLock, lockFolder } from '../lock.ts';
@@ -76,7 +85,7 @@ export async function openLog(options: LogOptions): Promise<DiskLog> {
     return await DiskLog.create(options, lock, recovered.segments, recovered.unbegun);
   } catch (error) {
     await lock.release();
-    throw error;
+    throw error instanceof SquadError ? error : folderUnusable(options.directory, error);
   }
 }
 
@@ -279,19 +288,17 @@ export class DiskLog implements Log {
 
   /** On a microtask, so that all that is appended in one run of code is written in one call. */
   #startPump(): void {
-    this.#pump ??= Promise.resolve()
-      .then(() => this.#run())
-      .finally(() => {
-        this.#pump = undefined;
-      });
+    this.#pump ??= Promise.resolve().then(() => this.#run());
   }
 
   async #run(): Promise<void> {
     while (this.#failure === undefined) {
       if (this.#waiters.some((waiter) => waiter.target <= this.#written)) await this.#syncFile();
       else if (this.#queue.length > 0) await this.#writeQueued();
-      else return;
+      else break;
     }
+    // In the same run of code as the look at the queue: what comes next must find the loop either running or gone.
+    this.#pump = undefined;
   }
 
   /** Writes what is queued for one segment. */
