@@ -15,35 +15,49 @@ export interface Service {
  * Resolves with the exit code.
  */
 export async function serve(create: () => Promise<Service>): Promise<number> {
-  const stopRequested = requestToStop();
-  process.on('uncaughtException', fatal);
-  process.on('unhandledRejection', fatal);
-  const service = await create();
-  process.send?.(SERVING_MESSAGE);
-  await stopRequested;
-  const forced = setTimeout(() => {
-    process.stderr.write(`did not stop within ${FORCED_EXIT_AFTER_MS / 1000} s: ended\n`);
-    process.exit(1);
-  }, FORCED_EXIT_AFTER_MS);
-  forced.unref();
-  await service.stop();
-  if (process.connected) process.disconnect();
-  return 0;
+  const stop = requestToStop();
+  try {
+    const service = await create();
+    process.send?.(SERVING_MESSAGE);
+    await stop.requested;
+    const forced = setTimeout(() => {
+      process.stderr.write(`did not stop within ${FORCED_EXIT_AFTER_MS / 1000} s: ended\n`);
+      process.exit(1);
+    }, FORCED_EXIT_AFTER_MS);
+    await service.stop();
+    clearTimeout(forced);
+    return 0;
+  } finally {
+    stop.forget();
+    if (process.connected) process.disconnect();
+  }
 }
 
-function requestToStop(): Promise<void> {
-  return new Promise((resolve) => {
-    let requests = 0;
-    const request = () => {
-      requests++;
-      if (requests > 1) process.exit(130);
-      resolve();
-    };
-    process.on('SIGTERM', request);
-    process.on('SIGINT', request);
-    // The channel closes with the launcher, even if it was killed; disconnecting ourselves comes later and does no harm.
-    process.once('disconnect', () => resolve());
-  });
+function requestToStop(): { readonly requested: Promise<void>; forget(): void } {
+  const { promise: requested, resolve } = Promise.withResolvers<void>();
+  const resolveRequested = () => resolve();
+  let requests = 0;
+  const request = () => {
+    requests++;
+    if (requests > 1) process.exit(130);
+    resolveRequested();
+  };
+  process.on('SIGTERM', request);
+  process.on('SIGINT', request);
+  // The channel closes with the launcher, even if that was killed.
+  process.on('disconnect', resolveRequested);
+  process.on('uncaughtException', fatal);
+  process.on('unhandledRejection', fatal);
+  return {
+    requested,
+    forget: () => {
+      process.off('SIGTERM', request);
+      process.off('SIGINT', request);
+      process.off('disconnect', resolveRequested);
+      process.off('uncaughtException', fatal);
+      process.off('unhandledRejection', fatal);
+    },
+  };
 }
 
 /** A bug, or a failure that no code foresaw: the state in memory is not to be trusted any more. */

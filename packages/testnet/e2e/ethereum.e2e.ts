@@ -19,8 +19,8 @@ import {
   getContractAddress,
   type Hex,
   http,
-  parseEther,
   type PublicClient,
+  parseEther,
   type TransactionReceipt,
   webSocket,
 } from 'viem';
@@ -98,12 +98,14 @@ it('makes 2,000 transfers and 50 contracts with calls final, as an independent e
 
   const receipts = await allReceipts(hashes);
   expect(receipts).toHaveLength(all.length);
-  const blocks = await blocksUpTo(receipts.reduce((highest, { blockNumber }) => (blockNumber > highest ? blockNumber : highest), 0n));
+  const blocks = await blocksUpTo(lastOf(receipts));
   const encodings = new Map(all.map(({ hash, raw }) => [hash, raw]));
   const independent = await execute(rollupFile(), blocks, async (hash) => encodings.get(hash)!);
 
-  for (const block of blocks) expect(independent.stateRoots.get(block.number!), `block ${block.number}`).toBe(block.stateRoot);
-  for (const receipt of receipts) expect(comparable(receipt)).toEqual(independent.receipts.get(receipt.transactionHash));
+  for (const block of blocks)
+    expect(independent.stateRoots.get(block.number!), `block ${block.number}`).toBe(block.stateRoot);
+  for (const receipt of receipts)
+    expect(comparable(receipt)).toEqual(independent.receipts.get(receipt.transactionHash));
   for (const { address } of ACCOUNTS) {
     expect(await client.getBalance({ address })).toBe(await independent.balanceOf(address));
     expect(BigInt(await client.getTransactionCount({ address }))).toBe(await independent.nonceOf(address));
@@ -112,7 +114,9 @@ it('makes 2,000 transfers and 50 contracts with calls final, as an independent e
     const calls = BigInt((index % DEPLOYMENTS_PER_ACCOUNT) + 1);
     expect(BigInt((await client.getStorageAt({ address: contract, slot: '0x0' }))!)).toBe(calls);
     const logs = await client.getLogs({ address: contract, fromBlock: 0n });
-    expect(logs.map(({ data }) => BigInt(data))).toEqual(Array.from({ length: Number(calls) }, (_, i) => BigInt(i + 1)));
+    expect(logs.map(({ data }) => BigInt(data))).toEqual(
+      Array.from({ length: Number(calls) }, (_, i) => BigInt(i + 1)),
+    );
     expect(logs.every(({ topics }) => topics[0] === COUNTER_TOPIC)).toBe(true);
   }
   expect(await expectSameChain(net.testnet.nodes)).toBeGreaterThan(0);
@@ -186,6 +190,12 @@ async function allReceipts(hashes: readonly Hex[]): Promise<TransactionReceipt[]
     );
   }
   return receipts;
+}
+
+function lastOf(receipts: readonly TransactionReceipt[]): bigint {
+  let last = 0n;
+  for (const { blockNumber } of receipts) if (blockNumber > last) last = blockNumber;
+  return last;
 }
 
 async function blocksUpTo(last: bigint): Promise<Block[]> {

@@ -7,7 +7,14 @@ import { fileURLToPath } from 'node:url';
 import { rpcBatch, rpcCall } from '@squad/service';
 import { expect, onTestFailed } from 'vitest';
 import { z } from 'zod';
-import { observe, startTestnet, type Testnet, type TestnetOptions, type TestnetProcess, waitFor } from '../src/index.ts';
+import {
+  observe,
+  startTestnet,
+  type Testnet,
+  type TestnetOptions,
+  type TestnetProcess,
+  waitFor,
+} from '../src/index.ts';
 
 /** The compiled program, as `npm start` runs it. */
 export const SQUAD_MAIN = fileURLToPath(new URL('../../cli/dist/src/main.js', import.meta.url));
@@ -65,7 +72,13 @@ export async function waitReady(processes: readonly TestnetProcess[], timeoutMs 
 }
 
 const Head = z.object({ height: z.number(), hash: z.string() });
-const Status = z.object({ ready: z.boolean(), reasons: z.array(z.string()), view: z.number(), soft: Head, final: Head });
+const Status = z.object({
+  ready: z.boolean(),
+  reasons: z.array(z.string()),
+  view: z.number(),
+  soft: Head,
+  final: Head,
+});
 export type Status = z.infer<typeof Status>;
 
 export function statusOf(node: TestnetProcess): Promise<Status> {

@@ -1,0 +1,268 @@
+/**
+ * Whatever a person gets wrong in flags, configuration files, keystores and key files, they are told in a sentence that names
+ * it and one that says what to do: exit code 1, no stack, nothing written.
+ */
+
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type Outcome, squad } from './support.ts';
+
+/** Malformed inputs of each kind. */
+const RUNS = 64;
+
+let folder: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'squad-malformed-'));
+  writeFileSync(join(folder, 'password.txt'), 'password\n');
+  const { code } = await squad('keys', 'new', '--name', 'alice', '--dir', join(folder, 'alice'), ...password());
+  expect(code).toBe(0);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const password = () => ['--password-file', join(folder, 'password.txt')];
+
+/** An error a person can act on. */
+function expectExplained({ code, stdout, stderr }: Outcome, what: string): void {
+  expect(code, what).toBe(1);
+  expect(stdout, what).toBe('');
+  expect(stderr, what).toMatch(/^error: .+/);
+  expect(stderr, what).toMatch(/\nremedy: .{10,}|Did you mean|--help lists/);
+  expect(stderr, what).not.toContain('was not foreseen');
+  expect(stderr, what).not.toMatch(/\n {4}at /);
+  expect(stderr.length, what).toBeLessThan(4_000);
+}
+
+describe('flags', () => {
+  const numbers = ['--nodes', '--rollups', '--rpc-port-base', '--p2p-port-base', '--metrics-port-base'] as const;
+  const notNumbers = fc.oneof(
+    fc.constantFrom(
+      '',
+      ' ',
+      '-1',
+      '1e3',
+      '0x10',
+      '4.5',
+      'NaN',
+      'Infinity',
+      '９',
+      '4 4',
+      'four',
+      '--',
+      '70000',
+      '1e999',
+    ),
+    fc.string({ minLength: 1, maxLength: 40 }).filter((text) => !/^\s*\d+\s*$/.test(text)),
+  );
+
+  it('refuses what is no number', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...numbers), notNumbers, async (flag, text) => {
+        // Nodes may be any integer here; whether a testnet of that size exists is asked when it starts.
+        fc.pre(!(text === '-1' || text === '70000') || (flag !== '--nodes' && flag !== '--rollups'));
+        expectExplained(await squad('show-config', 'testnet', `${flag}=${text}`), `${flag}=${JSON.stringify(text)}`);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  it('refuses unknown flags', async () => {
+    const words = fc.stringMatching(/^[a-z]{1,8}(-[a-z]{1,8})?$/);
+    await fc.assert(
+      fc.asyncProperty(words, async (word) => {
+        fc.pre(
+          !['nodes', 'rollups', 'dir', 'reset', 'json', 'help', 'config', 'free-ports', 'log-level'].includes(word),
+        );
+        fc.pre(!word.endsWith('-base'));
+        expectExplained(await squad('show-config', 'testnet', `--${word}`), word);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+
+  it('refuses unknown commands', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.stringMatching(/^[a-z]{3,12}x[a-z]{0,4}$/), async (word) => {
+        expectExplained(await squad(word), word);
+      }),
+      { numRuns: RUNS },
+    );
+  });
+});
+
+describe('configuration files', () => {
+  const faults = [
+    'nodes: four',
+    'nodes: [4]',
+    'nodes: {a: 1}',
+    'nodes: 4.5',
+    'nodes: "4"',
+    'nodes: null',
+    'nodes: true',
+    'nodez: 4',
+    'NODES: 4',
+    'nodes: 4\nnodes: 5',
+    'rollups: -',
+    'reset: maybe',
+    'reset: 1',
+    'logLevel: loud',
+    'logLevel: 3',
+    'directory: ""',
+    'directory: 7',
+    'directory: []',
+    'rpcPortBase: -1',
+    'rpcPortBase: 65536',
+    'rpcPortBase: 1e9',
+    'p2pPortBase: "9000"',
+    'metricsPortBase: .inf',
+    'freePorts: "yes"',
+    '- nodes',
+    '"nodes"',
+    '42',
+    'true',
+    '[1, 2]',
+    '{"nodes": 4',
+    'nodes: [',
+    'nodes: "4',
+    "nodes: '4",
+    '\tnodes: 4',
+    'nodes: 4\n rollups: 1',
+    'a: b: c',
+    '&a [*a]',
+    'nodes: *missing',
+    'nodes: &n 4\nrollups: *n',
+    '%YAML 9.9\n---\nnodes: four',
+    '---\nnodes: 4\n---\nnodes: 5',
+    '!!binary nodes',
+    'nodes: !!str 4',
+    'nodes: 0b100',
+    '? nodes\n: four',
+    '__proto__: {nodes: 4}',
+    'constructor: 1',
+    'toString: 1',
+    'nodes: 99999999999999999999',
+    'nodes: -0.5',
+    'nodes: 2030-01-01',
+    'logLevel: [info]',
+    'logLevel: INFO',
+    'logLevel: " info"',
+    'directory: {}',
+    'directory: true',
+    '{nodes: 4, nodes: 5}',
+    '{"nodes": 4,, "rollups": 1}',
+    '<xml/>',
+    'nodes = 4',
+    '[nodes]\nvalue = 4',
+    `nodes: "${'9'.repeat(500)}"`,
+    '"nodes": 4}',
+    '\u0000',
+    '\u0000\u0001\u0002binary',
+    `${'a: {'.repeat(200)}`,
+    'rpc-port-base: 1',
+    'rpcportbase: 1',
+  ];
+
+  it.each(faults.map((text) => [text]))('refuses %j', async (text) => {
+    const path = join(folder, 'net.yaml');
+    writeFileSync(path, text);
+    const outcome = await squad('show-config', 'testnet', '--config', path);
+    expectExplained(outcome, text);
+    expect(outcome.stderr).toContain(path);
+  });
+
+  it('has enough of them', () => {
+    expect(new Set(faults).size).toBeGreaterThanOrEqual(RUNS);
+  });
+
+  it('refuses a file that is not there, a folder, and one that is too large', async () => {
+    expectExplained(await squad('show-config', 'testnet', '--config', join(folder, 'nowhere.yaml')), 'missing');
+    expectExplained(await squad('show-config', 'testnet', '--config', folder), 'a folder');
+    const path = join(folder, 'large.yaml');
+    writeFileSync(path, `directory: ${'x'.repeat(2 << 20)}\n`);
+    expectExplained(await squad('show-config', 'testnet', '--config', path), 'large');
+  });
+});
+
+/** JSON with one value changed, removed or added, somewhere. */
+function mutations(json: unknown): fc.Arbitrary<unknown> {
+  const paths = pathsOf(json);
+  const junk = fc.constantFrom<unknown>(null, true, -1, 2 ** 60, '', 'zz', '0x', [], {}, [[]], '0xzz', 'a'.repeat(300));
+  return fc.tuple(fc.constantFrom(...paths), fc.constantFrom('replace', 'remove'), junk).map(([path, how, value]) => {
+    const copy = structuredClone(json) as Record<string, unknown>;
+    let at = copy;
+    for (const key of path.slice(0, -1)) at = at[key] as Record<string, unknown>;
+    const last = path.at(-1)!;
+    if (how === 'remove') delete at[last];
+    else at[last] = value;
+    return copy;
+  });
+}
+
+function pathsOf(json: unknown, prefix: readonly string[] = []): string[][] {
+  if (typeof json !== 'object' || json === null) return [];
+  return Object.entries(json).flatMap(([key, value]) => [[...prefix, key], ...pathsOf(value, [...prefix, key])]);
+}
+
+describe('key files', () => {
+  /** Runs `keys show` on changed files; either it is refused in words, or the change did not matter to what it read. */
+  async function showWith(file: string, text: string): Promise<Outcome> {
+    const path = join(folder, 'alice', file);
+    const original = readFileSync(path, 'utf8');
+    writeFileSync(path, text);
+    try {
+      return await squad('keys', 'show', '--dir', join(folder, 'alice'), ...password());
+    } finally {
+      writeFileSync(path, original);
+    }
+  }
+
+  /** Fields that say nothing about the key: free text, or read by nobody. */
+  const IRRELEVANT: Readonly<Record<string, readonly string[]>> = {
+    'bls-keystore.json': ['description', 'path', 'uuid', 'name'],
+    'node-key.json': [],
+    'validator.json': ['name', 'weight', 'addresses'],
+  };
+
+  it.each(['bls-keystore.json', 'node-key.json', 'validator.json'])(
+    'refuses a changed %s',
+    async (file) => {
+      const original = JSON.parse(readFileSync(join(folder, 'alice', file), 'utf8')) as Record<string, unknown>;
+      let refused = 0;
+      await fc.assert(
+        fc.asyncProperty(mutations(original), async (mutation) => {
+          const outcome = await showWith(file, JSON.stringify(mutation));
+          const changed = Object.keys(original).filter(
+            (key) => JSON.stringify((mutation as Record<string, unknown>)[key]) !== JSON.stringify(original[key]),
+          );
+          if (outcome.code === 0) {
+            // The keystore's checksum message and cipher parameters of no effect may be accepted; keys never.
+            expect(
+              changed.every((key) => key === 'crypto' || IRRELEVANT[file]!.includes(key)),
+              changed.join(),
+            ).toBe(true);
+          } else {
+            expectExplained(outcome, JSON.stringify(mutation).slice(0, 300));
+            refused++;
+          }
+        }),
+        { numRuns: 2 * RUNS },
+      );
+      expect(refused).toBeGreaterThanOrEqual(RUNS);
+    },
+    120_000,
+  );
+
+  it.each(['bls-keystore.json', 'node-key.json', 'validator.json'])('refuses a cut off %s', async (file) => {
+    const text = readFileSync(join(folder, 'alice', file), 'utf8');
+    for (let length = 0; length < text.length - 2; length += Math.ceil(text.length / RUNS)) {
+      expectExplained(await showWith(file, text.slice(0, length)), `${file} cut to ${length}`);
+    }
+  });
+});
+
+it('never wrote anything', () => {
+  for (const file of ['genesis.json', '.squad', 'keys'])
+    expect(existsSync(join(process.cwd(), file)) && file).toBe(false);
+});
