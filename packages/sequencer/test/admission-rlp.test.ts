@@ -35,7 +35,11 @@ function readWhole(bytes: Uint8Array): Item {
 
 describe('the RLP reader', () => {
   it('reads what the reference writes', () => {
-    fc.assert(fc.property(item, (value) => expect(readWhole(RLP.encode(value))).toEqual(value)));
+    fc.assert(
+      fc.property(item, (value) => {
+        expect(readWhole(RLP.encode(value))).toEqual(value);
+      }),
+    );
   });
 
   it('reads only canonical encodings: what it reads is encoded to the same bytes', () => {
@@ -68,9 +72,9 @@ describe('the RLP reader', () => {
       const cursor = new RlpCursor(encodeInteger(value));
       expect(cursor.safeInteger('value')).toBe(value);
     }
-    for (const length of [0, 55, 56, 255, 256, 131_072]) {
+    for (const length of [0, 55, 56, 255, 256, 65_536]) {
       const items = Array.from({ length }, () => Uint8Array.of(1));
-      expect(concatBytes(listPrefix(length), ...items)).toEqual(RLP.encode(items));
+      expect(concatBytes(listPrefix(length), new Uint8Array(length).fill(1))).toEqual(RLP.encode(items));
     }
   });
 
