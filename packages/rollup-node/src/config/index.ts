@@ -1,4 +1,3 @@
-/** `@squad/rollup-node/config`: the rollup's genesis file and the development accounts, without the node and its EVM. */
-
+/** The rollup file. */
 export * from './development-accounts.ts';
 export * from './rollup-file.ts';

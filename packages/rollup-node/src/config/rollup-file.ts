@@ -71,7 +71,8 @@ export const RollupFile = z
     const accounts = Object.entries(context.value.alloc);
     const refuse = (path: string, message: string) =>
       context.issues.push({ code: 'custom', input: path, path: ['alloc', path], message });
-    if (accounts.length > MAX_ALLOC_ACCOUNTS) refuse('', `more than MAX_ALLOC_ACCOUNTS = ${MAX_ALLOC_ACCOUNTS} accounts`);
+    if (accounts.length > MAX_ALLOC_ACCOUNTS)
+      refuse('', `more than MAX_ALLOC_ACCOUNTS = ${MAX_ALLOC_ACCOUNTS} accounts`);
     const seen = new Set<string>();
     for (const [key, account] of accounts) {
       if (seen.has(key.toLowerCase())) refuse(key, 'appears twice, in different letter case');
@@ -123,7 +124,9 @@ export function rollupFileHash(file: RollupFile): Bytes32 {
 }
 
 /** A rollup for development: the ten well-known accounts hold 10,000 ether each. */
-export function developmentRollup(options: { rollupId: number; genesisTimeMs: number } & Partial<RollupFile>): RollupFile {
+export function developmentRollup(
+  options: { rollupId: number; genesisTimeMs: number } & Partial<RollupFile>,
+): RollupFile {
   const alloc = Object.fromEntries(DEVELOPMENT_ACCOUNTS.map((account) => [account, { balance: DEVELOPMENT_BALANCE }]));
   return RollupFile.parse({
     version: 1,

@@ -1,7 +1,7 @@
 /** The transactions that derivation left out, the newest ones, for those who ask what became of theirs. */
 
-import { keyOf } from '../execution/keccak.ts';
 import type { SkippedTransaction } from '../execution/api.ts';
+import { keyOf } from '../execution/keccak.ts';
 
 /** Skipped transactions that are remembered; the oldest are forgotten first. Lost at a restart. */
 export const MAX_SKIPPED_TRANSACTIONS = 16_384;

@@ -90,9 +90,7 @@ export class RollupStore {
 
   /** All of a table, ascending. */
   entries(table: Table): AsyncIterable<[Uint8Array, Uint8Array]> {
-    return strip(
-      this.#level.iterator({ gte: Uint8Array.of(TABLES[table]), lt: Uint8Array.of(TABLES[table] + 1) }),
-    );
+    return strip(this.#level.iterator({ gte: Uint8Array.of(TABLES[table]), lt: Uint8Array.of(TABLES[table] + 1) }));
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,11 @@
 /** Blocks, transactions and receipts of an EVM rollup: in memory, and as stored (RLP). */
 
-import { type BlockHeader, createBlockHeader, createBlockHeaderFromBytesArray, type HeaderData } from '@ethereumjs/block';
+import {
+  type BlockHeader,
+  createBlockHeader,
+  createBlockHeaderFromBytesArray,
+  type HeaderData,
+} from '@ethereumjs/block';
 import type { Common } from '@ethereumjs/common';
 import { type NestedUint8Array, RLP } from '@ethereumjs/rlp';
 import { createTxFromRLP, type TypedTransaction } from '@ethereumjs/tx';
@@ -47,7 +52,12 @@ export interface EvmBlock {
 /** EIP-2718: the type before the RLP of a receipt; nothing before that of a legacy transaction. */
 export function encodeConsensusReceipt(type: number, receipt: EvmReceipt): Uint8Array {
   const { status, cumulativeGasUsed, bloom, logs } = receipt;
-  const body = RLP.encode([intToUnpaddedBytes(status), bigIntToUnpaddedBytes(cumulativeGasUsed), bloom, logsItem(logs)]);
+  const body = RLP.encode([
+    intToUnpaddedBytes(status),
+    bigIntToUnpaddedBytes(cumulativeGasUsed),
+    bloom,
+    logsItem(logs),
+  ]);
   return type === 0 ? body : concatBytes(Uint8Array.of(type), body);
 }
 

@@ -28,7 +28,14 @@ import {
 } from './block.ts';
 import { createSharedCommon } from './common.ts';
 import { genesisHeader, headerFields, writeAlloc } from './genesis.ts';
-import { EMPTY_STATE, EvmState, type StateChanges, type StateRoot, type StateSource, stateRootFromHash } from './state.ts';
+import {
+  EMPTY_STATE,
+  EvmState,
+  type StateChanges,
+  type StateRoot,
+  type StateSource,
+  stateRootFromHash,
+} from './state.ts';
 import { indexedRoot } from './trie.ts';
 
 /** Sealed blocks whose transactions and trie nodes are in memory, waiting to become durable. */
@@ -59,6 +66,8 @@ export class EvmExecutor implements Executor {
   /** Where states of any durable or provisional block are read from. */
   readonly source: StateSource;
   readonly mutex: Mutex = new Mutex();
+  /** Where to find the transactions that are executed and not durable, by hash. */
+  readonly pendingTransactions = new Map<string, { readonly number: number; readonly index: number }>();
   readonly #state: EvmState;
   readonly #vm: VM;
   readonly #provisional: ProvisionalBlock[] = [];
@@ -163,7 +172,9 @@ export class EvmExecutor implements Executor {
         mixHash: environment.randomness,
         baseFeePerGas: this.headHeader.calcNextBaseFee(),
       });
-      const provisionalHash = keccak256(concatBytes(this.head.hash, numberKey(environment.slot), environment.randomness));
+      const provisionalHash = keccak256(
+        concatBytes(this.head.hash, numberKey(environment.slot), environment.randomness),
+      );
       const block = new Block(header, [], [], [], { common: this.common, skipConsensusFormatValidation: true });
       this.#open = { environment, block, provisionalHash, transactions: [], gasUsed: 0n };
     });
@@ -198,8 +209,10 @@ export class EvmExecutor implements Executor {
   rollback(number: number): Promise<void> {
     return this.mutex.run(async () => {
       this.#open = undefined;
-      const kept = this.#provisional.findLastIndex(({ block }) => block.summary.number <= number) + 1;
-      this.#provisional.length = kept;
+      this.#provisional.length = this.#provisional.findLastIndex(({ block }) => block.summary.number <= number) + 1;
+      for (const [key, place] of this.pendingTransactions) {
+        if (place.number > this.head.number) this.pendingTransactions.delete(key);
+      }
       this.#overlay.clear();
       for (const { changes } of this.#provisional) this.#extendOverlay(changes);
       this.#state.reset(this.#provisional.at(-1)?.changes.root ?? this.#latestState);
@@ -225,6 +238,9 @@ export class EvmExecutor implements Executor {
       this.#latestHeader = last.block.header;
       this.#latestState = last.changes.root;
       this.#provisional.splice(0, count);
+      for (const { block } of blocks) {
+        for (const { hash } of block.transactions) this.pendingTransactions.delete(keyOf(hash));
+      }
       this.#overlay.clear();
       for (const { changes } of this.#provisional) this.#extendOverlay(changes);
     });
@@ -259,6 +275,7 @@ export class EvmExecutor implements Executor {
       });
       open.gasUsed += result.totalGasSpent;
       const hash = keccak256(raw);
+      this.pendingTransactions.set(keyOf(hash), { number: this.head.number + 1, index: open.transactions.length });
       open.transactions.push({
         hash,
         raw: raw.slice(),

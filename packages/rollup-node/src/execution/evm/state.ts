@@ -9,7 +9,14 @@
 import type { AccountFields, StateManagerInterface } from '@ethereumjs/common';
 import { RLP } from '@ethereumjs/rlp';
 import { OriginalStorageCache } from '@ethereumjs/statemanager';
-import { Account, Address, createAccountFromRLP, KECCAK256_NULL, KECCAK256_RLP, unpadBytes } from '@ethereumjs/util';
+import {
+  Account,
+  type Address,
+  createAccountFromRLP,
+  KECCAK256_NULL,
+  KECCAK256_RLP,
+  unpadBytes,
+} from '@ethereumjs/util';
 import { SquadError } from '@squad/types';
 import { keccak256, keyOf } from '../keccak.ts';
 import {

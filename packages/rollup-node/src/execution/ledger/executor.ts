@@ -230,7 +230,9 @@ function decodeSummary(stored: StoredSummary): BlockSummary {
 }
 
 function encodeHead(latest: BlockSummary, cursor: Cursor): Uint8Array {
-  return utf8.encode(JSON.stringify({ latest: encodeSummary(latest), cursor: { ...cursor, hash: toHex(cursor.hash) } }));
+  return utf8.encode(
+    JSON.stringify({ latest: encodeSummary(latest), cursor: { ...cursor, hash: toHex(cursor.hash) } }),
+  );
 }
 
 function decodeHead(bytes: Uint8Array): { readonly latest: BlockSummary; readonly cursor: Cursor } {

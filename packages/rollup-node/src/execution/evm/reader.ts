@@ -1,0 +1,253 @@
+/** Questions to the state of an EVM rollup at some block: accounts, storage, proofs, calls that change nothing. */
+
+import { Block } from '@ethereumjs/block';
+import { createTx, type TypedTransaction } from '@ethereumjs/tx';
+import { type Account, Address, KECCAK256_NULL, KECCAK256_RLP } from '@ethereumjs/util';
+import { createVM, type RunTxResult, runTx, type VM } from '@ethereumjs/vm';
+import { Mutex } from '../mutex.ts';
+import { makeHeader } from './block.ts';
+import { blockHashes, type EvmExecutor } from './executor.ts';
+import type { StagedBlock } from './history.ts';
+import { EvmState, type StateRoot, stateRootFromHash } from './state.ts';
+
+/** Simulated calls at sealed blocks that run at once; more wait their turn. */
+export const MAX_CONCURRENT_CALLS = 4;
+
+/** EIP-7825, from the Osaka rules on. */
+const MAX_TRANSACTION_GAS = 16_777_216n;
+
+/** A call that is simulated. What is absent is as generous as may be: no fee, all the gas allowed. */
+export interface CallRequest {
+  readonly from: Uint8Array;
+  /** Absent: creates a contract. */
+  readonly to?: Uint8Array | undefined;
+  readonly gas?: bigint | undefined;
+  readonly gasPrice?: bigint | undefined;
+  readonly maxFeePerGas?: bigint | undefined;
+  readonly maxPriorityFeePerGas?: bigint | undefined;
+  readonly value?: bigint | undefined;
+  readonly data?: Uint8Array | undefined;
+  readonly nonce?: bigint | undefined;
+  readonly accessList?: readonly (readonly [Uint8Array, readonly Uint8Array[]])[] | undefined;
+}
+
+export type CallResult =
+  | {
+      readonly ok: true;
+      readonly returned: Uint8Array;
+      readonly gasUsed: bigint;
+      readonly refund: bigint;
+      readonly accessList: NonNullable<RunTxResult['accessList']>;
+    }
+  /** `reverted`: the contract said so, with data. Otherwise `reason` is the EVM's own, such as `out of gas`. */
+  | {
+      readonly ok: false;
+      readonly reverted: boolean;
+      readonly reason: string;
+      readonly data: Uint8Array;
+      readonly gasUsed: bigint;
+    }
+  /** Refused before it ran, as a transaction would be. */
+  | { readonly ok: false; readonly refused: string };
+
+export interface ProvenAccount {
+  readonly account: Account | undefined;
+  readonly accountProof: readonly Uint8Array[];
+  readonly storage: readonly { readonly value: Uint8Array; readonly proof: readonly Uint8Array[] }[];
+}
+
+interface Worker {
+  readonly vm: VM;
+  readonly state: EvmState;
+  readonly mutex: Mutex;
+  waiting: number;
+}
+
+export class EvmReader {
+  readonly #executor: EvmExecutor;
+  readonly #workers: Worker[] = [];
+
+  constructor(executor: EvmExecutor) {
+    this.#executor = executor;
+  }
+
+  async account(address: Uint8Array, block: StagedBlock): Promise<Account | undefined> {
+    return this.#withState(block, (state) => state.getAccount(new Address(address)));
+  }
+
+  async code(address: Uint8Array, block: StagedBlock): Promise<Uint8Array> {
+    return this.#withState(block, (state) => state.getCode(new Address(address)));
+  }
+
+  /** A word without leading zeros. */
+  async storage(address: Uint8Array, slot: Uint8Array, block: StagedBlock): Promise<Uint8Array> {
+    return this.#withState(block, (state) => state.getStorage(new Address(address), slot));
+  }
+
+  /** EIP-1186. For sealed blocks only: an open one has no state root yet. */
+  async proof(address: Uint8Array, slots: readonly Uint8Array[], block: StagedBlock): Promise<ProvenAccount> {
+    const state = new EvmState(this.#executor.source, this.#rootOf(block));
+    const account = await state.getAccount(new Address(address));
+    const proof = state.proof(new Address(address), slots);
+    const storage = [];
+    for (const [index, slot] of slots.entries()) {
+      storage.push({ value: await state.getStorage(new Address(address), slot), proof: proof.storage[index]! });
+    }
+    return { account, accountProof: proof.account, storage };
+  }
+
+  /** Runs the call on top of the block, with `gasCap` at most, and undoes it. */
+  async call(request: CallRequest, block: StagedBlock, gasCap: bigint): Promise<CallResult> {
+    if (block.stage === 'open') {
+      return this.#executor.mutex.run(() => simulate(this.#executor.vm, request, block, gasCap));
+    }
+    const worker = await this.#worker();
+    worker.waiting++;
+    try {
+      return await worker.mutex.run(async () => {
+        worker.state.reset(this.#rootOf(block));
+        return simulate(worker.vm, request, block, gasCap);
+      });
+    } finally {
+      worker.waiting--;
+    }
+  }
+
+  #withState<T>(block: StagedBlock, read: (state: EvmState) => Promise<T>): Promise<T> {
+    if (block.stage === 'open') return this.#executor.mutex.run(() => read(this.#executor.state));
+    return read(new EvmState(this.#executor.source, this.#rootOf(block)));
+  }
+
+  /** Recent roots share the trie that is in memory; older ones are read from the store. */
+  #rootOf(block: StagedBlock): StateRoot {
+    const { latest, latestState, provisional } = this.#executor;
+    const { number, stateRoot } = block.summary;
+    if (number === latest.number) return latestState;
+    const held = number > latest.number ? provisional[number - latest.number - 1] : undefined;
+    return held?.changes.root ?? stateRootFromHash(stateRoot);
+  }
+
+  async #worker(): Promise<Worker> {
+    if (this.#workers.length < MAX_CONCURRENT_CALLS && this.#workers.every(({ waiting }) => waiting > 0)) {
+      const state = new EvmState(this.#executor.source, this.#executor.latestState);
+      const blockchain = blockHashes((number) => this.#executor.hashAt(number));
+      const vm = await createVM({ common: this.#executor.common, stateManager: state, blockchain });
+      const worker: Worker = { state, mutex: new Mutex(), waiting: 0, vm };
+      this.#workers.push(worker);
+      return worker;
+    }
+    return this.#workers.reduce((best, worker) => (worker.waiting < best.waiting ? worker : best));
+  }
+}
+
+async function simulate(vm: VM, request: CallRequest, block: StagedBlock, gasCap: bigint): Promise<CallResult> {
+  const cap = vm.common.isActivatedEIP(7825) && gasCap > MAX_TRANSACTION_GAS ? MAX_TRANSACTION_GAS : gasCap;
+  const gas = request.gas === undefined || request.gas > cap ? cap : request.gas;
+  const state = vm.stateManager;
+  await state.checkpoint();
+  try {
+    const sender = await state.getAccount(new Address(request.from));
+    const paid = request.gasPrice ?? request.maxFeePerGas ?? 0n;
+    const needed = (request.value ?? 0n) + paid * (request.gas ?? 0n);
+    if (needed > (sender?.balance ?? 0n)) {
+      const have = sender?.balance ?? 0n;
+      return { ok: false, refused: `insufficient funds for gas * price + value: have ${have} want ${needed}` };
+    }
+    const environment = environmentOf(vm, block, paid === 0n, gas);
+    const tx = unsigned(vm, request, gas, sender?.nonce ?? 0n);
+    if (hasCode(sender) && !isDelegated(await state.getCode(new Address(request.from)))) {
+      return await callFromContract(vm, tx, environment);
+    }
+    const result = await runTx(vm, {
+      tx,
+      block: environment,
+      skipNonce: true,
+      skipBalance: true,
+      skipHardForkValidation: true,
+      skipBlockGasLimitValidation: true,
+      reportAccessList: true,
+    });
+    return resultOf(result);
+  } catch (error) {
+    if (error instanceof Error && error.name === 'SquadError') throw error;
+    const message = error instanceof Error ? error.message : String(error);
+    return { ok: false, refused: message.replace(/ \((vm |tx ).*$/s, '').slice(0, 300) };
+  } finally {
+    await state.revert();
+  }
+}
+
+/** A transaction cannot come from a contract (EIP-3607), but a call may ask what would happen if it did. */
+async function callFromContract(vm: VM, tx: TypedTransaction, block: Block): Promise<CallResult> {
+  const intrinsic = tx.getIntrinsicGas();
+  if (tx.gasLimit < intrinsic)
+    return { ok: false, refused: `intrinsic gas too low: have ${tx.gasLimit}, want ${intrinsic}` };
+  const { to, value, data } = tx;
+  const gasLimit = tx.gasLimit - intrinsic;
+  const target = to === undefined ? {} : { to };
+  const { execResult } = await vm.evm.runCall({
+    caller: tx.getSenderAddress(),
+    ...target,
+    value,
+    data,
+    gasLimit,
+    block,
+  });
+  await vm.evm.journal.cleanup();
+  const { exceptionError, returnValue, gasRefund: refund = 0n } = execResult;
+  const gasUsed = execResult.executionGasUsed + intrinsic;
+  if (exceptionError === undefined) return { ok: true, returned: returnValue, gasUsed, refund, accessList: [] };
+  const reverted = exceptionError.error === 'revert';
+  return { ok: false, reverted, reason: exceptionError.error, data: returnValue, gasUsed };
+}
+
+/** EIP-7702: an account that keeps its key and lends itself another's code. */
+function isDelegated(code: Uint8Array): boolean {
+  return code.length === 23 && code[0] === 0xef && code[1] === 0x01 && code[2] === 0x00;
+}
+
+/** As the block saw it; without a base fee if the call offers no price, as other nodes do it. */
+function environmentOf(vm: VM, block: StagedBlock, free: boolean, gas: bigint): Block {
+  const gasLimit = block.header.gasLimit > gas ? block.header.gasLimit : gas;
+  const fields = { ...block.header, gasLimit, ...(free ? { baseFeePerGas: 0n } : {}) };
+  const header = makeHeader(vm.common, fields);
+  return new Block(header, [], [], [], { common: vm.common, skipConsensusFormatValidation: true });
+}
+
+function unsigned(vm: VM, request: CallRequest, gasLimit: bigint, nonce: bigint): TypedTransaction {
+  const { to, value = 0n, data = new Uint8Array(), accessList } = request;
+  const common = {
+    gasLimit,
+    nonce: request.nonce ?? nonce,
+    value,
+    data,
+    ...(to === undefined ? {} : { to: new Address(to) }),
+  };
+  const lists = (accessList ?? []).map(([address, keys]) => [address, [...keys]] as [Uint8Array, Uint8Array[]]);
+  const maxFeePerGas = request.maxFeePerGas ?? request.gasPrice ?? 0n;
+  const maxPriorityFeePerGas = request.maxPriorityFeePerGas ?? request.gasPrice ?? 0n;
+  const tx = createTx(
+    { type: 2, ...common, accessList: lists, maxFeePerGas, maxPriorityFeePerGas },
+    { common: vm.common, freeze: false, allowUnlimitedInitCodeSize: false },
+  );
+  tx.getSenderAddress = () => new Address(request.from);
+  return tx;
+}
+
+function resultOf(result: RunTxResult): CallResult {
+  const { exceptionError, returnValue } = result.execResult;
+  if (exceptionError === undefined) {
+    const { totalGasSpent: gasUsed, gasRefund: refund, accessList = [] } = result;
+    return { ok: true, returned: returnValue, gasUsed, refund, accessList };
+  }
+  const reverted = exceptionError.error === 'revert';
+  return { ok: false, reverted, reason: exceptionError.error, data: returnValue, gasUsed: result.totalGasSpent };
+}
+
+/** Whether the account is one that has code. */
+export function hasCode(account: Account | undefined): boolean {
+  return account !== undefined && Buffer.compare(account.codeHash, KECCAK256_NULL) !== 0;
+}
+
+export const EMPTY_CODE_HASH: Uint8Array = KECCAK256_NULL;
+export const EMPTY_STORAGE_ROOT: Uint8Array = KECCAK256_RLP;

@@ -1,0 +1,54 @@
+/** Errors of the eth_* methods, worded as other Ethereum nodes word them: wallets match on the words. */
+
+import { RpcCode, RpcError } from '@squad/service';
+import { type Hex, toHex } from '@squad/types';
+import type { CallResult } from '../execution/evm/reader.ts';
+
+/** Execution reverted: the code that geth gives it. */
+const REVERTED = 3;
+
+/** `data` is the contract's own, plain hex as wallets expect it. */
+class RevertError extends RpcError {
+  constructor(message: string, data: Hex) {
+    super(REVERTED, message);
+    Object.defineProperty(this, 'data', { value: data, enumerable: true });
+  }
+}
+
+export function callError(result: CallResult & { readonly ok: false }): RpcError {
+  if ('refused' in result) return refused(result.refused, 'CALL_REFUSED', 'Change the call as the message says.');
+  if (!result.reverted) {
+    return refused(result.reason, 'CALL_FAILED', 'Look at the gas and the input of the call, and at the contract.');
+  }
+  const reason = revertReason(result.data);
+  return new RevertError(
+    reason === undefined ? 'execution reverted' : `execution reverted: ${reason}`,
+    toHex(result.data),
+  );
+}
+
+export function refused(
+  message: string,
+  code: string,
+  remedy: string,
+  details: Record<string, unknown> = {},
+): RpcError {
+  return new RpcError(RpcCode.refused, message, { code, remedy, ...details });
+}
+
+export function unknownBlock(): RpcError {
+  return refused('header not found', 'UNKNOWN_BLOCK', 'Ask for a block up to eth_blockNumber, or one of the tags.');
+}
+
+const ERROR_STRING = '08c379a0';
+const PANIC = '4e487b71';
+
+/** Solidity's Error(string) and Panic(uint256). */
+function revertReason(data: Uint8Array): string | undefined {
+  const selector = Buffer.from(data.subarray(0, 4)).toString('hex');
+  if (selector === PANIC && data.length === 36) return `panic code 0x${data[35]!.toString(16).padStart(2, '0')}`;
+  if (selector !== ERROR_STRING || data.length < 68) return undefined;
+  const length = Number(BigInt(toHex(data.subarray(36, 68))));
+  if (length > data.length - 68) return undefined;
+  return new TextDecoder().decode(data.subarray(68, 68 + length));
+}

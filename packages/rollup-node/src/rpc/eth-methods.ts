@@ -1,0 +1,47 @@
+/** The JSON-RPC methods and subscriptions of an EVM rollup, as tables for `createRpcServer` of `@squad/service`. */
+
+import type { RpcMethod, RpcSubscription } from '@squad/service';
+import type { DerivationEvents } from '../derivation/events.ts';
+import type { SkippedTransactions } from '../derivation/skipped.ts';
+import type { EvmExecutor } from '../execution/evm/executor.ts';
+import { blockMethods } from './block-methods.ts';
+import { chainMethods } from './chain-methods.ts';
+import { RpcState } from './context.ts';
+import { Filters, filterMethods } from './filters.ts';
+import type { RollupRpcPorts } from './ports.ts';
+import { stateMethods } from './state-methods.ts';
+import { submitMethod } from './submit-method.ts';
+import { ethSubscriptions } from './subscriptions.ts';
+
+export interface EthApi {
+  readonly methods: readonly RpcMethod[];
+  readonly subscriptions: readonly RpcSubscription[];
+  /** Stops listening to the rollup. Call it after the server is closed and before the derivation is. */
+  close(): void;
+}
+
+export function createEthApi(
+  rollup: { readonly executor: EvmExecutor; readonly events: DerivationEvents; readonly skipped: SkippedTransactions },
+  ports: RollupRpcPorts,
+): EthApi {
+  const state = new RpcState(rollup, ports);
+  const filters = new Filters(state);
+  const stops = [
+    rollup.events.on('transaction', (hash) => state.submitted.remove(hash)),
+    rollup.events.on('skipped', ({ hash }) => state.submitted.remove(hash)),
+  ];
+  return {
+    methods: [
+      ...chainMethods(state),
+      ...blockMethods(state),
+      ...stateMethods(state),
+      ...filterMethods(filters),
+      submitMethod(state),
+    ],
+    subscriptions: ethSubscriptions(state),
+    close: () => {
+      filters.close();
+      for (const stop of stops) stop();
+    },
+  };
+}

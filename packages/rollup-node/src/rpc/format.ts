@@ -1,0 +1,182 @@
+/** Blocks, transactions, receipts and logs in the form of https://github.com/ethereum/execution-apis. */
+
+import type { TypedTransaction } from '@ethereumjs/tx';
+import { toQuantity } from '@squad/service';
+import { type Hex, toHex } from '@squad/types';
+import { effectiveGasPrice } from '../execution/evm/executor.ts';
+import type { FoundLog, FoundTransaction, StagedBlock } from '../execution/evm/history.ts';
+
+type Json = null | boolean | string | Json[] | { [key: string]: Json };
+export type JsonObject = { [key: string]: Json };
+
+/** keccak256(rlp([])): a block without uncles. */
+const NO_UNCLES = '0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347';
+
+/** `squadStage` says how certain the block is: `open` and `soft` may still change. An open block's hash is provisional. */
+export function formatBlock(block: StagedBlock, full: boolean): JsonObject {
+  const transactions = full
+    ? block.transactions.map((transaction, index) => formatTransaction({ block, index, transaction }))
+    : block.transactions.map(({ hash }) => toHex(hash));
+  return { ...formatHeader(block), size: toQuantity(sizeOf(block)), transactions, uncles: [], withdrawals: [] };
+}
+
+export function formatHeader(block: StagedBlock): JsonObject {
+  const { header, summary } = block;
+  return {
+    number: toQuantity(summary.number),
+    hash: toHex(summary.hash),
+    parentHash: toHex(header.parentHash),
+    sha3Uncles: NO_UNCLES,
+    logsBloom: toHex(header.logsBloom),
+    transactionsRoot: toHex(header.transactionsTrie),
+    stateRoot: toHex(header.stateRoot),
+    receiptsRoot: toHex(header.receiptTrie),
+    miner: toHex(header.coinbase.bytes),
+    difficulty: '0x0',
+    extraData: toHex(header.extraData),
+    gasLimit: toQuantity(header.gasLimit),
+    gasUsed: toQuantity(block.transactions.at(-1)?.receipt.cumulativeGasUsed ?? 0n),
+    timestamp: toQuantity(header.timestamp),
+    mixHash: toHex(header.mixHash),
+    nonce: '0x0000000000000000',
+    ...optional('baseFeePerGas', header.baseFeePerGas, toQuantity),
+    ...optional('withdrawalsRoot', header.withdrawalsRoot, toHex),
+    ...optional('blobGasUsed', header.blobGasUsed, toQuantity),
+    ...optional('excessBlobGas', header.excessBlobGas, toQuantity),
+    ...optional('parentBeaconBlockRoot', header.parentBeaconBlockRoot, toHex),
+    ...optional('requestsHash', header.requestsHash, toHex),
+    squadStage: block.stage,
+  };
+}
+
+export function formatTransaction({ block, index, transaction }: FoundTransaction): JsonObject {
+  return {
+    blockHash: toHex(block.summary.hash),
+    blockNumber: toQuantity(block.summary.number),
+    transactionIndex: toQuantity(index),
+    ...formatContents(transaction.decoded, transaction.hash, transaction.from),
+    gasPrice: toQuantity(transaction.receipt.effectiveGasPrice),
+    squadStage: block.stage,
+  };
+}
+
+/** A transaction that is not in a block yet. */
+export function formatWaitingTransaction(decoded: TypedTransaction, hash: Uint8Array, from: Uint8Array): JsonObject {
+  return { blockHash: null, blockNumber: null, transactionIndex: null, ...formatContents(decoded, hash, from) };
+}
+
+function formatContents(decoded: TypedTransaction, hash: Uint8Array, from: Uint8Array): JsonObject {
+  return {
+    type: toQuantity(decoded.type),
+    hash: toHex(hash),
+    from: toHex(from),
+    to: decoded.to === undefined ? null : toHex(decoded.to.bytes),
+    nonce: toQuantity(decoded.nonce),
+    value: toQuantity(decoded.value),
+    gas: toQuantity(decoded.gasLimit),
+    gasPrice: toQuantity(effectiveGasPrice(decoded, 0n)),
+    input: toHex(decoded.data),
+    ...formatTyped(decoded),
+    v: toQuantity(decoded.v ?? 0n),
+    r: toQuantity(decoded.r ?? 0n),
+    s: toQuantity(decoded.s ?? 0n),
+  };
+}
+
+function formatTyped(decoded: TypedTransaction): JsonObject {
+  if (decoded.type === 0) {
+    const v = decoded.v ?? 0n;
+    return v >= 35n ? { chainId: toQuantity((v - 35n) / 2n) } : {};
+  }
+  const typed: JsonObject = {
+    chainId: toQuantity(decoded.common.chainId()),
+    yParity: toQuantity(decoded.v ?? 0n),
+  };
+  if ('accessList' in decoded) {
+    typed.accessList = decoded.accessList.map(([address, keys]) => ({
+      address: toHex(address),
+      storageKeys: keys.map((key) => toHex(key)),
+    }));
+  }
+  if ('maxFeePerGas' in decoded) {
+    typed.maxFeePerGas = toQuantity(decoded.maxFeePerGas);
+    typed.maxPriorityFeePerGas = toQuantity(decoded.maxPriorityFeePerGas);
+  }
+  if ('authorizationList' in decoded) typed.authorizationList = decoded.authorizationList.map(formatAuthorization);
+  return typed;
+}
+
+function formatAuthorization(item: readonly Uint8Array[]): JsonObject {
+  const [chainId, address, nonce, yParity, r, s] = item as [
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+  ];
+  const quantity = (bytes: Uint8Array) => toQuantity(bytes.length === 0 ? 0n : BigInt(toHex(bytes)));
+  return {
+    chainId: quantity(chainId),
+    address: toHex(address),
+    nonce: quantity(nonce),
+    yParity: quantity(yParity),
+    r: quantity(r),
+    s: quantity(s),
+  };
+}
+
+/** Soft receipts are given too: `squadStage` tells; block hash, index and outcome may still change until it is `final`. */
+export function formatReceipt(found: FoundTransaction): JsonObject {
+  const { block, index, transaction } = found;
+  const { receipt, decoded } = transaction;
+  let logIndex = 0;
+  for (const earlier of block.transactions.slice(0, index)) logIndex += earlier.receipt.logs.length;
+  return {
+    type: toQuantity(decoded.type),
+    status: toQuantity(receipt.status),
+    transactionHash: toHex(transaction.hash),
+    transactionIndex: toQuantity(index),
+    blockHash: toHex(block.summary.hash),
+    blockNumber: toQuantity(block.summary.number),
+    from: toHex(transaction.from),
+    to: decoded.to === undefined ? null : toHex(decoded.to.bytes),
+    cumulativeGasUsed: toQuantity(receipt.cumulativeGasUsed),
+    gasUsed: toQuantity(receipt.gasUsed),
+    effectiveGasPrice: toQuantity(receipt.effectiveGasPrice),
+    contractAddress: receipt.contractAddress === undefined ? null : toHex(receipt.contractAddress),
+    logs: receipt.logs.map((log) =>
+      formatLog({ block, transaction, transactionIndex: index, logIndex: logIndex++, log }),
+    ),
+    logsBloom: toHex(receipt.bloom),
+    squadStage: block.stage,
+  };
+}
+
+/** `removed`: it was reported before, and the order has changed. */
+export function formatLog(found: FoundLog, removed = false): JsonObject {
+  const { block, transaction, transactionIndex, logIndex, log } = found;
+  return {
+    address: toHex(log.address),
+    topics: log.topics.map((topic) => toHex(topic)),
+    data: toHex(log.data),
+    blockNumber: toQuantity(block.summary.number),
+    blockHash: toHex(block.summary.hash),
+    blockTimestamp: toQuantity(block.summary.timestampSeconds),
+    transactionHash: toHex(transaction.hash),
+    transactionIndex: toQuantity(transactionIndex),
+    logIndex: toQuantity(logIndex),
+    removed,
+  };
+}
+
+/** Bytes of header and transactions; what RLP adds around the list is not counted. */
+function sizeOf(block: StagedBlock): number {
+  let size = block.header.serialize().length;
+  for (const { raw } of block.transactions) size += raw.length;
+  return size;
+}
+
+function optional<T>(name: string, value: T | undefined, format: (value: T) => Hex): JsonObject {
+  return value === undefined ? {} : { [name]: format(value) };
+}

@@ -1,0 +1,28 @@
+/** Limits of the eth_* methods. */
+
+/** Gas that one eth_call, eth_estimateGas or eth_createAccessList may use. */
+export const MAX_CALL_GAS = 50_000_000n;
+/** Bytes of input that one call may bring. */
+export const MAX_CALL_DATA_BYTES: number = 128 * 1024;
+/** Filters that exist at once, of all callers. */
+export const MAX_FILTERS = 1024;
+/** Milliseconds after its last use at which a filter is gone. */
+export const FILTER_EXPIRY_MS: number = 5 * 60_000;
+/** Hashes or logs that wait in one filter; the oldest are dropped. */
+export const MAX_FILTER_CHANGES = 10_000;
+/** Addresses, and alternatives of one topic, in a log filter. */
+export const MAX_FILTER_ALTERNATIVES = 1000;
+/** Storage slots in one eth_getProof. */
+export const MAX_PROOF_SLOTS = 1024;
+/** Blocks in one eth_feeHistory. */
+export const MAX_FEE_HISTORY_BLOCKS = 1024;
+/** Percentiles in one eth_feeHistory. */
+export const MAX_FEE_HISTORY_PERCENTILES = 100;
+/** Transactions sent through this node that it remembers until they are executed. */
+export const MAX_SUBMITTED_TRANSACTIONS = 16_384;
+/** Of one sender. */
+export const MAX_SUBMITTED_PER_SENDER = 1024;
+/** Milliseconds after which a submitted transaction that was not executed is forgotten. */
+export const SUBMITTED_EXPIRY_MS = 120_000;
+/** Bytes of input of web3_sha3. */
+export const MAX_SHA3_BYTES: number = 1024 * 1024;

@@ -1,0 +1,108 @@
+/**
+ * eth_sendRawTransaction: checks here what would be skipped when ordered, in the words wallets know, then hands over to a
+ * sequencer. The checks see the pending state and the waiting transactions of this node; the sequencers decide.
+ */
+
+import { RLP } from '@ethereumjs/rlp';
+import type { TypedTransaction } from '@ethereumjs/tx';
+import { defineMethod, hexBytes, type RpcMethod } from '@squad/service';
+import { MAX_TRANSACTION_BYTES, toHex } from '@squad/types';
+import { decodeTransaction } from '../execution/evm/executor.ts';
+import { keccak256 } from '../execution/keccak.ts';
+import { nextBaseFee } from './chain-methods.ts';
+import type { RpcState } from './context.ts';
+import { refused } from './errors.ts';
+
+export function submitMethod(state: RpcState): RpcMethod {
+  return defineMethod({
+    name: 'eth_sendRawTransaction',
+    summary: 'Sends a signed transaction to a sequencer',
+    params: { transaction: hexBytes({ minBytes: 1, maxBytes: MAX_TRANSACTION_BYTES }) },
+    result: { name: 'transactionHash', description: '32 bytes' },
+    handler: ({ transaction }) => submit(state, transaction),
+  });
+}
+
+async function submit(state: RpcState, raw: Uint8Array): Promise<string> {
+  const hash = keccak256(raw);
+  if (state.submitted.get(hash) !== undefined || state.history.transaction(hash) !== undefined) {
+    throw refused('already known', 'ALREADY_KNOWN', 'Wait for its receipt.');
+  }
+  refuseForeignChain(raw, state.executor.file.rollupId);
+  const decoded = decodeTransaction(raw, state.executor.common);
+  if ('reason' in decoded) {
+    const message =
+      decoded.code === 'UNSUPPORTED' ? `transaction type not supported: ${decoded.reason}` : decoded.reason;
+    throw refused(message, decoded.code, 'Sign a transaction of type 0, 1, 2 or 4 for this chain.');
+  }
+  const { transaction, from } = decoded;
+  checkGas(state, transaction);
+  await checkSender(state, transaction, from);
+  state.submitted.add({ hash, from, decoded: transaction });
+  try {
+    return await state.ports.submit(raw);
+  } catch (error) {
+    state.submitted.remove(hash);
+    throw error;
+  }
+}
+
+/** Before all else, since the library's words for it do not name it. Typed transactions begin with the chain id. */
+function refuseForeignChain(raw: Uint8Array, chainId: number): void {
+  const signed = chainIdOf(raw);
+  if (signed === undefined || signed === BigInt(chainId)) return;
+  throw refused(
+    `invalid chain id for signer: have ${signed} want ${chainId}`,
+    'WRONG_CHAIN',
+    `Sign for chain ${chainId}.`,
+  );
+}
+
+function checkGas(state: RpcState, transaction: TypedTransaction): void {
+  const { gasLimit } = transaction;
+  const blockGasLimit = BigInt(state.executor.file.gasLimit);
+  if (gasLimit > blockGasLimit) {
+    throw refused('exceeds block gas limit', 'GAS_LIMIT', `Use at most ${blockGasLimit} gas.`);
+  }
+  const minimum = transaction.getMinimumGasLimit();
+  if (gasLimit < minimum) {
+    const message = `intrinsic gas too low: gas ${gasLimit}, minimum needed ${minimum}`;
+    throw refused(message, 'INTRINSIC_GAS', 'Raise the gas limit; eth_estimateGas tells it.');
+  }
+  const price = 'maxFeePerGas' in transaction ? transaction.maxFeePerGas : transaction.gasPrice;
+  const baseFee = nextBaseFee(state);
+  if (price < baseFee) {
+    const message = `max fee per gas less than block base fee: maxFeePerGas: ${price}, baseFee: ${baseFee}`;
+    throw refused(message, 'FEE_TOO_LOW', 'Raise the fee; eth_feeHistory tells the base fee.');
+  }
+}
+
+async function checkSender(state: RpcState, transaction: TypedTransaction, from: Uint8Array): Promise<void> {
+  const account = await state.reader.account(from, state.block({ tag: 'pending' }));
+  const { nonce = 0n, balance = 0n } = account ?? {};
+  if (transaction.nonce < nonce) {
+    const message = `nonce too low: next nonce ${nonce}, tx nonce ${transaction.nonce}`;
+    throw refused(message, 'NONCE_TOO_LOW', `Sign again with nonce ${nonce}.`);
+  }
+  const price = 'maxFeePerGas' in transaction ? transaction.maxFeePerGas : transaction.gasPrice;
+  const cost = transaction.value + transaction.gasLimit * price;
+  if (balance < cost) {
+    const message = `insufficient funds for gas * price + value: balance ${balance}, tx cost ${cost}, overshot ${cost - balance}`;
+    throw refused(message, 'INSUFFICIENT_FUNDS', 'Fund the sender, or send less.');
+  }
+}
+
+/** The chain that a transaction was signed for; undefined if it names none, or is malformed. */
+function chainIdOf(raw: Uint8Array): bigint | undefined {
+  const typed = raw[0]! < 0x80;
+  try {
+    const fields = RLP.decode(typed ? raw.subarray(1) : raw);
+    const field = fields[typed ? 0 : 6];
+    if (!(field instanceof Uint8Array) || field.length > 32) return undefined;
+    const value = field.length === 0 ? 0n : BigInt(toHex(field));
+    if (typed) return value;
+    return value >= 35n ? (value - 35n) / 2n : undefined;
+  } catch {
+    return undefined;
+  }
+}
