@@ -1,11 +1,14 @@
 /** What the vectors leave open: both implementations agree on random input, bad input never throws, possession, votes. */
 
+import { bls12_381 } from '@noble/curves/bls12-381.js';
 import type { Genesis, ValidatorSet } from '@squad/types';
-import { concatBytes, parseGenesis, toHex } from '@squad/types';
+import { concatBytes, fromHex, parseGenesis, toHex } from '@squad/types';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { decodeG2, encodeG2 } from '../src/g2-codec.ts';
 import { type Bls, checkPossession, createVoteScheme, nobleBls } from '../src/index.ts';
 import { blstBls } from '../src/node/index.ts';
+import later from './vectors/bls12-381-tests.json' with { type: 'json' };
 
 const IMPLEMENTATIONS: readonly Bls[] = [nobleBls, blstBls];
 const secretKeys = [1, 2, 3, 4].map((i) => blstBls.secretKeyFromSeed(new Uint8Array(32).fill(i)));
@@ -90,10 +93,37 @@ describe.each(IMPLEMENTATIONS)('$name', (bls) => {
     expect(bls.fastAggregateVerify([publicKeys[0]!, negated], message, infinity)).toBe(false);
   });
 
+  it('checks the subgroup of a sum: a point of the cofactor’s order in it would slip through the pairing', () => {
+    const outside = decodeG2(fromHex(later.deserialization_G2.find(({ name }) => name.endsWith('not_in_G2'))!.input))!;
+    // r times a point keeps its component outside the subgroup only, and that pairs to one with everything.
+    const torsion = outside.multiplyUnsafe(bls12_381.fields.Fr.ORDER - 1n).add(outside);
+    const good = bls.sign(secretKeys[0]!, message);
+    const sum = bls.aggregateSignatures([good, encodeG2(torsion)])!;
+    expect(toHex(sum)).not.toBe(toHex(good));
+    expect(bls.verify(publicKeys[0]!, message, sum)).toBe(false);
+    expect(bls.fastAggregateVerify([publicKeys[0]!], message, sum)).toBe(false);
+    expect(bls.aggregateVerify([publicKeys[0]!], [message], sum)).toBe(false);
+  });
+
+  it('knows one encoding of infinity', () => {
+    const infinity = new Uint8Array(96).with(0, 0xc0);
+    expect(bls.aggregateSignatures([infinity])).toEqual(infinity);
+    for (const other of [
+      infinity.with(0, 0xc1),
+      infinity.with(0, 0xe0),
+      infinity.with(0, 0x40),
+      infinity.with(95, 1),
+    ]) {
+      expect(bls.aggregateSignatures([other])).toBeUndefined();
+    }
+  });
+
   it('keys its cache by content: a changed array is another key', () => {
     const key = publicKeys[0]!.slice();
     const signature = bls.sign(secretKeys[0]!, message);
     expect(bls.verify(key, message, signature)).toBe(true);
+    key[0]! ^= 0x20;
+    expect(bls.verify(key, message, signature)).toBe(false);
     key.set(publicKeys[1]!);
     expect(bls.verify(key, message, signature)).toBe(false);
   });

@@ -11,6 +11,7 @@ import {
   BatchesResponse,
   BlockRequest,
   BlockResponse,
+  bodyTransactions,
   Certificate,
   decode,
   decodeBatch,
@@ -22,12 +23,16 @@ import {
   decodeValidatorMessage,
   decodeVote,
   encodeBatch,
+  encodeBody,
   encodeFeedMessage,
   encodeValidatorMessage,
   FeedAcknowledgement,
   FeedBlock,
   FeedSubscribe,
   GossipTransactions,
+  MAX_BATCH_BODY_BYTES,
+  MAX_BATCH_TRANSACTIONS,
+  MAX_TRANSACTION_BYTES,
   Proposal,
   RangeRequest,
   RangeResponse,
@@ -288,5 +293,46 @@ describe('limits and meanings', () => {
     expect(refusal(decodeFeedBlock(FeedBlock.serialize({ ...block, bodiesOmitted: 2 })))).toContain(
       'bodiesOmitted is 2',
     );
+  });
+
+  it('refuses a certificate of no kind in an answer', () => {
+    const answer = (kind: number) =>
+      RangeResponse.serialize({ blocks: [block()], certificates: [{ ...finalization, kind }] });
+    expect(decodeRangeResponse(answer(3)).ok).toBe(true);
+    expect(refusal(decodeRangeResponse(answer(4)))).toContain('kind 4');
+  });
+
+  const batchOf = (body: Uint8Array, transactionCount: number, byteLength = body.length): Uint8Array =>
+    encodeBatch({
+      signed: { ...batch.signed, header: { ...batch.signed.header, byteLength, transactionCount } },
+      body,
+    });
+
+  it.each([
+    ['another number of transactions', batchOf(batch.body, 2), '3 transactions'],
+    ['another length', batchOf(batch.body, 3, batch.body.length - 1), 'header says'],
+    ['no transactions', batchOf(new Uint8Array(), 0), 'no transactions'],
+    ['an empty transaction', batchOf(encodeBody([pattern(1, 0), new Uint8Array()]), 2), 'transaction 1 has length 0'],
+    ['a transaction that ends beyond the body', batchOf(batch.body.slice(0, -1), 3), 'ends beyond'],
+    ['stray bytes', batchOf(join(batch.body, pattern(3, 0)), 3), '3 stray bytes'],
+    ['a header cut short', encodeBatch(batch).slice(0, 100), 'shorter'],
+  ])('refuses a batch with %s', (_, bytes, reason) => {
+    expect(refusal(decodeBatch(bytes))).toContain(reason);
+  });
+
+  it('takes a batch at each limit and none beyond', () => {
+    const filled = (count: number, size: number) =>
+      encodeBody(Array.from({ length: count }, () => new Uint8Array(size).fill(1)));
+    const many = (count: number) => decodeBatch(batchOf(filled(count, 1), count));
+    expect(many(MAX_BATCH_TRANSACTIONS).ok).toBe(true);
+    expect(refusal(many(MAX_BATCH_TRANSACTIONS + 1))).toContain('MAX_BATCH_TRANSACTIONS');
+    const large = (size: number) => decodeBatch(batchOf(filled(1, size), 1));
+    expect(large(MAX_TRANSACTION_BYTES).ok).toBe(true);
+    expect(refusal(large(MAX_TRANSACTION_BYTES + 1))).toContain(`${MAX_TRANSACTION_BYTES + 1}`);
+    const quarter = MAX_BATCH_BODY_BYTES / 4 - 4;
+    expect(decodeBatch(batchOf(filled(4, quarter), 4)).ok).toBe(true);
+    const beyond = join(filled(4, quarter), encodeBody([pattern(1, 0)]));
+    expect(refusal(decodeBatch(batchOf(beyond, 5)))).toContain('MAX_BATCH_BODY_BYTES');
+    expect(bodyTransactions(batch.body).map((transaction) => transaction.length)).toEqual([3, 150, 1]);
   });
 });
