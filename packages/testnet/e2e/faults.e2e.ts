@@ -29,7 +29,7 @@ const MAX_GAP_MS = 3_000;
 /** How long nothing may become final while there is no quorum. */
 const STANDSTILL_MS = 4_000;
 /** Metrics that count double votes seen; every node has them, and all must stay 0. */
-const EVIDENCE_METRIC = 'squad_consensus_evidence_total';
+const EVIDENCE_METRIC = 'squad_consensus_evidence_found_total';
 
 let net: RunningNet;
 const nonces = new Map<number, number>();

@@ -166,11 +166,12 @@ export async function waitTransactionsFinal(
   );
 }
 
-/** The value of a metric summed over its labels; undefined if there is none of this name. */
+/** The value of a metric summed over its labels, 0 before its first event; undefined if there is none of this name. */
 export async function metricOf(node: TestnetProcess, name: string): Promise<number | undefined> {
   const text = await (await fetch(`${node.metricsUrl}/metrics`)).text();
   let sum: number | undefined;
   for (const line of text.split('\n')) {
+    if (line.startsWith(`# TYPE ${name} `)) sum ??= 0;
     const match = /^([a-z0-9_]+)(?:\{[^}]*\})? (\S+)$/.exec(line);
     if (match?.[1] === name) sum = (sum ?? 0) + Number(match[2]);
   }

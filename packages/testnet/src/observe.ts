@@ -6,16 +6,19 @@ import { z } from 'zod';
 /** Longer, and a node counts as one that does not answer. */
 export const OBSERVATION_TIMEOUT_MS = 2_000;
 
+const Head = z.object({ height: z.number() });
+
 const Status = z.object({
   ready: z.boolean(),
-  reasons: z.array(z.string()).optional(),
+  reasons: z.array(z.string()),
+  /** A rollup node has none. */
   view: z.number().optional(),
-  softHeight: z.number().optional(),
-  finalHeight: z.number().optional(),
+  soft: Head.optional(),
+  final: Head.optional(),
   softLagMs: z.number().optional(),
   finalLagMs: z.number().optional(),
-  peers: z.number().optional(),
-  /** Final transactions, a counter. */
+  peerCount: z.number().optional(),
+  /** Final ones, a counter. */
   transactions: z.number().optional(),
 });
 
@@ -37,14 +40,13 @@ export interface NodeObservation {
 export async function observe(name: string, rpcUrl: string): Promise<NodeObservation> {
   try {
     const status = await rpcCall(rpcUrl, 'squad_status', [], Status, { timeoutMs: OBSERVATION_TIMEOUT_MS });
-    const { ready, reasons, ...rest } = status;
-    const numbers = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
-    const detail = reasons?.[0];
+    const { ready, reasons, soft, final, peerCount, ...rest } = status;
+    const numbers = { ...rest, softHeight: soft?.height, finalHeight: final?.height, peers: peerCount };
     return {
       name,
       state: ready ? 'ready' : 'syncing',
-      ...(ready || detail === undefined ? {} : { detail }),
-      ...numbers,
+      ...(ready || reasons[0] === undefined ? {} : { detail: reasons[0] }),
+      ...Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== undefined)),
       observedAtMs: Date.now(),
     };
   } catch (error) {

@@ -19,7 +19,7 @@ if ((process.env.${FAILING_VARIABLE} ?? '').split(',').includes(value('name'))) 
 }
 const leaked = Object.keys(process.env).filter((name) => name.startsWith('SQUAD_'));
 const server = createServer((request, response) => {
-  const result = { ready: true, view: 7, finalHeight: 5, peers: 3, transactions: 11, role, leaked };
+  const result = { ready: true, reasons: [], view: 7, final: { height: 5 }, peerCount: 3, transactions: 11, role, leaked };
   response.end(JSON.stringify({ jsonrpc: '2.0', id: 1, result }));
 });
 server.listen(Number(value('rpcPort')), '127.0.0.1', () => process.send('serving'));
