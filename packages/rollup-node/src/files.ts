@@ -1,0 +1,94 @@
+/** Reads the files that the options name, and guards the data directory. Every fault is a SquadError with its remedy. */
+
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { checkPossession, type NodeKey } from '@squad/crypto';
+import { blstBls, createNodeKey, readNodeKeyFile, writeNodeKeyFile } from '@squad/crypto/node';
+import { type Bytes32, type Genesis, parseGenesis, SquadError, toHex } from '@squad/types';
+import { parseRollupFile, type RollupFile } from './config/rollup-file.ts';
+import type { RollupNodeOptions } from './options.ts';
+
+export interface NodeFiles {
+  readonly genesis: Genesis;
+  readonly rollup: RollupFile;
+  readonly nodeKey: NodeKey;
+  /** Where derived blocks and state are. */
+  readonly rollupDirectory: string;
+}
+
+/** Throws `FILE_UNREADABLE`, `FILE_NOT_JSON`, `ROLLUP_NOT_ORDERED`, `DATA_OF_OTHER_NETWORK`, and what the parsers throw. */
+export async function readFiles(options: RollupNodeOptions): Promise<NodeFiles> {
+  const genesis = await readGenesis(options.genesis);
+  const rollup = await readRollup(options.rollup, genesis);
+  await mkdir(options.dataDirectory, { recursive: true, mode: 0o700 });
+  await guardNetwork(options.dataDirectory, genesis.networkId);
+  const nodeKey = await readOrMakeNodeKey(options);
+  return { genesis, rollup, nodeKey, rollupDirectory: join(options.dataDirectory, `rollup-${rollup.rollupId}`) };
+}
+
+async function readGenesis(path: string): Promise<Genesis> {
+  const genesis = parseGenesis(await readJson(path, 'genesis', 'Get the genesis file from the network.'));
+  if (!genesis.ok) throw genesis.error;
+  const possession = checkPossession(genesis.value, blstBls);
+  if (!possession.ok) throw possession.error;
+  return genesis.value;
+}
+
+async function readRollup(path: string, genesis: Genesis): Promise<RollupFile> {
+  const rollup = parseRollupFile(await readJson(path, 'rollup', 'Get the file from whoever runs the rollup.'));
+  if (!rollup.ok) throw rollup.error;
+  const { rollupId, executor } = rollup.value;
+  const kind = executor === 'evm' ? 'evm' : 'opaque';
+  const ordered = genesis.file.rollups.find((entry) => entry.rollupId === rollupId);
+  if (ordered?.kind === kind) return rollup.value;
+  const found = ordered ? `is of kind "${ordered.kind}"` : 'is not among its rollups';
+  throw new SquadError(
+    'ROLLUP_NOT_ORDERED',
+    `the rollup file has rollup ${rollupId} of kind "${kind}"; in the genesis file of "${genesis.file.name}" it ${found}`,
+    `Use files that belong together. The network's rollups: ${genesis.file.rollups.map((entry) => entry.rollupId).join(', ')}.`,
+    { rollupId, path },
+  );
+}
+
+async function readJson(path: string, what: string, remedy: string): Promise<unknown> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    const message = `the ${what} file ${path} cannot be read: ${(error as Error).message}`;
+    throw new SquadError('FILE_UNREADABLE', message, `${remedy} Name its path with --${what}.`, { path }, error);
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const message = `the ${what} file ${path} is not JSON: ${(error as Error).message}`;
+    throw new SquadError('FILE_NOT_JSON', message, remedy, { path }, error);
+  }
+}
+
+/** The derived data do not name their network themselves, and blocks of another one would only fail to link. */
+async function guardNetwork(directory: string, networkId: Bytes32): Promise<void> {
+  const path = join(directory, 'network-id');
+  const expected = toHex(networkId);
+  if (!existsSync(path)) {
+    await writeFile(path, `${expected}\n`, { flush: true });
+    return;
+  }
+  const found = (await readFile(path, 'utf8')).trim();
+  if (found === expected) return;
+  throw new SquadError(
+    'DATA_OF_OTHER_NETWORK',
+    `the data directory ${directory} belongs to network ${found}, the genesis file to ${expected}`,
+    'Give the right genesis file, or another data directory.',
+    { directory, found, expected },
+  );
+}
+
+async function readOrMakeNodeKey({ nodeKey, dataDirectory }: RollupNodeOptions): Promise<NodeKey> {
+  if (nodeKey !== undefined) return readNodeKeyFile(nodeKey);
+  const path = join(dataDirectory, 'node-key.json');
+  if (!existsSync(path)) await writeNodeKeyFile(path, createNodeKey(randomBytes(32)));
+  return readNodeKeyFile(path);
+}

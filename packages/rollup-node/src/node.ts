@@ -1,0 +1,252 @@
+/**
+ * The composition root of a rollup node: files, rollup, network, follower, servers. Everything is wired here and nowhere
+ * else; it is closed in the opposite order.
+ */
+
+import { createVerifier } from '@squad/client';
+import { createVoteScheme } from '@squad/crypto';
+import { blstBls, sha256 } from '@squad/crypto/node';
+import { createEdgeNetwork, type EdgeNetwork, type EdgeNetworkConfig } from '@squad/network';
+import {
+  createLogger,
+  createMonitorServer,
+  createNotifier,
+  createPrometheusMetrics,
+  createRpcServer,
+  type Logger,
+  type Metrics,
+  type PrometheusMetrics,
+  type RpcMethod,
+  type RpcSubscription,
+} from '@squad/service';
+import { fromHex, type Genesis, type Hex, SquadError } from '@squad/types';
+import { openRollup, type Rollup } from './derivation/open.ts';
+import type { EvmExecutor } from './execution/evm/executor.ts';
+import type { LedgerExecutor } from './execution/ledger/executor.ts';
+import { readFiles } from './files.ts';
+import { createFollower, DEFAULT_FOLLOWER_OPTIONS, type Follower, type FollowerConfig } from './follow/index.ts';
+import { checkRollupNodeOptions, type RollupNodeOptions } from './options.ts';
+import { createEthApi } from './rpc/eth-methods.ts';
+import { ledgerMethods } from './rpc/ledger-methods.ts';
+import type { RollupRpcPorts } from './rpc/ports.ts';
+import { MeasuredDerivation, type NodeState, openFeeds, readiness, statusFields, statusMethod } from './status.ts';
+import { createGossipSubmitter } from './submit/gossip-submitter.ts';
+import { createRpcSubmitter } from './submit/rpc-submitter.ts';
+import { readVersion } from './version.ts';
+
+export interface RollupNode {
+  readonly rpcUrl: string;
+  /** Metrics and health. */
+  readonly monitorUrl: string;
+  readonly follower: Follower;
+  readonly rollup: Rollup;
+  stop(): Promise<void>;
+}
+
+/** What tests, and processes that hold more than this node, put in place of the defaults. */
+export interface RollupNodeParts {
+  readonly createNetwork?: (config: EdgeNetworkConfig) => Promise<EdgeNetwork>;
+  readonly logger?: Logger;
+  readonly onRefused?: FollowerConfig['onRefused'];
+  /** Derivation failed: the node follows no longer. Default: the error is thrown, and ends the process. */
+  readonly onFailed?: (error: unknown) => void;
+}
+
+/** Starts a node, and resolves when it serves. Throws a SquadError that says what is wrong with files, ports or data. */
+export async function createRollupNode(options: RollupNodeOptions, parts: RollupNodeParts = {}): Promise<RollupNode> {
+  const fault = checkRollupNodeOptions(options);
+  if (fault !== undefined) {
+    throw new SquadError('OPTIONS_INCONSISTENT', fault, 'Change one of the options that it names.');
+  }
+  const closers: (() => void | Promise<void>)[] = [];
+  const stop = async () => {
+    for (const close of closers.splice(0).reverse()) await close();
+  };
+  try {
+    return { ...(await assemble(options, parts, closers)), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function assemble(
+  options: RollupNodeOptions,
+  parts: RollupNodeParts,
+  closers: (() => void | Promise<void>)[],
+): Promise<Omit<RollupNode, 'stop'>> {
+  const logger = parts.logger ?? createLogger({ name: options.name, level: options.logLevel });
+  const metrics = createPrometheusMetrics();
+  const files = await readFiles(options);
+  const { genesis } = files;
+  const rollup = await openRollup(files.rollup, files.rollupDirectory);
+  closers.push(() => rollup.derivation.close());
+
+  const network = await (parts.createNetwork ?? createEdgeNetwork)({
+    nodeKeySeed: files.nodeKey.secretKey,
+    networkId: genesis.networkId,
+    validators: genesis.file.validators.map(({ nodePublicKey, addresses }) => ({
+      nodePublicKey: fromHex(nodePublicKey),
+      addresses,
+    })),
+    listen: options.listen,
+    bootstrap: options.bootstrap,
+    mdns: options.mdns,
+    logger: logger.child({ part: 'network' }),
+  });
+  closers.push(() => network.stop());
+  await network.start();
+
+  const measured = new MeasuredDerivation(rollup.derivation);
+  const follower = followerOf(options, parts, { genesis, rollup, network, measured, logger, metrics });
+  closers.push(() => follower.stop());
+
+  const state: NodeState = { follower, measured, derivation: rollup.derivation, executor: rollup.executor };
+  measure(metrics, rollup);
+  const monitor = await monitorOf(options, metrics, state);
+  closers.push(() => monitor.close());
+  const submit = submitterOf(options, rollup.file.rollupId, network, logger);
+  const api = apiOf(rollup, portsOf(state, submit));
+  closers.push(() => api.close());
+  const methods = [...api.methods, statusMethod(state, { name: options.name, rollupId: rollup.file.rollupId })];
+  const rpc = await rpcOf(options, methods, api.subscriptions, logger, metrics);
+  closers.push(() => rpc.close());
+
+  follower.start();
+  startNotifier(options, state, closers);
+  logger.info(
+    { rpcUrl: rpc.url, monitorUrl: monitor.url, rollupId: rollup.file.rollupId, height: follower.head.height },
+    'rollup node serves',
+  );
+  return { rpcUrl: rpc.url, monitorUrl: monitor.url, follower, rollup };
+}
+
+interface Wiring {
+  readonly genesis: Genesis;
+  readonly rollup: Rollup;
+  readonly network: EdgeNetwork;
+  readonly measured: MeasuredDerivation;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** Goes on after the last sequencer block that the stored rollup blocks contain. */
+function followerOf(options: RollupNodeOptions, parts: RollupNodeParts, wiring: Wiring): Follower {
+  const { genesis, rollup, network, measured, logger, metrics } = wiring;
+  const { validatorSet, networkId } = genesis;
+  const { rollupId } = rollup.file;
+  const scheme = createVoteScheme(blstBls, validatorSet);
+  const { genesisTimeMs } = genesis.file;
+  const verifier = createVerifier({ networkId, genesisTimeMs, validatorSet, rollupId, scheme, sha256 });
+  return createFollower({
+    network,
+    validatorSet,
+    verifier,
+    rollupId,
+    start: rollup.executor.cursor ?? verifier.genesis,
+    derivation: measured,
+    options: { ...DEFAULT_FOLLOWER_OPTIONS, maxFeeds: options.maxFeeds },
+    logger: logger.child({ part: 'follow' }),
+    metrics,
+    onRefused: parts.onRefused ?? (() => {}),
+    onFailed: parts.onFailed ?? endProcess,
+  });
+}
+
+/** What was derived can no longer be vouched for; whoever runs the process restarts it, and the store is as of a commit. */
+function endProcess(error: unknown): void {
+  setImmediate(() => {
+    throw error;
+  });
+}
+
+function submitterOf(
+  { submit, sequencerRpc }: RollupNodeOptions,
+  rollupId: number,
+  network: EdgeNetwork,
+  logger: Logger,
+): (raw: Uint8Array) => Promise<Hex> {
+  const way = submit ?? (sequencerRpc.length > 0 ? 'rpc' : 'gossip');
+  if (way === 'gossip') return createGossipSubmitter(network, rollupId);
+  return createRpcSubmitter({ urls: sequencerRpc, rollupId, logger: logger.child({ part: 'submit' }) });
+}
+
+function portsOf(state: NodeState, submit: RollupRpcPorts['submit']): RollupRpcPorts {
+  const startingBlock = state.executor.latest.number;
+  return {
+    submit,
+    syncing: () => {
+      if (readiness(state).ready) return false;
+      // How many rollup blocks are still to come shows only when they are derived.
+      const currentBlock = state.executor.latest.number;
+      return { startingBlock, currentBlock, highestBlock: state.executor.head.number };
+    },
+    peerCount: () => openFeeds(state),
+    clientVersion: `squad/${readVersion()}/rollup-node`,
+  };
+}
+
+interface RollupApi {
+  readonly methods: readonly RpcMethod[];
+  readonly subscriptions: readonly RpcSubscription[];
+  close(): void;
+}
+
+function apiOf(rollup: Rollup, ports: RollupRpcPorts): RollupApi {
+  const { executor, events, skipped } = rollup;
+  if (isEvm(executor)) return createEthApi({ executor, events, skipped }, ports);
+  return { methods: ledgerMethods({ executor, skipped }, ports), subscriptions: [], close: () => {} };
+}
+
+function isEvm(executor: EvmExecutor | LedgerExecutor): executor is EvmExecutor {
+  return executor.kind === 'evm';
+}
+
+function rpcOf(
+  options: RollupNodeOptions,
+  methods: readonly RpcMethod[],
+  subscriptions: readonly RpcSubscription[],
+  logger: Logger,
+  metrics: Metrics,
+) {
+  const { rpcHost, rpcPort, rpcRatePerSecond: perSecond } = options;
+  return createRpcServer({
+    host: rpcHost,
+    port: rpcPort,
+    info: { title: 'SQUAD rollup node', version: readVersion() },
+    methods,
+    subscriptions,
+    logger: logger.child({ part: 'rpc' }),
+    metrics,
+    ...(perSecond === 0 ? {} : { ratePerAddress: { perSecond, burst: 2 * perSecond } }),
+  });
+}
+
+function monitorOf({ metricsHost, metricsPort }: RollupNodeOptions, metrics: PrometheusMetrics, state: NodeState) {
+  return createMonitorServer({
+    host: metricsHost,
+    port: metricsPort,
+    metrics,
+    readiness: () => readiness(state),
+    version: readVersion(),
+  });
+}
+
+function measure(metrics: Metrics, { executor, skipped }: Rollup): void {
+  metrics.gauge({
+    name: 'squad_rollup_latest_number',
+    help: 'Newest rollup block whose order is final',
+    read: () => executor.latest.number,
+  });
+  metrics.gauge({
+    name: 'squad_rollup_skipped_transactions',
+    help: "Transactions that were ordered and that the rollup's rules rejected, since the start",
+    read: () => skipped.total,
+  });
+}
+
+function startNotifier({ name, statusSeconds }: RollupNodeOptions, state: NodeState, closers: (() => void)[]): void {
+  if (statusSeconds === 0) return;
+  const notifier = createNotifier({ name, intervalMs: statusSeconds * 1000, read: () => statusFields(state) });
+  closers.push(() => notifier.stop());
+}

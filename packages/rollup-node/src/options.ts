@@ -1,0 +1,125 @@
+/** Every option of `squad rollup-node`, in one table. Loads nothing heavy: the command line reads it for its help. */
+
+import { defineOptions, LogLevel, type OptionValues } from '@squad/service';
+import { z } from 'zod';
+
+const port = z.int().min(0).max(65_535);
+const path = z.string().min(1);
+
+export const rollupNodeOptions = defineOptions({
+  name: {
+    type: z.string().min(1).max(64),
+    default: 'rollup-node',
+    env: 'SQUAD_NAME',
+    flag: '--name',
+    help: 'name in logs and status',
+  },
+  genesis: { type: path, env: 'SQUAD_GENESIS', flag: '--genesis', help: "path of the network's genesis file" },
+  rollup: { type: path, env: 'SQUAD_ROLLUP', flag: '--rollup', help: "path of the rollup's genesis file" },
+  dataDirectory: {
+    type: path,
+    env: 'SQUAD_DATA_DIRECTORY',
+    flag: '--data-directory',
+    help: "folder for the node's data; made if absent",
+  },
+  nodeKey: {
+    type: path.optional(),
+    env: 'SQUAD_NODE_KEY',
+    flag: '--node-key',
+    help: 'path of the node key (Ed25519); by default one is made in the data directory',
+  },
+  listen: {
+    type: z.array(z.string()).max(8),
+    default: [],
+    env: 'SQUAD_LISTEN',
+    flag: '--listen',
+    help: 'libp2p addresses to listen on; by default the node only dials',
+  },
+  bootstrap: {
+    type: z.array(z.string()).max(64),
+    default: [],
+    env: 'SQUAD_BOOTSTRAP',
+    flag: '--bootstrap',
+    help: 'libp2p addresses of peers to join by, with /p2p, besides the validators of the genesis file',
+  },
+  mdns: { type: z.boolean(), default: false, env: 'SQUAD_MDNS', flag: '--mdns', help: 'find peers on the same link' },
+  maxFeeds: {
+    type: z.int().min(1).max(256),
+    default: 16,
+    env: 'SQUAD_MAX_FEEDS',
+    flag: '--max-feeds',
+    help: 'sequencers to follow at one time',
+  },
+  submit: {
+    type: z.enum(['rpc', 'gossip']).optional(),
+    env: 'SQUAD_SUBMIT',
+    flag: '--submit',
+    help: 'how transactions go to the sequencers; by default rpc if sequencerRpc is given, else gossip',
+  },
+  sequencerRpc: {
+    type: z.array(z.url({ protocol: /^https?$/ })).max(256),
+    default: [],
+    env: 'SQUAD_SEQUENCER_RPC',
+    flag: '--sequencer-rpc',
+    help: 'JSON-RPC addresses of sequencers that take transactions; the next one is tried when one fails',
+  },
+  rpcHost: {
+    type: z.string(),
+    default: '127.0.0.1',
+    env: 'SQUAD_RPC_HOST',
+    flag: '--rpc-host',
+    help: 'address of JSON-RPC (HTTP and WebSocket)',
+  },
+  rpcPort: {
+    type: port,
+    default: 8545,
+    env: 'SQUAD_RPC_PORT',
+    flag: '--rpc-port',
+    help: 'port of JSON-RPC; 0 takes a free one',
+  },
+  rpcRatePerSecond: {
+    type: z.int().min(0),
+    default: 0,
+    env: 'SQUAD_RPC_RATE_PER_SECOND',
+    flag: '--rpc-rate-per-second',
+    help: 'JSON-RPC calls a second that one address may make; 0: not limited',
+  },
+  metricsHost: {
+    type: z.string(),
+    default: '127.0.0.1',
+    env: 'SQUAD_METRICS_HOST',
+    flag: '--metrics-host',
+    help: 'address of metrics and health',
+  },
+  metricsPort: {
+    type: port,
+    default: 9545,
+    env: 'SQUAD_METRICS_PORT',
+    flag: '--metrics-port',
+    help: 'port of metrics and health; 0 takes a free one',
+  },
+  statusSeconds: {
+    type: z.int().min(0).max(3600),
+    default: 0,
+    env: 'SQUAD_STATUS_SECONDS',
+    flag: '--status-seconds',
+    help: 'seconds between two lines about the node on standard error; 0: none',
+  },
+  logLevel: {
+    type: LogLevel,
+    default: 'info',
+    env: 'SQUAD_LOG_LEVEL',
+    flag: '--log-level',
+    help: 'least level that is logged',
+  },
+});
+
+export type RollupNodeOptions = OptionValues<typeof rollupNodeOptions>;
+
+/** What is wrong with the values together, if anything. */
+export function checkRollupNodeOptions({ submit, sequencerRpc }: RollupNodeOptions): string | undefined {
+  if (submit === 'rpc' && sequencerRpc.length === 0) {
+    return 'submit is "rpc", and sequencerRpc names no sequencer to send to';
+  }
+  return undefined;
+}

@@ -1,0 +1,112 @@
+/** How the node does: for orchestrators (readiness), for programs (squad_status) and for people (the status line). */
+
+import { defineMethod, type Readiness, type RpcMethod, type StatusFields } from '@squad/service';
+import type { ApplyOutcome, Derivation, ProvenBlock } from './derivation/api.ts';
+import type { Executor } from './execution/api.ts';
+import type { Follower } from './follow/api.ts';
+
+/** Sequencer blocks behind the set's head within which the node is ready. */
+export const READY_DISTANCE_BLOCKS = 8;
+
+/** Passes blocks on to derivation, and remembers what people ask about: how many transactions, how late. */
+export class MeasuredDerivation implements Pick<Derivation, 'applySoft' | 'applyFinal'> {
+  /** Final transactions of this rollup since the start, executed or skipped. */
+  transactions = 0;
+  /** From the time in the last block to its being applied. */
+  softLagMs: number | undefined;
+  finalLagMs: number | undefined;
+  readonly #derivation: Derivation;
+
+  constructor(derivation: Derivation) {
+    this.#derivation = derivation;
+  }
+
+  async applySoft(block: ProvenBlock): Promise<ApplyOutcome> {
+    const outcome = await this.#derivation.applySoft(block);
+    this.softLagMs = lagMs(block);
+    return outcome;
+  }
+
+  async applyFinal(block: ProvenBlock): Promise<ApplyOutcome> {
+    const outcome = await this.#derivation.applyFinal(block);
+    this.finalLagMs = lagMs(block);
+    for (const { transactions } of block.batches) this.transactions += transactions.length;
+    return outcome;
+  }
+}
+
+function lagMs({ timestampMs }: ProvenBlock): number {
+  return Math.max(0, Date.now() - timestampMs);
+}
+
+export interface NodeState {
+  readonly follower: Pick<Follower, 'head' | 'setHead' | 'feeds'>;
+  readonly measured: Pick<MeasuredDerivation, 'transactions' | 'softLagMs' | 'finalLagMs'>;
+  readonly derivation: Pick<Derivation, 'softHeight'>;
+  readonly executor: Pick<Executor, 'latest' | 'head'>;
+}
+
+export function openFeeds({ follower }: Pick<NodeState, 'follower'>): number {
+  return follower.feeds.filter(({ state }) => state === 'open').length;
+}
+
+/** Ready once enough sequencers have said where the set is, and the node is there (R19). */
+export function readiness(state: Pick<NodeState, 'follower'>): Readiness {
+  const { head, setHead, feeds } = state.follower;
+  const open = openFeeds(state);
+  const reasons: string[] = [];
+  if (open === 0) reasons.push(`no feed is open of ${feeds.length} sequencers`);
+  if (setHead === undefined) {
+    reasons.push(`too few sequencers have said where the set is (${open} of ${feeds.length} feeds are open)`);
+  } else if (setHead - head.height > READY_DISTANCE_BLOCKS) {
+    reasons.push(`at block ${head.height}, the sequencers are at ${setHead}`);
+  }
+  return { ready: reasons.length === 0, reasons };
+}
+
+export function statusMethod(state: NodeState, about: { readonly name: string; readonly rollupId: number }): RpcMethod {
+  return defineMethod({
+    name: 'squad_status',
+    summary: 'Where this node stands: heads, feeds, readiness',
+    params: {},
+    result: { name: 'status', description: 'Status of the node' },
+    handler: () => ({ ...about, ...readiness(state), ...position(state), feeds: feedStates(state) }),
+  });
+}
+
+function position({ follower, measured, derivation, executor }: NodeState) {
+  return {
+    finalHeight: follower.head.height,
+    softHeight: derivation.softHeight,
+    setHead: follower.setHead ?? null,
+    finalLagMs: measured.finalLagMs,
+    softLagMs: measured.softLagMs,
+    peers: openFeeds({ follower }),
+    transactions: measured.transactions,
+    latestBlock: executor.latest.number,
+    pendingBlock: executor.head.number,
+  };
+}
+
+function feedStates({ follower }: NodeState) {
+  const nowMs = performance.now();
+  return follower.feeds.map(({ sequencer, state, distrustedUntilMs = 0, claimedHead }) => ({
+    sequencer,
+    state,
+    claimedHead: claimedHead ?? null,
+    distrustedMs: Math.max(0, Math.round(distrustedUntilMs - nowMs)),
+  }));
+}
+
+/** The line for people. */
+export function statusFields(state: NodeState): StatusFields {
+  const { head, setHead } = state.follower;
+  const { finalLagMs, transactions } = state.measured;
+  return {
+    block: state.executor.latest.number,
+    height: setHead === undefined ? head.height : `${head.height} of ${Math.max(setHead, head.height)}`,
+    'final lag': finalLagMs === undefined ? '-' : `${(finalLagMs / 1000).toFixed(2)} s`,
+    transactions,
+    feeds: openFeeds(state),
+  };
+}
