@@ -178,5 +178,6 @@ export interface NodeStore {
    */
   pruneBodiesBefore(height: Height, keep: readonly BatchDigest[]): Promise<void>;
 
+  /** Makes everything durable and lets go of the folder: that last part even if it rejects, as after a failed disk. */
   close(): Promise<void>;
 }

@@ -6,7 +6,6 @@
  */
 
 import { type FileHandle, open, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { LogPosition } from '../api.ts';
 import { logCorrupt, logVersion } from '../errors.ts';
 import { syncDirectory } from '../files.ts';
@@ -134,10 +133,4 @@ async function cutTail(segment: Segment, handle: FileHandle, offset: number, fau
   await handle.sync();
   segment.byteLength = offset;
   return { file: segment.path, offset, bytes };
-}
-
-/** The log's files of a folder, ascending. */
-export async function segmentFiles(directory: string): Promise<string[]> {
-  const names = (await readdir(directory)).filter((name) => segmentBaseOf(name) !== undefined).sort();
-  return names.map((name) => join(directory, name));
 }

@@ -12,10 +12,6 @@ export class BatchCache {
     this.#maxBytes = maxBytes;
   }
 
-  get byteLength(): number {
-    return this.#byteLength;
-  }
-
   get(digest: BatchDigest): Uint8Array | undefined {
     const bytes = this.#batches.get(digest);
     if (bytes === undefined) return undefined;
