@@ -20,10 +20,10 @@ export class TokenBucket {
     return this.#tokens >= 0 ? 0 : Math.ceil((-this.#tokens / this.#rate.perSecond) * 1000);
   }
 
-  /** Whether nothing is owed, so that one more may start. */
+  /** Whether there is a whole token, so that one more may start. */
   inCredit(nowMs: number): boolean {
     this.#refill(nowMs);
-    return this.#tokens > 0;
+    return this.#tokens >= 1;
   }
 
   #refill(nowMs: number): void {

@@ -3,6 +3,10 @@
  * A frame that has begun to leave is never dropped, since the other side counts on its length.
  */
 
+/** Frames below this leave together in one copy; larger ones leave as views, by themselves. */
+const GATHER_BELOW_BYTES = 4096;
+const MAX_GATHERED_BYTES = 16 * 1024;
+
 export class SendQueue {
   readonly #maxBytes: number;
   /** Frames from `#head` on; the array is compacted now and then. */
@@ -31,7 +35,11 @@ export class SendQueue {
     this.#bytes += frame.length;
     let dropped = 0;
     while (this.#bytes > this.#maxBytes && this.#dropOldest()) dropped++;
-    return dropped;
+    if (this.#bytes <= this.#maxBytes) return dropped;
+    // All that is left before it is the rest of a frame that has begun to leave.
+    this.#frames.pop();
+    this.#bytes -= frame.length;
+    return dropped + 1;
   }
 
   /**
@@ -42,7 +50,7 @@ export class SendQueue {
     const first = this.#frames[this.#head];
     if (first === undefined) return undefined;
     const rest = first.length - this.#offset;
-    if (rest >= maxBytes || this.frames === 1) {
+    if (rest >= Math.min(maxBytes, GATHER_BELOW_BYTES) || this.frames === 1) {
       const part = first.subarray(this.#offset, this.#offset + Math.min(rest, maxBytes));
       this.#advance(part.length);
       return part;
@@ -61,16 +69,17 @@ export class SendQueue {
   }
 
   #takeMany(maxBytes: number): Uint8Array {
-    const out = new Uint8Array(Math.min(maxBytes, this.#bytes));
+    const out = new Uint8Array(Math.min(maxBytes, this.#bytes, MAX_GATHERED_BYTES));
     let filled = 0;
     while (filled < out.length) {
       const frame = this.#frames[this.#head]!;
+      if (filled > 0 && frame.length >= GATHER_BELOW_BYTES) break;
       const part = frame.subarray(this.#offset, this.#offset + out.length - filled);
       out.set(part, filled);
       filled += part.length;
       this.#advance(part.length);
     }
-    return out;
+    return out.subarray(0, filled);
   }
 
   #advance(sentBytes: number): void {

@@ -8,8 +8,8 @@ import { decode, encode } from 'it-length-prefixed';
 import { pipe } from 'it-pipe';
 import { plainBytes } from '../bytes.ts';
 
-/** Bytes that are handed to a stream at once, so that another stream's turn is never far. */
-export const SEND_CHUNK_BYTES = 64 * 1024;
+/** Bytes that are handed to a stream at once, so that another stream's turn is never far. A batch of 64 KiB fits. */
+export const SEND_CHUNK_BYTES = 68 * 1024;
 
 export function toError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));

@@ -74,14 +74,14 @@ export class MemoryHub {
     for (const session of this.sessionsOf(peer.peerId)) session.close();
   }
 
-  /** Connects two peers if both run, both want to, and the link is not cut. */
+  /** Connects two peers if both run, one dials the other, neither refuses, and the link is not cut. */
   connect(a: PeerId, b: PeerId): void {
     const first = this.#peers.get(a);
     const second = this.#peers.get(b);
     const key = pair(a, b);
     if (a === b || first === undefined || second === undefined) return;
     if (this.#sessions.has(key) || this.#cut.has(key) || first.refuses(b) || second.refuses(a)) return;
-    if (first.networkId !== second.networkId) return;
+    if (first.networkId !== second.networkId || !(first.dials(b) || second.dials(a))) return;
     const session = new MemorySession(this, first, second, () => this.#sessions.delete(key));
     this.#sessions.set(key, session);
     session.announce();

@@ -74,6 +74,10 @@ export abstract class MemoryNode implements MemoryPeer {
     return this.#refused.has(peer);
   }
 
+  dials(peer: PeerId): boolean {
+    return this.#validators.includes(peer);
+  }
+
   async request(to: ValidatorIndex, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array> {
     const session = this.sessionWith(to);
     this.counter.requestsSent++;

@@ -17,6 +17,8 @@ export interface MemoryPeer {
   readonly onRequest: NetworkHandlers['onRequest'] | undefined;
   readonly listensToGossip: boolean;
   refuses(peer: PeerId): boolean;
+  /** Whether it would dial that peer: it is a validator that this one knows. */
+  dials(peer: PeerId): boolean;
   connected(session: MemorySession, other: MemoryPeer): void;
   disconnected(session: MemorySession, other: MemoryPeer): void;
   receive(from: MemoryPeer, channel: Channel, frame: Uint8Array): void;
