@@ -1,6 +1,6 @@
 /** Files that hold secrets: created for their owner only, never overwritten. */
 
-import { open, readFile } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import { SquadError } from '@squad/types';
 
 /** Only the owner reads and writes. */
@@ -40,9 +40,11 @@ export async function writeSecretFile(path: string, text: string): Promise<void>
 
 /** Throws `SECRET_FILE_UNREADABLE`, and `SECRET_FILE_INVALID` if it is too large or not JSON. */
 export async function readSecretFile(path: string): Promise<unknown> {
-  let text: string;
+  let size: number;
+  let text = '';
   try {
-    text = await readFile(path, 'utf8');
+    size = (await stat(path)).size;
+    if (size <= MAX_SECRET_FILE_BYTES) text = await readFile(path, 'utf8');
   } catch (error) {
     throw new SquadError(
       'SECRET_FILE_UNREADABLE',
@@ -52,8 +54,8 @@ export async function readSecretFile(path: string): Promise<unknown> {
       error,
     );
   }
-  if (text.length > MAX_SECRET_FILE_BYTES) {
-    throw invalidFile(path, `it has ${text.length} bytes, more than ${MAX_SECRET_FILE_BYTES}`);
+  if (size > MAX_SECRET_FILE_BYTES) {
+    throw invalidFile(path, `it has ${size} bytes, more than ${MAX_SECRET_FILE_BYTES}`);
   }
   try {
     return JSON.parse(text);
