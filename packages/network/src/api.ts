@@ -52,6 +52,7 @@ export interface Network {
 }
 
 export interface ChannelStatistics {
+  /** Frames that were queued for a connected validator, once for each. */
   readonly framesSent: number;
   readonly bytesSent: number;
   readonly framesReceived: number;

@@ -6,7 +6,7 @@
 import { connect, type Socket } from 'node:net';
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import { identify } from '@libp2p/identify';
-import type { Connection, Libp2p, Stream } from '@libp2p/interface';
+import type { Connection, Libp2p, Stream, StreamHandler } from '@libp2p/interface';
 import { tcp } from '@libp2p/tcp';
 import { tls } from '@libp2p/tls';
 import { yamux } from '@libp2p/yamux';
@@ -43,7 +43,7 @@ describe('under attack', () => {
   }
 
   /** A bare libp2p node that accepts every stream it is offered on the validator protocols and says nothing. */
-  async function attacker(name: string): Promise<Libp2p> {
+  async function attacker(name: string, onChannel: StreamHandler = () => {}): Promise<Libp2p> {
     const node = await createLibp2p({
       privateKey: await generateKeyPairFromSeed('Ed25519', seedOf(name)),
       transports: [tcp()],
@@ -52,7 +52,7 @@ describe('under attack', () => {
       services: { identify: identify() },
       connectionMonitor: { enabled: false },
     });
-    for (const protocol of Object.values(names.channels)) await node.handle(protocol, () => {});
+    for (const protocol of Object.values(names.channels)) await node.handle(protocol, onChannel);
     attackers.push(node);
     return node;
   }
@@ -226,6 +226,38 @@ describe('under attack', () => {
     expect(await usableBy('c')).toBe(false);
     expect(await usableBy('validator 2')).toBe(true);
     expect(victim.network.statistics().refusals.tooManyConnections).toBeGreaterThan(0);
+    await expectServed(nodes);
+  });
+
+  it('moves its channels to the connection on which a validator opens its own anew', async () => {
+    const nodes = await victims();
+    const [victim] = nodes;
+    const channelsOn: Connection[] = [];
+    const returning = await attacker('validator 2', (_stream, connection) => void channelsOn.push(connection));
+    const first = await returning.dial(addressOf(victim));
+    await first.newStream(names.channels.consensus);
+    await eventually('both channels', () => channelsOn.length === 2);
+    // As if the machine had restarted and no packet had said so: a new connection beside the old one.
+    const second = await returning.dial(addressOf(victim), { force: true });
+    await second.newStream(names.channels.consensus);
+    await eventually('both channels again', () => channelsOn.length === 4);
+    expect(channelsOn.map(({ id }) => id)).toEqual([first.id, first.id, second.id, second.id]);
+    expect(victim.journal.events.filter((event) => event.endsWith(' 2'))).toEqual([
+      'connected 2',
+      'disconnected 2',
+      'connected 2',
+    ]);
+    await expectServed(nodes);
+  });
+
+  it('bounds the connections of one peer: the newest stay', async () => {
+    const nodes = await victims();
+    const [victim] = nodes;
+    const greedy = await attacker('stranger');
+    const connections: Connection[] = [];
+    for (let i = 0; i < 4; i++) connections.push(await greedy.dial(addressOf(victim), { force: true }));
+    await eventually('the oldest closed', () => connections.filter(({ status }) => status === 'open').length === 2);
+    expect(connections.map(({ status }) => status === 'open')).toEqual([false, false, true, true]);
     await expectServed(nodes);
   });
 

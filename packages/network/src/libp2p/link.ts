@@ -40,6 +40,8 @@ export class ValidatorLink {
   readonly #redial: Redial;
   readonly #channels: Readonly<Record<Channel, OutboundChannel>>;
   #streams: Streams | undefined;
+  /** The connection that the streams are on. */
+  #connection: Connection | undefined;
   #openedAtMs = 0;
   #busy = false;
   /** A connection was opened while another was being tried. */
@@ -82,6 +84,17 @@ export class ValidatorLink {
     this.#redial.at(0, () => void this.#connect());
   }
 
+  /**
+   * The validator opened a channel anew on this connection while its old one was still there: it has lost what this
+   * node still holds for open, as after a restart of its machine that no packet told of.
+   */
+  onReopened(connection: Connection): void {
+    if (this.#connection === connection) return;
+    this.#redial.reset();
+    this.#lost(this.#streams, new Error('the validator connected anew'));
+    this.onConnection();
+  }
+
   send(channel: Channel, framed: Uint8Array): void {
     const { statistics } = this.#options;
     if (!this.connected) {
@@ -101,7 +114,7 @@ export class ValidatorLink {
     this.#busy = true;
     try {
       const connection = this.#openConnection() ?? (await this.#dial());
-      this.#use(await this.#openStreams(connection));
+      this.#use(connection, await this.#openStreams(connection));
     } catch (error) {
       this.#options.logger.debug(
         { validator: this.#options.validator.index, error: toError(error).message },
@@ -145,13 +158,14 @@ export class ValidatorLink {
     throw toError(failed?.reason);
   }
 
-  #use(streams: Streams): void {
+  #use(connection: Connection, streams: Streams): void {
     const all = Object.values(streams);
     if (this.#stopped || all.some((stream) => stream.status !== 'open')) {
       for (const stream of all) stream.abort(new Error('the channel is not needed'));
       return;
     }
     this.#streams = streams;
+    this.#connection = connection;
     this.#openedAtMs = Date.now();
     for (const stream of all) {
       stream.addEventListener('close', () => this.#lost(streams, new Error('the other channel closed')));
@@ -168,6 +182,7 @@ export class ValidatorLink {
   #lost(streams: Streams | undefined, reason: Error): void {
     if (streams === undefined || this.#streams !== streams) return;
     this.#streams = undefined;
+    this.#connection = undefined;
     for (const channel of ['consensus', 'data'] as const) {
       this.#options.statistics.channels[channel].framesDropped += this.#channels[channel].detach();
       streams[channel].abort(reason);

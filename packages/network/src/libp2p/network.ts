@@ -171,8 +171,12 @@ class Libp2pNetwork implements Network {
       gate.strike(peerId, 'notValidator');
       return;
     }
-    peer.inbound[channel]?.abort(new Error('replaced by a newer stream'));
+    const replaced = peer.inbound[channel];
     peer.inbound[channel] = stream;
+    if (replaced !== undefined) {
+      replaced.abort(new Error('replaced by a newer stream'));
+      peer.link.onReopened(connection);
+    }
     stream.addEventListener('close', () => {
       if (peer.inbound[channel] === stream) delete peer.inbound[channel];
     });

@@ -1,4 +1,7 @@
-/** When to dial again: exponential back-off with jitter, so that nodes that start together do not dial in step. */
+/**
+ * When to dial again: exponential back-off with jitter, so that nodes that start together do not dial in step. Its timer
+ * keeps the process alive: a node that waits for its peers has work to do.
+ */
 
 export class Redial {
   readonly #firstMs: number;
@@ -22,7 +25,6 @@ export class Redial {
   at(delayMs: number, callback: () => void): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(callback, delayMs);
-    this.#timer.unref();
   }
 
   /** The peer is there: the next failure starts with the shortest delay again. */
