@@ -35,12 +35,16 @@ export async function writeConfigs(
     const options =
       plan.role === 'sequencer'
         ? sequencerConfig(paths, plan, overrides)
-        : await rollupNodeConfig(paths, genesis, plan, overrides);
+        : await rollupNodeConfig(paths, genesis, plan, sequencerUrls(plans), overrides);
     await replaceFile(
       at.configPath,
       `# Written by \`squad testnet\` at every start; changes are lost.\n${stringify(options)}`,
     );
   }
+}
+
+function sequencerUrls(plans: readonly ProcessPlan[]): string[] {
+  return plans.filter(({ role }) => role === 'sequencer').map(({ ports }) => `http://${LOOPBACK}:${ports.rpc}`);
 }
 
 function shared(paths: TestnetPaths, plan: ProcessPlan, overrides: ConfigOverrides): Record<string, unknown> {
@@ -73,6 +77,7 @@ async function rollupNodeConfig(
   paths: TestnetPaths,
   genesis: Genesis,
   plan: ProcessPlan,
+  sequencerRpc: readonly string[],
   overrides: ConfigOverrides,
 ): Promise<Record<string, unknown>> {
   const rollupPath = join(paths.process(plan.name).folder, 'rollup.json');
@@ -81,5 +86,5 @@ async function rollupNodeConfig(
     const rollup = developmentRollup({ rollupId: plan.rollupId!, genesisTimeMs: genesis.file.genesisTimeMs });
     await replaceFile(rollupPath, `${JSON.stringify(rollup, null, 2)}\n`);
   }
-  return { ...shared(paths, plan, overrides), rollup: rollupPath, ...overrides.rollupNodeOptions };
+  return { ...shared(paths, plan, overrides), rollup: rollupPath, sequencerRpc, ...overrides.rollupNodeOptions };
 }

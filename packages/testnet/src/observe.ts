@@ -8,19 +8,25 @@ export const OBSERVATION_TIMEOUT_MS = 2_000;
 
 const Head = z.object({ height: z.number() });
 
-const Status = z.object({
-  ready: z.boolean(),
-  reasons: z.array(z.string()),
-  /** A rollup node has none. */
-  view: z.number().optional(),
-  soft: Head.optional(),
-  final: Head.optional(),
-  softLagMs: z.number().optional(),
-  finalLagMs: z.number().optional(),
-  peerCount: z.number().optional(),
-  /** Final ones, a counter. */
-  transactions: z.number().optional(),
-});
+/** Both roles' answers; each has some of the fields. */
+const Status = z
+  .object({
+    ready: z.boolean(),
+    reasons: z.array(z.string()),
+    view: z.number(),
+    soft: Head,
+    final: Head,
+    softHeight: z.number(),
+    finalHeight: z.number(),
+    softLagMs: z.number(),
+    finalLagMs: z.number(),
+    peerCount: z.number(),
+    peers: z.number(),
+    /** Final ones, a counter. */
+    transactions: z.number(),
+  })
+  .partial()
+  .required({ ready: true, reasons: true });
 
 export interface NodeObservation {
   readonly name: string;
@@ -41,7 +47,7 @@ export async function observe(name: string, rpcUrl: string): Promise<NodeObserva
   try {
     const status = await rpcCall(rpcUrl, 'squad_status', [], Status, { timeoutMs: OBSERVATION_TIMEOUT_MS });
     const { ready, reasons, soft, final, peerCount, ...rest } = status;
-    const numbers = { ...rest, softHeight: soft?.height, finalHeight: final?.height, peers: peerCount };
+    const numbers = { softHeight: soft?.height, finalHeight: final?.height, peers: peerCount, ...rest };
     return {
       name,
       state: ready ? 'ready' : 'syncing',

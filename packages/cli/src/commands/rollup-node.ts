@@ -1,6 +1,6 @@
 /** `squad rollup-node`: follows the sequencers of one rollup, verifies, executes, serves eth_*. */
 
-import { rollupNodeOptions } from '@squad/rollup-node/options';
+import { checkRollupNodeOptions, rollupNodeOptions } from '@squad/rollup-node/options';
 import type { Command } from 'commander';
 import { addOptions, readOptions } from '../options.ts';
 import { serve } from '../serve.ts';
@@ -12,7 +12,7 @@ export function define(command: Command): void {
       '\nExamples:\n  $ squad rollup-node --config node.yaml\n  $ squad show-config rollup-node --config node.yaml   what it would run with',
     )
     .action(async () => {
-      const options = readOptions(command, rollupNodeOptions).values;
+      const options = readOptions(command, rollupNodeOptions, checkRollupNodeOptions).values;
       process.exitCode = await serve(async () => {
         const { createRollupNode } = await import('@squad/rollup-node');
         return createRollupNode(options);
