@@ -335,7 +335,7 @@ describe('any run of appends, syncs, crashes and restarts', () => {
         fc.constantFrom(200, 6000, 1_000_000),
         (steps, segmentBytes) => runOnDisk(steps, segmentBytes),
       ),
-      { numRuns: 40 },
+      { numRuns: 25 },
     );
   }, 60_000);
 

@@ -76,6 +76,7 @@ export function describeNodeStore(label: string, create: (sizes: NodeStoreSizes)
       ];
       expect(await before()).toEqual([0, false, undefined, undefined, undefined, undefined]);
       const syncing = store.sync();
+      expect([store.head, store.hasBatch(name(BATCH, 1))]).toEqual([0, false]);
       store.appendTurn({ batches: [batch(2)], finals: [final(2, [2])] });
       await syncing;
       expect(store.head).toBe(1);
