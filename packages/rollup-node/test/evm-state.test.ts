@@ -13,8 +13,8 @@ import { fromHex, type Hex, toHex } from '@squad/types';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DEVELOPMENT_ACCOUNTS, developmentRollup, type RollupFile } from '../src/config/index.ts';
-import { EvmExecutor } from '../src/execution/evm/executor.ts';
 import { encodeConsensusReceipt } from '../src/execution/evm/block.ts';
+import { EvmExecutor } from '../src/execution/evm/executor.ts';
 import { indexedRoot, type TrieRoot, trieCommit, trieGet, trieProof, triePut } from '../src/execution/evm/trie.ts';
 import { keccak256, keyOf } from '../src/execution/keccak.ts';
 import { CHURN, COUNTER, initCodeOf, WITNESS } from './support/contracts.ts';
@@ -56,7 +56,12 @@ describe('the trie', () => {
 
   it('leaves a committed root as it was when its successor changes', () => {
     const none = () => undefined;
-    const first = triePut(triePut(undefined, keccak256(Uint8Array.of(1)), Uint8Array.of(1), none), keccak256(Uint8Array.of(2)), Uint8Array.of(2), none);
+    const first = triePut(
+      triePut(undefined, keccak256(Uint8Array.of(1)), Uint8Array.of(1), none),
+      keccak256(Uint8Array.of(2)),
+      Uint8Array.of(2),
+      none,
+    );
     const hash = trieCommit(first, () => {});
     const second = triePut(first, keccak256(Uint8Array.of(1)), Uint8Array.of(9), none);
     trieCommit(triePut(second, keccak256(Uint8Array.of(2)), new Uint8Array(), none), () => {});
@@ -94,9 +99,16 @@ class Reference {
 
   static async create(file: RollupFile, hashAt: (number: number) => Uint8Array): Promise<Reference> {
     const common = new Common({ chain: { ...Mainnet, chainId: file.rollupId }, hardfork: file.hardfork });
-    const stateManager = new MerkleStateManager({ common, caches: new Caches(), trie: await createMPT({ useKeyHashing: true }) });
+    const stateManager = new MerkleStateManager({
+      common,
+      caches: new Caches(),
+      trie: await createMPT({ useKeyHashing: true }),
+    });
     for (const [address, { balance, nonce }] of Object.entries(file.alloc)) {
-      await stateManager.putAccount(createAddressFromString(address), createAccount({ balance: BigInt(balance), nonce: BigInt(nonce) }));
+      await stateManager.putAccount(
+        createAddressFromString(address),
+        createAccount({ balance: BigInt(balance), nonce: BigInt(nonce) }),
+      );
     }
     const blockchain: EVMMockBlockchainInterface = {
       getBlock: async (number) => ({ hash: () => hashAt(number) }),
@@ -123,7 +135,12 @@ class Reference {
       await receipts.put(RLP.encode(index), encodeReceipt(result.receipt, tx.type));
       await transactions.put(RLP.encode(index), raw);
     }
-    return { stateRoot: await this.stateRoot(), receiptsRoot: receipts.root(), transactionsRoot: transactions.root(), gasUsed };
+    return {
+      stateRoot: await this.stateRoot(),
+      receiptsRoot: receipts.root(),
+      transactionsRoot: transactions.root(),
+      gasUsed,
+    };
   }
 }
 
@@ -138,22 +155,32 @@ const word = (value: number | bigint) => value.toString(16).padStart(64, '0');
 /** Blocks of transfers, deployments, calls, reverts, storage that comes and goes, contracts that destroy themselves. */
 function scenario(): Uint8Array[][] {
   const nonces = [0, 0, 0, 0, 0];
-  const send = (sender: number, data: object) => sign(CHAIN, sender, { nonce: nonces[sender]!++, gasLimit: 500_000n, ...data });
+  const send = (sender: number, data: object) =>
+    sign(CHAIN, sender, { nonce: nonces[sender]!++, gasLimit: 500_000n, ...data });
   const counter = created(0, 0);
   const witness = created(1, 0);
   const churn = created(2, 0);
   const deploy = (runtime: Hex) => ({ data: initCodeOf(runtime) });
   return [
-    [send(0, deploy(COUNTER)), send(1, deploy(WITNESS)), send(2, deploy(CHURN)), send(3, { to: recipient(1), value: 5n })],
+    [
+      send(0, deploy(COUNTER)),
+      send(1, deploy(WITNESS)),
+      send(2, deploy(CHURN)),
+      send(3, { to: recipient(1), value: 5n }),
+    ],
     [
       send(0, { to: counter, data: `0x${word(5)}` }),
       send(1, { to: counter, data: `0x${word(13)}` }),
       send(2, { to: witness }),
       send(3, { type: 0, gasPrice: 10n ** 10n, to: recipient(2), value: 7n }),
     ],
-    Array.from({ length: 8 }, (_, slot) => send(2, { to: churn, value: slot % 2 === 0 ? 3n : 0n, data: `0x${word(1)}${word(slot)}${word(slot % 2)}` })),
+    Array.from({ length: 8 }, (_, slot) =>
+      send(2, { to: churn, value: slot % 2 === 0 ? 3n : 0n, data: `0x${word(1)}${word(slot)}${word(slot % 2)}` }),
+    ),
     [
-      ...Array.from({ length: 8 }, (_, slot) => send(1, { to: churn, data: `0x${word(slot === 3 ? 9 : 0)}${word(slot)}${word(0)}` })),
+      ...Array.from({ length: 8 }, (_, slot) =>
+        send(1, { to: churn, data: `0x${word(slot === 3 ? 9 : 0)}${word(slot)}${word(0)}` }),
+      ),
       send(4, { to: witness, accessList: [{ address: witness, storageKeys: [`0x${word(1)}`] }] }),
       send(4, { to: recipient(3), value: 0n }),
       send(4, { gasLimit: 60_000n, data: initCodeOf(COUNTER) }),
@@ -164,7 +191,12 @@ function scenario(): Uint8Array[][] {
 describe('the EVM executor', () => {
   for (const hardfork of ['cancun', 'prague', 'osaka'] as const) {
     it(`comes to the same roots and gas as the library’s own state (${hardfork})`, async () => {
-      const file = developmentRollup({ rollupId: CHAIN, genesisTimeMs: 1_700_000_000_000, hardfork, feeRecipient: recipient(99) });
+      const file = developmentRollup({
+        rollupId: CHAIN,
+        genesisTimeMs: 1_700_000_000_000,
+        hardfork,
+        feeRecipient: recipient(99),
+      });
       const executor = await EvmExecutor.open(file, temporaryDirectory());
       const reference = await Reference.create(file, (number) => executor.hashAt(number));
       expect(toHex(executor.latest.stateRoot)).toBe(toHex(await reference.stateRoot()));
@@ -188,9 +220,17 @@ describe('the EVM executor', () => {
   it('has the genesis root and hash of an allocation known from elsewhere', async () => {
     // One account, no storage: the root is the hash of one leaf, computed here from the yellow paper's definition.
     const address = recipient(5);
-    const file = { ...developmentRollup({ rollupId: 1, genesisTimeMs: 0 }), alloc: { [address]: { balance: '1', nonce: 0 } } };
+    const file = {
+      ...developmentRollup({ rollupId: 1, genesisTimeMs: 0 }),
+      alloc: { [address]: { balance: '1', nonce: 0 } },
+    };
     const executor = await EvmExecutor.open(file, temporaryDirectory());
-    const account = RLP.encode([new Uint8Array(), Uint8Array.of(1), keccak256(Uint8Array.of(0x80)), keccak256(new Uint8Array())]);
+    const account = RLP.encode([
+      new Uint8Array(),
+      Uint8Array.of(1),
+      keccak256(Uint8Array.of(0x80)),
+      keccak256(new Uint8Array()),
+    ]);
     const path = new Uint8Array([0x20, ...keccak256(fromHex(address))]);
     expect(toHex(executor.latest.stateRoot)).toBe(toHex(keccak256(RLP.encode([path, account]))));
     await executor.close();
@@ -246,7 +286,15 @@ describe('the EVM executor', () => {
   });
 
   it('encodes a receipt as EIP-2718 says', () => {
-    const receipt = { status: 1 as const, gasUsed: 1n, cumulativeGasUsed: 21_000n, effectiveGasPrice: 1n, logs: [], bloom: new Uint8Array(256), contractAddress: undefined };
+    const receipt = {
+      status: 1 as const,
+      gasUsed: 1n,
+      cumulativeGasUsed: 21_000n,
+      effectiveGasPrice: 1n,
+      logs: [],
+      bloom: new Uint8Array(256),
+      contractAddress: undefined,
+    };
     const legacy = encodeConsensusReceipt(0, receipt);
     expect(toHex(legacy)).toBe(`0xf9010801825208b90100${'00'.repeat(256)}c0`);
     expect(toHex(encodeConsensusReceipt(2, receipt))).toBe(`0x02${toHex(legacy).slice(2)}`);

@@ -77,19 +77,11 @@ class Sequencer {
     this.send({ type: 'head', height: this.script.head?.() ?? source.head });
   }
   soft(height: Height): void {
-    this.#post({
-      ...chain.feedBlock(height, ROLLUP, { stage: FeedStage.soft }),
-      certificate: source.certificateAt(height, VoteKind.notarize),
-    });
+    this.#post(chain.feedBlock(height, ROLLUP, { stage: FeedStage.soft }));
   }
   final(height: Height): void {
-    const omitted = this.script.omitsBodies === true;
     this.posted.push(height);
-    const block = {
-      ...chain.feedBlock(height, ROLLUP, { bodiesOmitted: omitted }),
-      certificate: source.certificateAt(height),
-    };
-    this.#post(block);
+    this.#post(chain.feedBlock(height, ROLLUP, { bodiesOmitted: this.script.omitsBodies === true }));
   }
   /** Posts what is new. */
   pump(): void {

@@ -1,0 +1,251 @@
+/** A whole rollup node, with its files, servers and store, against sequencers on an in-memory network. */
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ChainSource, HonestChain } from '@squad/client/testing';
+import { blstBls, sha256 } from '@squad/crypto/node';
+import { type FeedStream, MemoryHub, type Network } from '@squad/network';
+import { rpcCall, silentLogger } from '@squad/service';
+import {
+  decode,
+  decodeFeedMessage,
+  encodeFeedMessage,
+  fromHex,
+  GossipTransactions,
+  type Height,
+  toHex,
+} from '@squad/types';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
+import { encodeLedgerTransaction } from '../src/execution/ledger/transaction.ts';
+import { createRollupNode, type RollupNode, type RollupNodeOptions } from '../src/index.ts';
+
+const ROLLUP = 901;
+
+let directory: string;
+let chain: HonestChain;
+let source: ChainSource;
+let hub: MemoryHub;
+let networks: Network[];
+let gossip: Uint8Array[];
+const feeds = new Set<() => void>();
+const nodes: RollupNode[] = [];
+
+/** Posts every final block from where it is asked, and what is new when told. */
+const serve = async (stream: FeedStream): Promise<void> => {
+  let next: Height = Number.MAX_SAFE_INTEGER;
+  const send = (message: Parameters<typeof encodeFeedMessage>[0]) =>
+    void stream.send(encodeFeedMessage(message)).catch(() => {});
+  const pump = () => {
+    send({ type: 'head', height: source.head });
+    for (; next <= source.head; next++) {
+      send({ type: 'block', block: chain.feedBlock(next, ROLLUP) });
+    }
+  };
+  feeds.add(pump);
+  for await (const frame of stream.frames()) {
+    const message = decodeFeedMessage(frame);
+    if (!message.ok) throw new Error(message.error.reason);
+    if (message.value.type === 'subscribe') {
+      next = message.value.fromHeight;
+      pump();
+    }
+  }
+  feeds.delete(pump);
+};
+
+const set = (key: string, value: string, nonce = '0') => encodeLedgerTransaction({ op: 'set', key, value, nonce });
+const order = (transactions: Uint8Array[]) => {
+  chain.append(transactions.length === 0 ? [] : [{ rollupId: ROLLUP, transactions }]);
+  source.head = chain.head;
+  for (const pump of feeds) pump();
+};
+/** Time moves on until the slot of what was ordered is over. */
+const closeSlot = () => {
+  for (let i = 0; i < 9; i++) order([]);
+};
+
+const optionsOf = (overrides: Partial<RollupNodeOptions> = {}): RollupNodeOptions => ({
+  name: 'test',
+  genesis: join(directory, 'genesis.json'),
+  rollup: join(directory, 'rollup.json'),
+  dataDirectory: join(directory, 'data'),
+  nodeKey: undefined,
+  listen: [],
+  bootstrap: [],
+  mdns: false,
+  maxFeeds: 16,
+  submit: undefined,
+  sequencerRpc: [],
+  rpcHost: '127.0.0.1',
+  rpcPort: 0,
+  rpcRatePerSecond: 0,
+  metricsHost: '127.0.0.1',
+  metricsPort: 0,
+  statusSeconds: 0,
+  logLevel: 'silent',
+  ...overrides,
+});
+const start = async (overrides: Partial<RollupNodeOptions> = {}) => {
+  const node = await createRollupNode(optionsOf(overrides), {
+    createNetwork: async (config) => hub.createEdgeNetwork(config),
+    logger: silentLogger,
+  });
+  nodes.push(node);
+  return node;
+};
+const call = (node: RollupNode, method: string, ...params: unknown[]) => rpcCall(node.rpcUrl, method, params, z.any());
+const health = async (node: RollupNode) => {
+  const answer = await fetch(`${node.monitorUrl}/health/ready`);
+  return { status: answer.status, ...((await answer.json()) as { reasons: string[] }) };
+};
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'squad-rollup-node-'));
+  chain = new HonestChain({ bls: blstBls, sha256 });
+  source = new ChainSource(chain);
+  hub = new MemoryHub();
+  gossip = [];
+  const validators = chain.genesisFile.validators.map(({ nodePublicKey }) => ({
+    nodePublicKey: fromHex(nodePublicKey),
+    addresses: [],
+  }));
+  networks = validators.map((_, self) =>
+    hub.createNetwork({
+      nodeKeySeed: sha256(Uint8Array.of(0, self)),
+      networkId: chain.networkId,
+      validators,
+      self,
+      listen: [],
+      bootstrap: [],
+      mdns: false,
+      handlers: {
+        onFrame: () => {},
+        onValidatorConnected: () => {},
+        onValidatorDisconnected: () => {},
+        onRequest: () => Promise.reject(new Error('not asked for')),
+        onGossip: async (_, message) => {
+          if (self === 0) gossip.push(message);
+          return 'accept';
+        },
+        onFeed: (stream) => void serve(stream),
+      },
+    }),
+  );
+  for (const network of networks) await network.start();
+  const rollup = {
+    version: 1,
+    rollupId: ROLLUP,
+    name: 'ledger',
+    executor: 'ledger',
+    genesisTimeMs: chain.genesisTimeMs,
+    blockTimeMs: 1000,
+  };
+  await writeFile(join(directory, 'genesis.json'), JSON.stringify(chain.genesisFile));
+  await writeFile(join(directory, 'rollup.json'), JSON.stringify(rollup));
+});
+
+afterEach(async () => {
+  for (const node of nodes.splice(0)) await node.stop();
+  for (const network of networks) await network.stop();
+  feeds.clear();
+  await rm(directory, { recursive: true, force: true });
+});
+
+describe('a rollup node', () => {
+  it('executes what is ordered, is ready at the head of the set, and says where it stands', async () => {
+    order([set('colour', 'green')]);
+    closeSlot();
+    const node = await start();
+    await vi.waitFor(async () => expect(await call(node, 'ledger_get', 'colour')).toBe('green'));
+    await vi.waitFor(async () => expect(await health(node)).toMatchObject({ status: 200, reasons: [] }));
+    expect(await call(node, 'squad_status')).toMatchObject({
+      ready: true,
+      finalHeight: 10,
+      setHead: 10,
+      transactions: 1,
+      peers: 4,
+      rollupId: ROLLUP,
+    });
+    const metrics = await (await fetch(`${node.monitorUrl}/metrics`)).text();
+    expect(metrics).toMatch(/^squad_follow_final_height 10$/m);
+  });
+
+  it('is alive and not ready while no sequencer is there, and says why', async () => {
+    for (const network of networks) await network.stop();
+    const node = await start();
+    expect((await fetch(`${node.monitorUrl}/health/live`)).status).toBe(200);
+    const { status, reasons } = await health(node);
+    expect(status).toBe(503);
+    expect(reasons).toContain('no feed is open of 4 sequencers');
+  });
+
+  it('goes on where it was after a restart, with nothing applied twice', async () => {
+    order([set('a', '1')]);
+    closeSlot();
+    const first = await start();
+    await vi.waitFor(() => expect(first.follower.head.height).toBe(10));
+    await first.stop();
+    order([set('b', '2')]);
+    closeSlot();
+    const second = await start();
+    await vi.waitFor(async () => expect(await call(second, 'ledger_get', 'b')).toBe('2'));
+    expect(await call(second, 'ledger_get', 'a')).toBe('1');
+    expect(await call(second, 'ledger_blockNumber')).toBe('0x2');
+  });
+
+  it('publishes transactions by gossip when no sequencer’s RPC is given', async () => {
+    const node = await start();
+    const transaction = set('x', 'y');
+    await vi.waitFor(() => expect(node.follower.setHead).toBe(0));
+    await call(node, 'ledger_send', toHex(transaction));
+    await vi.waitFor(() => expect(gossip).toHaveLength(1));
+    expect(gossip.map((message) => decode(GossipTransactions, 'GossipTransactions', message))).toEqual([
+      { ok: true, value: { rollupId: ROLLUP, transactions: [transaction] } },
+    ]);
+  });
+
+  it('makes itself a node key and keeps it', async () => {
+    const keys: Uint8Array[] = [];
+    for (let i = 0; i < 2; i++) {
+      const node = await createRollupNode(optionsOf(), {
+        createNetwork: async (config) => {
+          keys.push(config.nodeKeySeed);
+          return hub.createEdgeNetwork(config);
+        },
+        logger: silentLogger,
+      });
+      await node.stop();
+    }
+    expect(keys[0]).toEqual(keys[1]);
+  });
+});
+
+describe('files that do not fit are refused before anything starts', () => {
+  it('a rollup that the network does not order', async () => {
+    const genesis = { ...chain.genesisFile, rollups: [{ rollupId: 5, kind: 'evm' }] };
+    await writeFile(join(directory, 'genesis.json'), JSON.stringify(genesis));
+    await expect(start()).rejects.toMatchObject({ code: 'ROLLUP_NOT_ORDERED' });
+  });
+  it('data of another network', async () => {
+    await (await start()).stop();
+    await writeFile(join(directory, 'genesis.json'), JSON.stringify({ ...chain.genesisFile, name: 'other' }));
+    await expect(start()).rejects.toMatchObject({ code: 'DATA_OF_OTHER_NETWORK' });
+  });
+  it('no file, and no JSON', async () => {
+    await expect(start({ genesis: join(directory, 'none') })).rejects.toMatchObject({ code: 'FILE_UNREADABLE' });
+    await writeFile(join(directory, 'rollup.json'), '{');
+    await expect(start()).rejects.toMatchObject({ code: 'FILE_NOT_JSON' });
+  });
+  it('submit by RPC without an address', async () => {
+    await expect(start({ submit: 'rpc' })).rejects.toMatchObject({ code: 'OPTIONS_INCONSISTENT' });
+  });
+  it('a taken port; what was opened is closed again', async () => {
+    const node = await start();
+    const rpcPort = Number(new URL(node.rpcUrl).port);
+    const dataDirectory = join(directory, 'second');
+    await expect(start({ rpcPort, dataDirectory })).rejects.toMatchObject({ code: 'PORT_IN_USE' });
+    await start({ dataDirectory });
+  });
+});

@@ -1,0 +1,77 @@
+/** The rollup file: what is accepted, what is refused with which words, and that its hash tells what it means. */
+
+import { describe, expect, it } from 'vitest';
+import { developmentRollup, parseRollupFile, rollupFileHash, SYSTEM_CONTRACTS } from '../src/config/rollup-file.ts';
+
+const VALID = { version: 1, rollupId: 901, name: 'one', executor: 'evm', genesisTimeMs: 1_700_000_000_000 };
+const A = `0x${'aB'.repeat(20)}`;
+
+function messageOf(change: object): string {
+  const parsed = parseRollupFile({ ...VALID, ...change });
+  return parsed.ok ? 'accepted' : parsed.error.message;
+}
+
+describe('the rollup file', () => {
+  it('has defaults for all but identity', () => {
+    const parsed = parseRollupFile(VALID);
+    expect(parsed.ok && parsed.value).toMatchObject({
+      blockTimeMs: 1000,
+      gasLimit: 30_000_000,
+      hardfork: 'prague',
+      alloc: {},
+    });
+  });
+
+  it.each([
+    [{ version: 2 }, /version/],
+    [{ rollupId: 0 }, /rollupId/],
+    [{ rollupId: 2 ** 53 }, /rollupId/],
+    [{ executor: 'wasm' }, /executor/],
+    [{ genesisTimeMs: -1 }, /genesisTimeMs/],
+    [{ blockTimeMs: 99 }, /blockTimeMs/],
+    [{ gasLimit: 99_999 }, /gasLimit/],
+    [{ baseFeePerGas: 7 }, /baseFeePerGas/],
+    [{ baseFeePerGas: '1e9' }, /baseFeePerGas: expected wei/],
+    [{ feeRecipient: '0x1' }, /feeRecipient: expected 0x and 40 hex digits/],
+    [{ hardfork: 'london' }, /hardfork/],
+    [{ unknown: 1 }, /unknown/],
+    [{ alloc: { '0x12': { balance: '1' } } }, /alloc/],
+    [{ alloc: { [A]: { balance: '-1' } } }, /alloc.*balance/],
+    [{ alloc: { [A]: { balance: String(2n ** 256n) } } }, /above 2\^256-1/],
+    [{ alloc: { [A]: { code: '0x1' } } }, /code/],
+    [{ alloc: { [A]: { code: `0x${'00'.repeat(24_577)}` } } }, /code/],
+    [{ alloc: { [A]: { storage: { '0x1': '0x1' } } } }, /storage/],
+    [{ alloc: { [A]: {}, [A.toLowerCase()]: {} } }, /appears twice/],
+    [{ alloc: { [SYSTEM_CONTRACTS[0]!]: { code: '0x00' } } }, /system contract/],
+  ])('refuses %j and names the field', (change, message) => {
+    expect(messageOf(change)).toMatch(message);
+  });
+
+  it('has a hash that follows the meaning, not the spelling', () => {
+    const hash = (change: object) => {
+      const parsed = parseRollupFile({ ...VALID, ...change });
+      if (!parsed.ok) throw parsed.error;
+      return Buffer.from(rollupFileHash(parsed.value)).toString('hex');
+    };
+    const other = `0x${'01'.repeat(20)}`;
+    expect(hash({ alloc: { [A]: { balance: '16' }, [other]: {} } })).toBe(
+      hash({ alloc: { [other]: {}, [A.toLowerCase()]: { balance: '0x10' } } }),
+    );
+    const changes = [
+      {},
+      { name: 'two' },
+      { gasLimit: 1_000_000 },
+      { baseFeePerGas: '8' },
+      { hardfork: 'osaka' },
+      { alloc: { [A]: { nonce: 1 } } },
+      { alloc: { [A]: {} } },
+    ];
+    expect(new Set(changes.map(hash)).size).toBe(changes.length);
+  });
+
+  it('for development funds ten accounts', () => {
+    const file = developmentRollup({ rollupId: 7, genesisTimeMs: 5, blockTimeMs: 250 });
+    expect(Object.keys(file.alloc)).toHaveLength(10);
+    expect(file).toMatchObject({ rollupId: 7, name: 'rollup-7', executor: 'evm', blockTimeMs: 250 });
+  });
+});
