@@ -1,0 +1,34 @@
+/**
+ * What a Byzantine validator may do. It runs the real core and driver, so that it is never left behind, and bends what
+ * goes in and out. It can sign whatever it likes with its own key and with no other.
+ */
+
+import type { Block, ConsensusMessage, ValidatorIndex, View, Vote, VoteKind } from '@squad/types';
+import type { HeldBatch } from '../../src/api.ts';
+import type { Random } from '../prng.ts';
+
+export interface AdversaryContext {
+  readonly self: ValidatorIndex;
+  readonly others: readonly ValidatorIndex[];
+  readonly random: Random;
+  leaderAt(view: View): ValidatorIndex;
+  sign(kind: VoteKind, view: View, blockHash: Uint8Array): Vote;
+  send(to: ValidatorIndex, message: ConsensusMessage): void;
+  /** Makes a second batch of the same place in its own lane known to all as one that can be fetched from here. */
+  keepBatch(batch: HeldBatch): void;
+}
+
+export interface Adversary {
+  /** What goes to `to` in place of a message that an honest node would send now. */
+  send?(to: ValidatorIndex, message: ConsensusMessage): readonly ConsensusMessage[];
+  /** After the core has seen a message. */
+  received?(from: ValidatorIndex, message: ConsensusMessage): void;
+  enteredView?(view: View, leader: ValidatorIndex): void;
+  /** The batch that `to` gets in place of an own one; undefined: none. */
+  spread?(to: ValidatorIndex, batch: HeldBatch): HeldBatch | undefined;
+  /** Whether it answers a request for a batch. */
+  servesBatch?(batch: HeldBatch): boolean;
+  servesBlock?(block: Block): Block | undefined;
+}
+
+export type AdversaryFactory = (context: AdversaryContext) => Adversary;

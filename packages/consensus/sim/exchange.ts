@@ -1,0 +1,172 @@
+/**
+ * What a node does besides consensus: spread own batches and repeat it until acknowledged, acknowledge others' (R3),
+ * ask for what is missing and answer those who ask.
+ */
+
+import { type Acknowledgement, type BatchRef, type Block, toHex, type ValidatorIndex } from '@squad/types';
+import type { HeldBatch } from '../src/api.ts';
+import type { SimulatedNode } from './node.ts';
+
+const ACKNOWLEDGE_AFTER_MS = 20;
+const REPEAT_MS = 400;
+const REPEAT_BATCHES = 8;
+const ASK_AGAIN_MS = 250;
+const MAX_ATTEMPTS = 400;
+
+export class Exchange {
+  readonly #node: SimulatedNode;
+  /** What is being asked for. */
+  #wanted = new Set<string>();
+  #acknowledging = false;
+  /** Per peer: how many batches of this node's own lane it has acknowledged. */
+  #acknowledgedBy = new Map<ValidatorIndex, number>();
+
+  constructor(node: SimulatedNode) {
+    this.#node = node;
+  }
+
+  start(): void {
+    this.#repeat();
+  }
+
+  stop(): void {
+    this.#wanted = new Set();
+    this.#acknowledging = false;
+    this.#acknowledgedBy = new Map();
+  }
+
+  // ---------------------------------------------------------------- spreading
+
+  spread(to: ValidatorIndex, batch: HeldBatch): void {
+    const node = this.#node;
+    const given = node.adversary?.spread ? node.adversary.spread(to, batch) : batch;
+    if (given) this.#transfer(to, given);
+  }
+
+  #transfer(to: ValidatorIndex, batch: HeldBatch): void {
+    const node = this.#node;
+    node.world.network.send(node.index, to, () => node.world.nodes[to]!.exchange.receiveBatch(batch));
+  }
+
+  receiveBatch(batch: HeldBatch): void {
+    const node = this.#node;
+    if (!node.up) return;
+    if (node.batches.get(batch.ref.digest)) this.#acknowledgeSoon();
+    else node.storeBatch(batch, () => this.#acknowledgeSoon());
+  }
+
+  #repeat(): void {
+    const node = this.#node;
+    for (const to of node.world.othersThan(node.index)) {
+      const from = Math.max(this.#acknowledgedBy.get(to) ?? 0, node.final.nextSeq(node.index));
+      const until = Math.min(node.batches.durableLength(node.index), from + REPEAT_BATCHES);
+      for (let seq = from; seq < until; seq++) this.spread(to, node.batches.lanes[node.index]![seq]!);
+    }
+    node.later(REPEAT_MS, () => this.#repeat());
+  }
+
+  #acknowledgeSoon(): void {
+    if (this.#acknowledging) return;
+    this.#acknowledging = true;
+    this.#node.later(ACKNOWLEDGE_AFTER_MS, () => {
+      this.#acknowledging = false;
+      for (const to of this.#node.world.othersThan(this.#node.index)) this.acknowledgeTo(to);
+    });
+  }
+
+  /** Everything that this node holds of every lane, cumulative. */
+  acknowledgeTo(to: ValidatorIndex): void {
+    const node = this.#node;
+    const acknowledgements: Acknowledgement[] = [];
+    for (let author = 0; author < node.world.size; author++) {
+      const acknowledgement = author === node.index ? undefined : node.batches.acknowledgement(author);
+      if (acknowledgement) acknowledgements.push(acknowledgement);
+    }
+    if (acknowledgements.length === 0) return;
+    node.world.network.send(node.index, to, () =>
+      node.world.nodes[to]!.exchange.receiveAcknowledgements(node.index, acknowledgements),
+    );
+  }
+
+  receiveAcknowledgements(from: ValidatorIndex, acknowledgements: readonly Acknowledgement[]): void {
+    if (!this.#node.up) return;
+    const own = acknowledgements.find(({ author }) => author === this.#node.index);
+    if (own) this.#acknowledgedBy.set(from, Math.max(this.#acknowledgedBy.get(from) ?? 0, own.seq + 1));
+    this.#node.run({ type: 'acknowledged', from, acknowledgements });
+  }
+
+  // ---------------------------------------------------------------- asking
+
+  fetchBatches(refs: readonly BatchRef[], holders: readonly ValidatorIndex[]): void {
+    for (const ref of refs) {
+      const held = () => this.#node.batches.get(ref.digest) !== undefined;
+      this.#ask(`batch ${toHex(ref.digest)}`, holders, held, (peer, answer) => {
+        const batch = peer.batches.get(ref.digest);
+        if (!batch || peer.adversary?.servesBatch?.(batch) === false) return;
+        answer(() => this.receiveBatch(batch));
+      });
+    }
+  }
+
+  fetchBlock(hash: Uint8Array, holders: readonly ValidatorIndex[]): void {
+    const name = toHex(hash);
+    let answered = false;
+    this.#ask(
+      `block ${name}`,
+      holders,
+      () => answered || this.#node.blocks.has(name),
+      (peer, answer) => {
+        const block = peer.blocks.get(name);
+        const served: Block | undefined =
+          block && peer.adversary?.servesBlock ? peer.adversary.servesBlock(block) : block;
+        if (!served) return;
+        answer(() => {
+          answered = served === block;
+          this.#node.run({ type: 'blockFetched', from: peer.index, block: served });
+        });
+      },
+    );
+  }
+
+  fetchRange(fromHeight: number, holders: readonly ValidatorIndex[]): void {
+    const done = () => this.#node.final.height >= fromHeight;
+    this.#ask(`range ${fromHeight}`, holders, done, (peer, answer) => {
+      const range = peer.final.range(fromHeight);
+      if (range) answer(() => this.#node.run({ type: 'rangeFetched', from: peer.index, ...range }));
+    });
+  }
+
+  /** Asks one peer after the other until `done`: the named holders, then all. */
+  #ask(
+    name: string,
+    holders: readonly ValidatorIndex[],
+    done: () => boolean,
+    request: (peer: SimulatedNode, answer: (deliver: () => void) => void) => void,
+  ): void {
+    const node = this.#node;
+    const { network, nodes } = node.world;
+    if (this.#wanted.has(name) || done()) return;
+    this.#wanted.add(name);
+    const others = node.random.shuffle(node.world.othersThan(node.index));
+    const order = [...new Set([...holders.filter((holder) => holder !== node.index), ...others])];
+    if (order.length === 0) return;
+    const attempt = (count: number): void => {
+      if (done() || count >= MAX_ATTEMPTS) {
+        this.#wanted.delete(name);
+        return;
+      }
+      const peer = nodes[order[count % order.length]!]!;
+      const { life } = node;
+      network.send(node.index, peer.index, () => {
+        if (!peer.up) return;
+        request(peer, (deliver) =>
+          network.send(peer.index, node.index, () => {
+            if (node.up && node.life === life) deliver();
+          }),
+        );
+      });
+      node.later(ASK_AGAIN_MS, () => attempt(count + 1));
+    };
+    attempt(0);
+  }
+}
