@@ -141,16 +141,19 @@ async function main() {
     say('building …');
     return run(node, [bin('typescript/bin/tsc'), '-b'], { env, what: 'the TypeScript build' });
   };
-  const squad = (argv) => show(node, [join(root, 'packages/cli/dist/src/main.js'), ...argv], env);
+  const bundle = () => run(node, [join(root, 'scripts/bundle.mjs')], { env, what: 'the bundle' });
+  const squad = (argv) => show(node, [join(root, 'packages/cli/dist/bundle/main.js'), ...argv], env);
   const biome = (argv) => show(node, [bin('@biomejs/biome/bin/biome'), ...argv], env);
   const script = (file, argv = []) => show(node, [join(root, 'scripts', file), ...argv], env);
 
   switch (task) {
     case 'start':
       await build();
+      await bundle();
       return squad(['testnet', ...args]);
     case 'squad':
       await build();
+      await bundle();
       return squad(args);
     case 'build':
       return build();
@@ -161,8 +164,11 @@ async function main() {
       say('lint and format …');
       return (await biome(['check', '.'])) || (await script('architecture.mjs'));
     case 'unit':
+      await build();
+      return show(node, [bin('vitest/vitest.mjs'), 'run', '--project', task, ...args], env);
     case 'e2e':
       await build();
+      await bundle();
       return show(node, [bin('vitest/vitest.mjs'), 'run', '--project', task, ...args], env);
     case 'sim':
       await build();

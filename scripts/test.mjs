@@ -108,10 +108,13 @@ const stages = [
   ['lint', () => single([binary('@biomejs/biome/bin/biome'), 'check', '.'])],
   ['architecture', architecture],
   ['unit', () => vitest('unit', [])],
+  ['bundle', () => single([join(root, 'scripts/bundle.mjs')])],
   ['e2e', () => vitest('e2e', [])],
 ].filter(([name]) => only === undefined || only === name);
 if (stages.length === 0) {
-  process.stdout.write(`unknown stage "${only}"; choose types, lint, architecture, unit or e2e, or none for all\n`);
+  process.stdout.write(
+    `unknown stage "${only}"; choose types, lint, architecture, unit, bundle or e2e, or none for all\n`,
+  );
   process.exitCode = 1;
 } else {
   for (const [name, work] of stages) await stage(name, work);

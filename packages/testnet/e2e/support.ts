@@ -16,8 +16,8 @@ import {
   waitFor,
 } from '../src/index.ts';
 
-/** The compiled program, as `npm start` runs it. */
-export const SQUAD_MAIN = fileURLToPath(new URL('../../cli/dist/src/main.js', import.meta.url));
+/** The program as `npm start` runs it. */
+export const SQUAD_MAIN = fileURLToPath(new URL('../../cli/dist/bundle/main.js', import.meta.url));
 
 export interface RunningNet {
   readonly testnet: Testnet;
@@ -26,7 +26,7 @@ export interface RunningNet {
 }
 
 export async function launch(options: Partial<TestnetOptions> = {}): Promise<RunningNet> {
-  if (!existsSync(SQUAD_MAIN)) throw new Error(`${SQUAD_MAIN} is missing: run \`npm run build\` first`);
+  if (!existsSync(SQUAD_MAIN)) throw new Error(`${SQUAD_MAIN} is missing: run it by \`npm run e2e\`, which makes it`);
   const directory = mkdtempSync(join(tmpdir(), 'squad-e2e-'));
   const testnet = await startTestnet({
     directory,

@@ -1,7 +1,7 @@
 /** Starts the testnet, shows it until someone stops it, and stops it in order. */
 
+import { realpathSync } from 'node:fs';
 import { isAbsolute, relative, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import {
   describeExit,
   endpointTable,
@@ -26,9 +26,6 @@ const REFRESH_INTERVAL_MS = 1_000;
 const PLAIN_INTERVAL_MS = 10_000;
 /** Observations that the rates are taken over. */
 const RATE_WINDOW = 5;
-/** The compiled program: what each process of the testnet runs. */
-const MAIN = fileURLToPath(new URL('../main.js', import.meta.url));
-
 /** Resolves with the exit code. Throws the SquadError that says why the testnet did not start. */
 export async function runTestnet(options: TestnetCommandOptions, shownDirectory: string): Promise<number> {
   const output = createOutput(process.stdout);
@@ -39,7 +36,8 @@ export async function runTestnet(options: TestnetCommandOptions, shownDirectory:
   try {
     testnet = await startTestnet({
       directory: resolve(options.directory),
-      program: [process.execPath, '--enable-source-maps', MAIN],
+      // Each process of the testnet runs the program that this one runs.
+      program: [process.execPath, ...process.execArgv, realpathSync(process.argv[1]!)],
       nodes: options.nodes,
       rollups: options.rollups,
       reset: options.reset,
