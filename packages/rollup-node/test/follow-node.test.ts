@@ -95,6 +95,8 @@ const start = async (overrides: Partial<RollupNodeOptions> = {}) => {
   nodes.push(node);
   return node;
 };
+/** Generous: the machine may be busy; it waits no longer than it must. */
+const eventually = (check: () => unknown) => vi.waitFor(check, { timeout: 30_000, interval: 20 });
 const call = (node: RollupNode, method: string, ...params: unknown[]) => rpcCall(node.rpcUrl, method, params, z.any());
 const health = async (node: RollupNode) => {
   const answer = await fetch(`${node.monitorUrl}/health/ready`);
@@ -158,8 +160,8 @@ describe('a rollup node', () => {
     order([set('colour', 'green')]);
     closeSlot();
     const node = await start();
-    await vi.waitFor(async () => expect(await call(node, 'ledger_get', 'colour')).toBe('green'));
-    await vi.waitFor(async () => expect(await health(node)).toMatchObject({ status: 200, reasons: [] }));
+    await eventually(async () => expect(await call(node, 'ledger_get', 'colour')).toBe('green'));
+    await eventually(async () => expect(await health(node)).toMatchObject({ status: 200, reasons: [] }));
     expect(await call(node, 'squad_status')).toMatchObject({
       ready: true,
       finalHeight: 10,
@@ -185,12 +187,12 @@ describe('a rollup node', () => {
     order([set('a', '1')]);
     closeSlot();
     const first = await start();
-    await vi.waitFor(() => expect(first.follower.head.height).toBe(10));
+    await eventually(() => expect(first.follower.head.height).toBe(10));
     await first.stop();
     order([set('b', '2')]);
     closeSlot();
     const second = await start();
-    await vi.waitFor(async () => expect(await call(second, 'ledger_get', 'b')).toBe('2'));
+    await eventually(async () => expect(await call(second, 'ledger_get', 'b')).toBe('2'));
     expect(await call(second, 'ledger_get', 'a')).toBe('1');
     expect(await call(second, 'ledger_blockNumber')).toBe('0x2');
   });
@@ -198,9 +200,9 @@ describe('a rollup node', () => {
   it('publishes transactions by gossip when no sequencer’s RPC is given', async () => {
     const node = await start();
     const transaction = set('x', 'y');
-    await vi.waitFor(() => expect(node.follower.setHead).toBe(0));
+    await eventually(() => expect(node.follower.setHead).toBe(0));
     await call(node, 'ledger_send', toHex(transaction));
-    await vi.waitFor(() => expect(gossip).toHaveLength(1));
+    await eventually(() => expect(gossip).toHaveLength(1));
     expect(gossip.map((message) => decode(GossipTransactions, 'GossipTransactions', message))).toEqual([
       { ok: true, value: { rollupId: ROLLUP, transactions: [transaction] } },
     ]);

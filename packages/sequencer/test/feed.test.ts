@@ -98,11 +98,11 @@ const grow = (count: number, byteLength = 100) => {
 };
 const makeSoft = () => {
   chain.append([{ rollupId: ROLLUP, transactions: [transaction(100, chain.head)] }]);
-  return { block: chain.blocks.at(-1)!, certificate: source.certificateAt(chain.head, VoteKind.notarize) };
+  return { block: chain.blocks.at(-1)!, certificate: chain.certificateAt(chain.head, VoteKind.notarize) };
 };
 const announce = (feed: Feed, height = chain.head) => {
   source.head = height;
-  feed.onFinal([chain.blocks[height]!], source.certificateAt(height));
+  feed.onFinal([chain.blocks[height]!], chain.certificateAt(height));
 };
 const leaderOf = (height: Height) => chain.blocks[height]!.header.leader;
 const later = (ms = 0) => vi.advanceTimersByTimeAsync(ms);

@@ -1,6 +1,6 @@
 /** An honest chain as a sequencer's store holds it: final blocks up to a head, their certificates, their batches. */
 
-import { Block, Certificate, type Height, type Hex, toHex, VoteKind } from '@squad/types';
+import { Block, Certificate, type Height, type Hex, toHex } from '@squad/types';
 import type { HonestChain } from './honest-chain.ts';
 
 export interface StoredFinal {
@@ -19,19 +19,9 @@ export class ChainSource {
   /** How often blocks and batches were read. */
   reads = 0;
   readonly #chain: HonestChain;
-  readonly #certificates = new Map<Height, Certificate>();
 
   constructor(chain: HonestChain) {
     this.#chain = chain;
-  }
-
-  /** The same bytes at each call, as in a store. */
-  certificateAt(height: Height, kind: VoteKind = VoteKind.finalize): Certificate {
-    const key = height * 4 + kind;
-    const held = this.#certificates.get(key);
-    const certificate = held ?? this.#chain.certify(kind, this.#chain.blocks[height]!.header);
-    this.#certificates.set(key, certificate);
-    return certificate;
   }
 
   async readBlock(height: Height): Promise<StoredFinal | undefined> {
@@ -44,7 +34,9 @@ export class ChainSource {
   async nextFinalizationAtOrAfter(height: Height): Promise<{ height: Height; certificate: Uint8Array } | undefined> {
     let at = height;
     while (this.uncertified.has(at)) at++;
-    return at > this.head ? undefined : { height: at, certificate: Certificate.serialize(this.certificateAt(at)) };
+    return at > this.head
+      ? undefined
+      : { height: at, certificate: Certificate.serialize(this.#chain.certificateAt(at)) };
   }
 
   async readBatch(digest: Hex): Promise<Uint8Array | undefined> {

@@ -26,9 +26,12 @@ import {
   encodeBody,
   type FeedBlock,
   FeedStage,
+  type GenesisFile,
+  type GenesisRollup,
   genesisBlock,
   type Height,
   type Hex,
+  parseGenesis,
   quorumWeight,
   type RollupId,
   SkipCertificates,
@@ -51,7 +54,14 @@ export interface HonestChainOptions {
   readonly weights?: readonly number[];
   /** Other seeds, other keys. */
   readonly seed?: number;
+  /** What the genesis file orders; rollups 901 and 902, opaque, unless given. */
+  readonly rollups?: readonly GenesisRollup[];
 }
+
+const DEFAULT_ROLLUPS: readonly GenesisRollup[] = [
+  { rollupId: 901, kind: 'opaque' },
+  { rollupId: 902, kind: 'opaque' },
+];
 
 /** What a block orders: transactions of one rollup, as one batch of one author. */
 export interface BatchPlan {
@@ -68,6 +78,8 @@ export interface FeedBlockPlan {
 }
 
 export class HonestChain {
+  /** As a network would hand it out. */
+  readonly genesisFile: GenesisFile;
   readonly networkId: Bytes32;
   readonly genesisTimeMs = 1_700_000_000_000;
   readonly validatorSet: ValidatorSet;
@@ -76,28 +88,39 @@ export class HonestChain {
   readonly batches = new Map<Hex, Uint8Array>();
   /** By height; [0] is genesis. */
   readonly blocks: Block[];
+  readonly #certificates = new Map<string, Certificate>();
   readonly #bls: Bls;
   readonly #sha256: Hash;
   readonly #secretKeys: Uint8Array[];
   readonly #nodeKeys: NodeKey[];
   readonly #laneTips: { seq: number; digest: Bytes32 }[];
 
-  constructor({ bls, sha256, weights = [1, 1, 1, 1], seed = 0 }: HonestChainOptions) {
+  constructor({ bls, sha256, weights = [1, 1, 1, 1], seed = 0, rollups = DEFAULT_ROLLUPS }: HonestChainOptions) {
     this.#bls = bls;
     this.#sha256 = sha256;
     const seedOf = (index: number) => sha256(Uint8Array.of(seed, index));
-    this.networkId = sha256(Uint8Array.of(seed));
     this.#secretKeys = weights.map((_, index) => bls.secretKeyFromSeed(seedOf(index)));
     this.#nodeKeys = weights.map((_, index) => createNodeKey(seedOf(index)));
     this.#laneTips = weights.map(() => ({ seq: 0, digest: ZERO_HASH }));
-    this.validatorSet = {
-      epoch: 0,
+    this.genesisFile = {
+      version: 1,
+      name: `honest-chain-${seed}`,
+      genesisTimeMs: this.genesisTimeMs,
+      epochLengthBlocks: 1_000_000,
       validators: weights.map((weight, index) => ({
-        blsPublicKey: bls.publicKeyOf(this.#secretKeys[index]!),
-        nodePublicKey: this.#nodeKeys[index]!.publicKey,
+        name: `validator-${index}`,
+        blsPublicKey: toHex(bls.publicKeyOf(this.#secretKeys[index]!)),
+        proofOfPossession: toHex(bls.provePossession(this.#secretKeys[index]!)),
+        nodePublicKey: toHex(this.#nodeKeys[index]!.publicKey),
         weight,
+        addresses: [],
       })),
+      rollups: [...rollups],
     };
+    const genesis = parseGenesis(this.genesisFile);
+    if (!genesis.ok) throw genesis.error;
+    this.networkId = genesis.value.networkId;
+    this.validatorSet = genesis.value.validatorSet;
     this.scheme = createVoteScheme(bls, this.validatorSet);
     this.blocks = [genesisBlock(this.networkId, this.genesisTimeMs)];
   }
@@ -201,10 +224,19 @@ export class HonestChain {
     const { stage = FeedStage.final, bodiesOmitted = false, certifiedHeight = height } = plan;
     const kind = stage === FeedStage.final ? VoteKind.finalize : VoteKind.notarize;
     return {
-      ...this.wrap(this.blocks[height]!, rollupId, this.certify(kind, this.blocks[certifiedHeight]!.header), stage),
+      ...this.wrap(this.blocks[height]!, rollupId, this.certificateAt(certifiedHeight, kind), stage),
       path: this.blocks.slice(height + 1, certifiedHeight + 1).map((block) => block.header),
       ...(bodiesOmitted ? { bodiesOmitted: 1, batches: [] } : {}),
     };
+  }
+
+  /** Of a block of the chain, signed once. */
+  certificateAt(height: Height, kind: VoteKind = VoteKind.finalize): Certificate {
+    const { header } = this.blocks[height]!;
+    const key = `${kind} ${toHex(blockHash(header))}`;
+    const certificate = this.#certificates.get(key) ?? this.certify(kind, header);
+    this.#certificates.set(key, certificate);
+    return certificate;
   }
 
   /** A block, on the chain or not, with the batches that it orders for the rollup. */
