@@ -66,6 +66,21 @@ describe('the RLP reader', () => {
     }
   });
 
+  it('refuses the long form of a length that fits the short one', () => {
+    const fill = new Uint8Array(56).fill(200);
+    for (const [prefix, length, readable] of [
+      [0xb8, 55, false],
+      [0xb8, 56, true],
+    ] as const) {
+      const bytes = concatBytes(Uint8Array.of(prefix, length), fill.subarray(0, length));
+      if (readable) expect(readWhole(bytes)).toEqual(fill);
+      else expect(() => readWhole(bytes)).toThrow('not the shortest');
+    }
+    const list = (length: number) => concatBytes(Uint8Array.of(0xf8, length), new Uint8Array(length).fill(1));
+    expect(() => readWhole(list(55))).toThrow(RlpError);
+    expect(readWhole(list(56))).toHaveLength(56);
+  });
+
   it('writes list prefixes and integers as the reference does', () => {
     for (const value of [0, 1, 127, 128, 255, 256, 901, 2 ** 32 - 1, 2 ** 32, Number.MAX_SAFE_INTEGER]) {
       expect(encodeInteger(value)).toEqual(RLP.encode(value === 0 ? new Uint8Array(0) : BigInt(value)));

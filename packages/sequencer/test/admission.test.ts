@@ -1,5 +1,6 @@
 /** Station 2: which transactions are let in, and what the others are told. Transactions are signed by viem. */
 
+import { Worker } from 'node:worker_threads';
 import { silentLogger } from '@squad/service';
 import { concatBytes, type GenesisRollup, MAX_TRANSACTION_BYTES, toHex } from '@squad/types';
 import { keccak256 } from 'viem';
@@ -11,6 +12,7 @@ import {
   chainIdOf,
   createAdmission,
   MAX_INIT_CODE_BYTES,
+  MAX_WORKER_DEATHS,
   OSAKA_MAX_TRANSACTION_GAS,
   type Rejection,
 } from '../src/admission/index.ts';
@@ -389,18 +391,38 @@ describe('the pool of workers', () => {
   });
 
   it('settles calls in the order in which they came, whoever was faster', async () => {
-    const { pool, where } = start();
-    const raw = await many(200);
-    const rejected = Uint8Array.of(2, 0xc0);
-    while (where.worker === 0) await pool.check(CHAIN_ID, raw);
+    const { pool } = start();
+    const raw = await many(100);
+    while (pool.readyThreads < 2) await pool.check(CHAIN_ID, raw);
     const order: number[] = [];
-    const calls = Array.from({ length: 300 }, (_, i) => {
-      // Calls of one and of many, quick and slow ones, of two rollups.
-      const batch = i % 7 === 0 ? raw.slice(0, 40) : i % 3 === 0 ? [rejected] : [raw[i % 200]!];
-      return pool.check(i % 5 === 0 ? 902 : CHAIN_ID, batch).then(() => order.push(i));
-    });
+    // Slow ones, whose senders are recovered, and quick ones, which are of another chain: different threads have them.
+    const calls = Array.from({ length: 20 }, (_, i) =>
+      pool.check(i % 2 === 0 ? CHAIN_ID : 902, raw.slice(0, 100 - i)).then(() => order.push(i)),
+    );
     await Promise.all(calls);
     expect(order).toEqual(calls.map((_, i) => i));
+  });
+
+  it('loses nothing when workers die, and does without them when they keep dying', async () => {
+    let started = 0;
+    const { pool, where } = start({
+      threads: 1,
+      startWorker: () => {
+        started++;
+        const dying =
+          "const { parentPort } = require('node:worker_threads'); parentPort.on('message', () => process.exit(1)); parentPort.postMessage('ready');";
+        return new Worker(dying, { eval: true });
+      },
+    });
+    const raw = await many(50);
+    const expected = raw.map((bytes) => admit(bytes));
+    let rounds = 0;
+    while (started < MAX_WORKER_DEATHS || pool.readyThreads > 0) {
+      expect(await pool.check(CHAIN_ID, raw)).toEqual(expected);
+      expect(++rounds).toBeLessThan(1_000);
+    }
+    expect(await pool.check(CHAIN_ID, raw)).toEqual(expected);
+    expect([started, where.worker]).toEqual([MAX_WORKER_DEATHS, 0]);
   });
 
   it('refuses what is beyond its queue, and takes more once there is room', async () => {

@@ -41,6 +41,8 @@ export interface EvmPoolOptions {
   readonly threads?: number;
   /** Default `MAX_WAITING_TRANSACTIONS`. */
   readonly maxWaiting?: number;
+  /** Default: a thread of `worker.ts`. */
+  readonly startWorker?: () => Worker;
   /** Told where transactions were checked. */
   readonly onChecked?: (where: 'inline' | 'worker', transactions: number) => void;
 }
@@ -90,6 +92,11 @@ export class EvmPool {
   /** Transactions that are not checked yet. */
   get waiting(): number {
     return this.#order.length - this.#head;
+  }
+
+  /** Workers that are loaded. */
+  get readyThreads(): number {
+    return this.#threads.filter(({ ready }) => ready).length;
   }
 
   /** One outcome for each, in order. Never rejects. */
@@ -208,12 +215,7 @@ export class EvmPool {
   }
 
   #startThread(): Thread {
-    // The same file as built and as source, in which case the loader must find the other packages' sources too.
-    const fromSource = import.meta.url.endsWith('.ts');
-    const worker = new Worker(new URL(fromSource ? './worker.ts' : './worker.js', import.meta.url), {
-      execArgv: fromSource ? ['--conditions=source'] : [],
-      name: 'squad-admission',
-    });
+    const worker = (this.#options.startWorker ?? startWorker)();
     worker.unref();
     const thread: Thread = { worker, sent: new Map(), ready: false };
     worker.on('message', (message: WorkerMessage) => {
@@ -262,4 +264,13 @@ export class EvmPool {
     this.#checkInline([...thread.sent.values()].flat());
     this.#flush();
   }
+}
+
+/** The same file as built and as source, in which case the loader must find the other packages' sources too. */
+function startWorker(): Worker {
+  const fromSource = import.meta.url.endsWith('.ts');
+  return new Worker(new URL(fromSource ? './worker.ts' : './worker.js', import.meta.url), {
+    execArgv: fromSource ? ['--conditions=source'] : [],
+    name: 'squad-admission',
+  });
 }
