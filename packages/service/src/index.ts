@@ -1,4 +1,5 @@
 export * from './json-rpc/client.ts';
+export * from './json-rpc/code.ts';
 export * from './json-rpc/dispatcher.ts';
 export * from './json-rpc/error.ts';
 export * from './json-rpc/method.ts';

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
+import { WebSocketServer } from 'ws';
 import { z } from 'zod';
 import { followSubscription, type RpcServer, rpcBatch, rpcCall } from '../src/index.ts';
 import { startServer, subscribers } from './json-rpc-support.ts';
@@ -146,6 +147,26 @@ describe('followed subscriptions', () => {
     follower.close();
     expect(got).toEqual([1, 2]);
     expect(lost).toBeGreaterThanOrEqual(1);
+  });
+
+  it('gives up a server that answers no ping', async () => {
+    const deaf = new WebSocketServer({ port: 0, host: '127.0.0.1', autoPong: false });
+    await once(deaf, 'listening');
+    const failure = await new Promise<Error>((resolve) => {
+      const follower = followSubscription({
+        url: `ws://127.0.0.1:${(deaf.address() as AddressInfo).port}`,
+        method: 'test_subscribe',
+        params: () => ['ticks'],
+        onNotification: () => {},
+        pingIntervalMs: 50,
+        onLost: (error) => {
+          follower.close();
+          resolve(error);
+        },
+      });
+    });
+    deaf.close();
+    expect(failure).toMatchObject({ code: 'RPC_UNREACHABLE', message: expect.stringContaining('answers no ping') });
   });
 
   it('reports a refusal with the words of the server', async () => {

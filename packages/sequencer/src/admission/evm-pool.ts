@@ -161,7 +161,7 @@ export class EvmPool {
       if (thread === undefined) break;
       this.#send(thread, this.#takeMessage());
     }
-    // A worker takes a tenth of a second to load: the first transactions do not wait for it.
+    // A worker takes some tenths of a second to load: the first transactions do not wait for it.
     if (!this.#threads.some(({ ready }) => ready)) {
       this.#checkInline(this.#queue.splice(0, MAX_INLINE_PER_TURN));
       if (this.#queue.length > 0) this.#flushSoon();

@@ -1,6 +1,6 @@
 /** Why a transaction is not let in: typed, with what the sender can do, and the JSON-RPC code that other clients give. */
 
-import { RpcCode } from '@squad/service';
+import { RpcCode } from '@squad/service/rpc-code';
 
 export type RejectionCode =
   | 'TRANSACTION_EMPTY'

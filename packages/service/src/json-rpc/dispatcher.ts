@@ -5,7 +5,8 @@
 
 import type { Logger } from '../logger.ts';
 import { type Counter, type Histogram, type Metrics, noMetrics } from '../metrics.ts';
-import { invalidRequest, isExpected, methodNotFound, RpcCode, RpcError, rateLimited, toRpcError } from './error.ts';
+import { RpcCode } from './code.ts';
+import { invalidRequest, isExpected, methodNotFound, RpcError, rateLimited, toRpcError } from './error.ts';
 import { defineMethod, type RawParams, type RpcContext, type RpcMethod } from './method.ts';
 import { type OpenRpcDocument, openRpcDocument, type ServiceInfo } from './open-rpc.ts';
 

@@ -32,9 +32,10 @@ export function hexBytes(options: {
 /** Undefined if it is not 0x and pairs of hex digits. */
 export function bytesOfHex(text: string): Uint8Array | undefined {
   if (text.length % 2 !== 0 || text.charCodeAt(0) !== 48 || text.charCodeAt(1) !== 120) return undefined;
-  const bytes = Buffer.from(text.slice(2), 'hex');
-  // A view of its own memory, not of Node's shared pool: transactions live long.
-  return bytes.length * 2 + 2 === text.length ? new Uint8Array(bytes) : undefined;
+  // Memory of its own, not Node's shared pool: transactions live long.
+  const bytes = new Uint8Array(text.length / 2 - 1);
+  const written = Buffer.from(bytes.buffer).write(text.slice(2), 'hex');
+  return written === bytes.length ? bytes : undefined;
 }
 
 /** 0x and 64 hex digits; lower case comes out. */

@@ -19,8 +19,9 @@ import {
 import { listenOrExplain } from '../listen.ts';
 import type { Logger } from '../logger.ts';
 import { type Metrics, noMetrics } from '../metrics.ts';
+import { RpcCode } from './code.ts';
 import { createDispatcher, type Dispatcher, errorAnswer } from './dispatcher.ts';
-import { invalidRequest, RpcCode, RpcError, rateLimited } from './error.ts';
+import { invalidRequest, RpcError, rateLimited } from './error.ts';
 import type { RpcContext, RpcMethod } from './method.ts';
 import type { ServiceInfo } from './open-rpc.ts';
 import { AddressBuckets, type RateLimit, TokenBucket } from './rate-limit.ts';

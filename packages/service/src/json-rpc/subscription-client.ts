@@ -1,7 +1,7 @@
 /** Follows a subscription over WebSocket, and subscribes again when the connection was lost. */
 
 import { WebSocket } from 'ws';
-import { MAX_RPC_CLIENT_ANSWER_BYTES } from '../limits.ts';
+import { MAX_RPC_CLIENT_ANSWER_BYTES, WEBSOCKET_PING_INTERVAL_MS } from '../limits.ts';
 import { outcomeOf, unreachable } from './client.ts';
 
 export interface FollowOptions {
@@ -20,6 +20,8 @@ export interface FollowOptions {
   readonly retryMs?: number;
   /** Default `MAX_RPC_CLIENT_ANSWER_BYTES`. */
   readonly maxMessageBytes?: number;
+  /** A server that answers no ping in one interval is taken for lost. Default `WEBSOCKET_PING_INTERVAL_MS`. */
+  readonly pingIntervalMs?: number;
 }
 
 export interface Follower {
@@ -55,6 +57,9 @@ export function followSubscription(options: FollowOptions): Follower {
     const { maxMessageBytes = MAX_RPC_CLIENT_ANSWER_BYTES } = settings;
     const connection = new WebSocket(url, { maxPayload: maxMessageBytes, perMessageDeflate: false });
     let reason: Error | undefined;
+    const stopPings = watch(connection, settings.pingIntervalMs ?? WEBSOCKET_PING_INTERVAL_MS, () => {
+      reason = unreachable(url, new Error('it answers no ping'));
+    });
     connection.on('open', () => {
       const params = settings.params();
       connection.send(JSON.stringify({ jsonrpc: '2.0', id: 1, method: settings.method, params }));
@@ -71,6 +76,7 @@ export function followSubscription(options: FollowOptions): Follower {
       reason ??= unreachable(url, error);
     });
     connection.on('close', (code, text) => {
+      stopPings();
       onEnd(
         reason ??
           unreachable(url, new Error(`the connection was closed (${code}${text.length > 0 ? `: ${text}` : ''})`)),
@@ -89,4 +95,25 @@ export function followSubscription(options: FollowOptions): Follower {
     if (!outcome.ok) throw outcome.error;
     settings.onSubscribed?.();
   }
+}
+
+/** Pings, and cuts a connection that answers none in one interval, or is not even open after one. */
+function watch(connection: WebSocket, intervalMs: number, onSilent: () => void): () => void {
+  let answering = false;
+  connection.on('pong', () => {
+    answering = true;
+  });
+  connection.on('open', () => {
+    answering = true;
+  });
+  const timer = setInterval(() => {
+    if (!answering) {
+      onSilent();
+      connection.terminate();
+      return;
+    }
+    answering = false;
+    connection.ping();
+  }, intervalMs);
+  return () => clearInterval(timer);
 }

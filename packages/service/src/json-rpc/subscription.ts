@@ -4,7 +4,8 @@
  */
 
 import { z } from 'zod';
-import { invalidParams, RpcCode, RpcError } from './error.ts';
+import { RpcCode } from './code.ts';
+import { invalidParams, RpcError } from './error.ts';
 import {
   defineMethod,
   type ParamsOf,

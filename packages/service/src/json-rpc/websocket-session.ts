@@ -4,9 +4,10 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RawData, WebSocket } from 'ws';
 import type { Logger } from '../logger.ts';
+import { RpcCode } from './code.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { errorAnswer } from './dispatcher.ts';
-import { RpcCode, RpcError, toRpcError } from './error.ts';
+import { RpcError, toRpcError } from './error.ts';
 import type { RpcContext, RpcSubscriber, SubscriptionHost, Unsubscribe } from './method.ts';
 
 export interface SessionLimits {
