@@ -93,6 +93,13 @@ export function startServer(options: Partial<RpcServerOptions> = {}): Promise<Rp
   });
 }
 
+export const call = (method: string, params?: unknown, id: unknown = 1): object => ({
+  jsonrpc: '2.0',
+  id,
+  method,
+  params,
+});
+
 export interface HttpAnswer {
   readonly status: number;
   readonly headers: Headers;

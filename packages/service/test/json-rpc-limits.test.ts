@@ -1,0 +1,189 @@
+/** The limits of the JSON-RPC server, each at its value and one beyond, and what it does under load. */
+
+import { once } from 'node:events';
+import { request as httpRequest } from 'node:http';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { RpcServer } from '../src/index.ts';
+import { call, post, startServer, subscribers, TestSocket } from './json-rpc-support.ts';
+
+describe('limits of the server', () => {
+  let server: RpcServer | undefined;
+  const sockets: TestSocket[] = [];
+  afterEach(async () => {
+    for (const socket of sockets.splice(0)) socket.close();
+    await server?.close();
+    server = undefined;
+  });
+  const open = async () => {
+    const socket = await TestSocket.open(server!.url);
+    sockets.push(socket);
+    return socket;
+  };
+  /** A call of exactly this many bytes. */
+  const callOf = (bytes: number) => {
+    const text = JSON.stringify(call('echo', ['']));
+    return text.replace('""', `"${'x'.repeat(bytes - text.length)}"`);
+  };
+
+  it('takes a body at its limit and refuses one more byte, over HTTP and WebSocket', async () => {
+    server = await startServer({ maxBodyBytes: 1_000 });
+    expect(await post(server.url, callOf(1_000))).toMatchObject({ status: 200 });
+    expect(await post(server.url, callOf(1_001))).toMatchObject({
+      status: 413,
+      json: { error: { code: -32600, data: { code: 'BODY_TOO_LARGE', limitBytes: 1_000 } } },
+    });
+    const socket = await open();
+    socket.send(callOf(1_000));
+    expect(await socket.next()).toMatchObject({ id: 1 });
+    socket.send(callOf(1_001));
+    expect((await socket.closed()).code).toBe(1009);
+  });
+
+  it('answers within its limit, and says so when an answer would be larger', async () => {
+    server = await startServer({ maxResponseBytes: 1_000 });
+    const large = { code: -32003, data: { code: 'ANSWER_TOO_LARGE' } };
+    const echo = (length: number) => call('echo', ['x'.repeat(length)]);
+    expect((await post(server.url, JSON.stringify(echo(998)))).json).toMatchObject({ result: 'x'.repeat(998) });
+    expect((await post(server.url, JSON.stringify(echo(999)))).json).toMatchObject({ error: large });
+    expect((await post(server.url, JSON.stringify([echo(600), echo(600)]))).json).toMatchObject({ error: large });
+  });
+
+  it('holds as many WebSockets as its limit, tells the next one, and has room again when one leaves', async () => {
+    server = await startServer({ maxWebSockets: 2 });
+    const [first] = [await open(), await open()];
+    const refused = await open();
+    const closed = refused.closed();
+    expect(await refused.next()).toMatchObject({ error: { code: -32005, data: { code: 'TOO_MANY_CONNECTIONS' } } });
+    expect(await closed).toMatchObject({ code: 1013 });
+    first.socket.close();
+    await first.closed();
+    const next = await open();
+    next.send(call('get_data'));
+    expect(await next.next()).toMatchObject({ result: ['hello', 5] });
+  });
+
+  it('holds as many subscriptions of one connection as its limit', async () => {
+    server = await startServer({ maxSubscriptions: 2 });
+    const socket = await open();
+    const subscribe = async () => {
+      socket.send(call('test_subscribe', ['ticks']));
+      return (await socket.next()) as { result?: string };
+    };
+    const first = await subscribe();
+    expect(await subscribe()).toHaveProperty('result');
+    expect(await subscribe()).toMatchObject({
+      error: { code: -32005, data: { code: 'TOO_MANY_SUBSCRIPTIONS', limit: 2 } },
+    });
+    socket.send(call('test_unsubscribe', [first.result]));
+    await socket.next();
+    expect(await subscribe()).toHaveProperty('result');
+  });
+
+  it('limits the calls of one address over HTTP: each in a batch on its own, then whole requests', async () => {
+    server = await startServer({ ratePerAddress: { perSecond: 0.001, burst: 3 } });
+    const batch = JSON.stringify(Array.from({ length: 4 }, (_, id) => call('get_data', [], id)));
+    const { json } = await post(server.url, batch);
+    expect((json as { result?: unknown }[]).map(({ result }) => result !== undefined)).toEqual([
+      true,
+      true,
+      true,
+      false,
+    ]);
+    expect((json as unknown[])[3]).toMatchObject({ id: 3, error: { code: -32005, data: { code: 'RATE_LIMITED' } } });
+    const refused = await post(server.url, batch);
+    expect(refused).toMatchObject({ status: 429, json: { error: { code: -32005 } } });
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+  });
+
+  it('limits the calls of one WebSocket connection, and of its address', async () => {
+    server = await startServer({
+      ratePerConnection: { perSecond: 0.001, burst: 2 },
+      ratePerAddress: { perSecond: 0.001, burst: 3 },
+    });
+    const outcomes = async () => {
+      const socket = await open();
+      const found: boolean[] = [];
+      for (let i = 0; i < 3; i++) {
+        socket.send(call('get_data'));
+        found.push('result' in ((await socket.next()) as object));
+      }
+      return found;
+    };
+    expect(await outcomes()).toEqual([true, true, false]);
+    expect(await outcomes()).toEqual([true, false, false]);
+  });
+
+  it('closes a consumer that does not keep up, and keeps little of what waits for it', async () => {
+    server = await startServer({ maxBufferBytes: 1_000_000 });
+    const socket = await open();
+    socket.send(call('test_subscribe', ['ticks']));
+    await socket.next();
+    const [subscriber] = subscribers;
+    socket.socket.pause();
+    const value = 'x'.repeat(100_000);
+    let sent = 0;
+    // Stops when the socket's own buffers, and then the server's limit, are full.
+    while (!subscriber!.closed.aborted && sent < 2_000) {
+      subscriber!.emit(value);
+      sent++;
+      if (sent % 10 === 0) await new Promise(setImmediate);
+    }
+    expect(subscriber!.closed.aborted).toBe(true);
+    expect(sent).toBeLessThan(2_000);
+    const closed = socket.closed();
+    socket.socket.resume();
+    expect([1013, 1006]).toContain((await closed).code);
+  });
+
+  it('lets a replay go at the pace of its reader', async () => {
+    server = await startServer({ maxBufferBytes: 400_000 });
+    const socket = await open();
+    socket.send(call('test_subscribe', ['ticks']));
+    await socket.next();
+    const [subscriber] = subscribers;
+    const replay = (async () => {
+      for (let i = 0; i < 200; i++) {
+        await subscriber!.ready();
+        subscriber!.emit('x'.repeat(100_000));
+      }
+    })();
+    for (let i = 0; i < 200; i++) await socket.next();
+    await replay;
+    expect(subscriber!.closed.aborted).toBe(false);
+  });
+
+  it('survives a flood on one connection, answering every call', async () => {
+    server = await startServer({ maxInFlight: 8 });
+    const socket = await open();
+    for (let id = 0; id < 5_000; id++) socket.send(call('sum', [id, 0, 0], id));
+    const results = new Set<unknown>();
+    for (let i = 0; i < 5_000; i++) results.add(((await socket.next()) as { result: unknown }).result);
+    expect(results.size).toBe(5_000);
+  });
+
+  it('closes WebSockets that answer no ping, and only those', async () => {
+    server = await startServer({ pingIntervalMs: 250 });
+    const live = await open();
+    const dead = await open();
+    dead.send(call('test_subscribe', ['ticks']));
+    await dead.next();
+    const [subscriber] = subscribers;
+    // One that takes nothing from its socket cannot answer.
+    dead.socket.pause();
+    await once(subscriber!.closed, 'abort');
+    live.send(call('get_data'));
+    expect(await live.next()).toMatchObject({ result: ['hello', 5] });
+  });
+
+  it('closes with clients connected', async () => {
+    server = await startServer();
+    const socket = await open();
+    const closed = socket.closed();
+    const request = httpRequest(server.url, { method: 'POST' });
+    request.on('error', () => {});
+    request.flushHeaders();
+    await server.close();
+    expect((await closed).code).toBe(1006);
+    await expect(fetch(server.url)).rejects.toThrow();
+  });
+});
