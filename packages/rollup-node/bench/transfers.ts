@@ -38,5 +38,7 @@ rmSync(directory, { recursive: true });
 const microseconds = (milliseconds: number) => `${((milliseconds * 1000) / count).toFixed(0)} µs`;
 const total = spent.execute + spent.seal + spent.commit;
 console.log(`${count} transfers to ${recipients} recipients, ${perBlock} a block, per transfer:`);
-console.log(`  execute ${microseconds(spent.execute)}, seal ${microseconds(spent.seal)}, commit ${microseconds(spent.commit)}`);
+console.log(
+  `  execute ${microseconds(spent.execute)}, seal ${microseconds(spent.seal)}, commit ${microseconds(spent.commit)}`,
+);
 console.log(`  in all ${microseconds(total)}, ${((count * 1000) / total).toFixed(0)} a second`);

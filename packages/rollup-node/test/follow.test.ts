@@ -232,6 +232,32 @@ describe('catching up', () => {
     expect(refusals).toEqual([]);
   });
 
+  it('waits for a large block as long as something of it comes, and leaves when nothing does', async () => {
+    for (const sequencer of sequencers) sequencer.script = { post: () => undefined };
+    const plans = range(0, 3).map((author) => ({ rollupId: ROLLUP, author, transactions: [transaction(90, author)] }));
+    chain.append(plans);
+    grow(30);
+    start({ stallMs: 1_000 });
+    await later(10);
+    const primary = sequencers[0]!;
+    const block = chain.feedBlock(1, ROLLUP);
+    primary.send({ type: 'block', block: { ...block, batches: [] } });
+    for (const batch of block.batches) {
+      await later(800);
+      primary.send({ type: 'batch', batch });
+    }
+    await later(10);
+    expect(applied.finals).toEqual([1]);
+    expect(primary.connected).toBe(true);
+    const next = chain.feedBlock(2, ROLLUP);
+    primary.send({ type: 'block', block: { ...next, batches: [] } });
+    for (const sequencer of sequencers.slice(1)) sequencer.script = {};
+    await later(900);
+    expect(primary.opened).toBe(1);
+    await later(1_200);
+    expect(applied.finals).toEqual(range(1, 31));
+  });
+
   it('goes to another sequencer when the one that it uses goes away', async () => {
     grow(200);
     sequencers[0]!.script = { post: (block) => (block.block.header.height <= 70 ? block : undefined) };

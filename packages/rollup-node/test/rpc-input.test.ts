@@ -14,7 +14,7 @@ import {
   SUBMITTED_EXPIRY_MS,
 } from '../src/rpc/limits.ts';
 import { SubmittedTransactions } from '../src/rpc/submitted.ts';
-import { COUNTER } from './support/contracts.ts';
+import { assemble, COUNTER } from './support/contracts.ts';
 import { type RpcNode, startRpcNode } from './support/rpc-node.ts';
 import { recipient, sign, signTransfers } from './support/transactions.ts';
 
@@ -28,6 +28,7 @@ beforeAll(async () => {
   const alloc = {
     [ADDRESS]: { balance: '10000000000000000000', nonce: 0 },
     [recipient(7)]: { balance: '0', nonce: 1, code: COUNTER },
+    [recipient(8)]: { balance: '0', nonce: 1, code: assemble('again: @again JUMP') },
   };
   node = await startRpcNode({ file: { alloc }, ports: { now: () => nowMs } });
 });
@@ -221,8 +222,8 @@ describe('calls', () => {
   it('may come from a contract, and from an account without money', async () => {
     const contract = recipient(7);
     expect((await node.call('eth_call', [{ from: contract, to: contract }])).result).toBe(`0x${'0'.repeat(64)}`);
-    expect((await node.call('eth_call', [{ from: recipient(8), to: contract }])).result).toBe(`0x${'0'.repeat(64)}`);
-    const { error } = await node.call('eth_call', [{ from: recipient(8), to: contract, value: '0x1' }]);
+    expect((await node.call('eth_call', [{ from: recipient(6), to: contract }])).result).toBe(`0x${'0'.repeat(64)}`);
+    const { error } = await node.call('eth_call', [{ from: recipient(6), to: contract, value: '0x1' }]);
     expect(error?.message).toMatch(/^insufficient funds for gas \* price \+ value/);
   });
 
@@ -238,6 +239,20 @@ describe('calls', () => {
     for (const { result } of await Promise.all(calls)) expect(result).toBeDefined();
     expect((await node.call('eth_call', [{ to: recipient(7) }])).result).toBe(input(0));
     expect((await node.call('eth_getBlockByNumber', ['latest', false])).result).toEqual(before);
+  });
+});
+
+describe('long calls', () => {
+  it('end in time, and leave the node its turn', async () => {
+    let turns = 0;
+    const counting = setInterval(() => turns++, 5);
+    const call = node.call('eth_call', [{ to: recipient(8), gas: '0x2faf080' }]);
+    // Others are answered while it runs.
+    expect((await node.call('eth_chainId')).result).toBe('0x385');
+    const { error } = await call;
+    clearInterval(counting);
+    expect(error?.message).toMatch(/^(out of gas|execution aborted \(timeout = 5000 ms\))$/);
+    expect(turns).toBeGreaterThan(10);
   });
 });
 

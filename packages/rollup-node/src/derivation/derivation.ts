@@ -17,6 +17,7 @@
 
 import { equalBytes, type Height, SquadError, toHex } from '@squad/types';
 import type { BlockEnvironment, Cursor, Executor } from '../execution/api.ts';
+import { breatheNow } from '../execution/breathe.ts';
 import { keccak256 } from '../execution/keccak.ts';
 import { Mutex } from '../execution/mutex.ts';
 import type { ApplyOutcome, Derivation, ProvenBlock } from './api.ts';
@@ -171,7 +172,10 @@ export class SequenceDerivation implements Derivation {
     }
     held.base = this.#executor.head.number;
     for (const batch of held.block.batches) {
-      for (const transaction of batch.transactions) await this.#executeTransaction(held, transaction);
+      for (const transaction of batch.transactions) {
+        await breatheNow();
+        await this.#executeTransaction(held, transaction);
+      }
     }
   }
 

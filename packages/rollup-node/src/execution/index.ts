@@ -1,5 +1,6 @@
 /** Execution of a rollup: the port, and the two executors. */
 export * from './api.ts';
+export { MAX_UNINTERRUPTED_MS } from './breathe.ts';
 export * from './evm/block.ts';
 export { decodeTransaction, EvmExecutor } from './evm/executor.ts';
 export * from './evm/history.ts';

@@ -5,9 +5,8 @@
 
 import { Block, type BlockHeader } from '@ethereumjs/block';
 import type { Common } from '@ethereumjs/common';
-import type { EVMMockBlockchainInterface } from '@ethereumjs/evm';
 import { createTxFromRLP, type TypedTransaction } from '@ethereumjs/tx';
-import { createVM, runTx, type VM } from '@ethereumjs/vm';
+import { runTx, type VM } from '@ethereumjs/vm';
 import { type Bytes32, concatBytes, fromHex, SquadError, ZERO_HASH } from '@squad/types';
 import { type RollupFile, rollupFileHash } from '../../config/rollup-file.ts';
 import type { BlockEnvironment, BlockSummary, Cursor, ExecutionOutcome, Executor } from '../api.ts';
@@ -37,6 +36,7 @@ import {
   stateRootFromHash,
 } from './state.ts';
 import { indexedRoot } from './trie.ts';
+import { createRollupVm } from './vm.ts';
 
 /** Sealed blocks whose transactions and trie nodes are in memory, waiting to become durable. */
 export interface ProvisionalBlock {
@@ -119,7 +119,7 @@ export class EvmExecutor implements Executor {
     const state = new EvmState(source, stateRootFromHash(head.summary.stateRoot));
     const chain: { executor?: EvmExecutor } = {};
     const hashAt = (number: number) => chain.executor!.hashAt(number);
-    const vm = await createVM({ common, stateManager: state, blockchain: blockHashes(hashAt) });
+    const { vm } = await createRollupVm(common, state, hashAt);
     const executor = new EvmExecutor({ file, common, store, source, overlay, state, vm, head, cursor: stored.cursor });
     chain.executor = executor;
     return executor;
@@ -153,11 +153,7 @@ export class EvmExecutor implements Executor {
     return this.#open;
   }
 
-  /** The vm on the working state. Use it inside `mutex.run` only, and leave the state as it was. */
-  get vm(): VM {
-    return this.#vm;
-  }
-
+  /** The working state. Use it inside `mutex.run` only, and leave it as it was. */
   get state(): EvmState {
     return this.#state;
   }
@@ -391,14 +387,4 @@ function encodeHead(number: number, cursor: Cursor | undefined): Uint8Array {
 function decodeHead(bytes: Uint8Array): { readonly number: number; readonly cursor: Cursor | undefined } {
   const { number, cursor } = JSON.parse(new TextDecoder().decode(bytes));
   return { number, cursor: cursor && { ...cursor, hash: fromHex(`0x${cursor.hash}`) } };
-}
-
-/** What the BLOCKHASH instruction sees. */
-export function blockHashes(hashAt: (number: number) => Bytes32): EVMMockBlockchainInterface {
-  const chain: EVMMockBlockchainInterface = {
-    getBlock: async (number) => ({ hash: () => hashAt(number) }),
-    putBlock: async () => {},
-    shallowCopy: () => chain,
-  };
-  return chain;
 }

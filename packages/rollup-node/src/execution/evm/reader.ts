@@ -3,15 +3,20 @@
 import { Block } from '@ethereumjs/block';
 import { createTx, type TypedTransaction } from '@ethereumjs/tx';
 import { type Account, Address, KECCAK256_NULL, KECCAK256_RLP } from '@ethereumjs/util';
-import { createVM, type RunTxResult, runTx, type VM } from '@ethereumjs/vm';
+import { type RunTxResult, runTx, type VM } from '@ethereumjs/vm';
 import { Mutex } from '../mutex.ts';
 import { makeHeader } from './block.ts';
-import { blockHashes, type EvmExecutor } from './executor.ts';
+import type { EvmExecutor } from './executor.ts';
 import type { StagedBlock } from './history.ts';
 import { EvmState, type StateRoot, stateRootFromHash } from './state.ts';
+import { createRollupVm, type RollupVm } from './vm.ts';
 
-/** Simulated calls at sealed blocks that run at once; more wait their turn. */
+/** Simulated calls that run at once, taking turns; more wait. */
 export const MAX_CONCURRENT_CALLS = 4;
+/** Simulated calls that run or wait; more are refused. */
+export const MAX_WAITING_CALLS = 256;
+/** Milliseconds after which a simulated call is ended. */
+export const CALL_TIMEOUT_MS = 5000;
 
 /** EIP-7825, from the Osaka rules on. */
 const MAX_TRANSACTION_GAS = 16_777_216n;
@@ -56,8 +61,7 @@ export interface ProvenAccount {
   readonly storage: readonly { readonly value: Uint8Array; readonly proof: readonly Uint8Array[] }[];
 }
 
-interface Worker {
-  readonly vm: VM;
+interface Worker extends RollupVm {
   readonly state: EvmState;
   readonly mutex: Mutex;
   waiting: number;
@@ -66,6 +70,7 @@ interface Worker {
 export class EvmReader {
   readonly #executor: EvmExecutor;
   readonly #workers: Worker[] = [];
+  #calls = 0;
 
   constructor(executor: EvmExecutor) {
     this.#executor = executor;
@@ -98,15 +103,29 @@ export class EvmReader {
 
   /** Runs the call on top of the block, with `gasCap` at most, and undoes it. */
   async call(request: CallRequest, block: StagedBlock, gasCap: bigint): Promise<CallResult> {
-    if (block.stage === 'open') {
-      return this.#executor.mutex.run(() => simulate(this.#executor.vm, request, block, gasCap));
+    if (this.#calls >= MAX_WAITING_CALLS) {
+      return { ok: false, refused: `the node is busy: ${MAX_WAITING_CALLS} calls are waiting` };
     }
+    this.#calls++;
+    try {
+      return await this.#run(request, block, gasCap);
+    } finally {
+      this.#calls--;
+    }
+  }
+
+  async #run(request: CallRequest, block: StagedBlock, gasCap: bigint): Promise<CallResult> {
     const worker = await this.#worker();
     worker.waiting++;
     try {
       return await worker.mutex.run(async () => {
-        worker.state.reset(this.#rootOf(block));
-        return simulate(worker.vm, request, block, gasCap);
+        if (block.stage === 'open') await this.#executor.mutex.run(async () => worker.state.copyFrom(this.#executor.state));
+        else worker.state.reset(this.#rootOf(block));
+        worker.deadline.passed = false;
+        worker.deadline.atMs = performance.now() + CALL_TIMEOUT_MS;
+        const result = await simulate(worker.vm, request, block, gasCap);
+        if (!worker.deadline.passed) return result;
+        return { ok: false, refused: `execution aborted (timeout = ${CALL_TIMEOUT_MS} ms)` };
       });
     } finally {
       worker.waiting--;
@@ -130,9 +149,8 @@ export class EvmReader {
   async #worker(): Promise<Worker> {
     if (this.#workers.length < MAX_CONCURRENT_CALLS && this.#workers.every(({ waiting }) => waiting > 0)) {
       const state = new EvmState(this.#executor.source, this.#executor.latestState);
-      const blockchain = blockHashes((number) => this.#executor.hashAt(number));
-      const vm = await createVM({ common: this.#executor.common, stateManager: state, blockchain });
-      const worker: Worker = { state, mutex: new Mutex(), waiting: 0, vm };
+      const rollupVm = await createRollupVm(this.#executor.common, state, (number) => this.#executor.hashAt(number));
+      const worker: Worker = { ...rollupVm, state, mutex: new Mutex(), waiting: 0 };
       this.#workers.push(worker);
       return worker;
     }

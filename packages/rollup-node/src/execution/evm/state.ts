@@ -18,6 +18,7 @@ import {
   unpadBytes,
 } from '@ethereumjs/util';
 import { SquadError } from '@squad/types';
+import { breathe } from '../breathe.ts';
 import { keccak256, keyOf } from '../keccak.ts';
 import {
   EMPTY_TRIE_ROOT,
@@ -190,6 +191,7 @@ export class EvmState implements StateManagerInterface {
 
   async checkpoint(): Promise<void> {
     this.#checkpoints.push(this.#undo.length);
+    await breathe();
   }
 
   async commit(): Promise<void> {
@@ -239,6 +241,21 @@ export class EvmState implements StateManagerInterface {
     this.#undo = [];
     this.#checkpoints = [];
     this.originalStorageCache.clear();
+  }
+
+  /** Becomes a copy of another state with its changes; what follows in either does not touch the other. */
+  copyFrom(other: EvmState): void {
+    this.reset(other.#root);
+    for (const key of other.#writtenAccounts) {
+      this.#accounts.set(key, other.#accounts.get(key));
+      this.#writtenAccounts.add(key);
+    }
+    for (const [key, { slots, written, cleared, trie }] of other.#storages) {
+      if (!cleared && written.size === 0) continue;
+      const kept = new Map([...written].map((slotKey) => [slotKey, slots.get(slotKey)!] as const));
+      this.#storages.set(key, { slots: kept, written: new Set(written), cleared, trie });
+    }
+    this.#codes = new Map(other.#codes);
   }
 
   /** EIP-1186: the nodes that prove an account, and those that prove each of its slots, against the flushed root. */

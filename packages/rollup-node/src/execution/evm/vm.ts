@@ -1,0 +1,56 @@
+/**
+ * The virtual machine over a rollup's state. Two additions to the library's, neither of which changes what a program
+ * computes or pays: at jump destinations, through which every loop must go, the event loop gets its turn; and a run that
+ * only answers a question can be given an end in time.
+ */
+
+import type { Common } from '@ethereumjs/common';
+import { createEVM, EVMError, type EVMMockBlockchainInterface, type EVMOpts } from '@ethereumjs/evm';
+import { createVM, type VM } from '@ethereumjs/vm';
+import type { Bytes32 } from '@squad/types';
+import { breathe } from '../breathe.ts';
+import type { EvmState } from './state.ts';
+
+/** Never set for transactions: how long one takes must not decide what it does. */
+export interface Deadline {
+  /** On the clock of `performance.now`. */
+  atMs: number;
+  /** Set once the deadline ended a run. */
+  passed: boolean;
+}
+
+export interface RollupVm {
+  readonly vm: VM;
+  /** Its `atMs` is infinite until someone sets it. */
+  readonly deadline: Deadline;
+}
+
+const JUMPDEST = 0x5b;
+
+/** `hashAt`: what the BLOCKHASH instruction sees. */
+export async function createRollupVm(
+  common: Common,
+  stateManager: EvmState,
+  hashAt: (number: number) => Bytes32,
+): Promise<RollupVm> {
+  const blockchain: EVMMockBlockchainInterface = {
+    getBlock: async (number) => ({ hash: () => hashAt(number) }),
+    putBlock: async () => {},
+    shallowCopy: () => blockchain,
+  };
+  const deadline: Deadline = { atMs: Number.POSITIVE_INFINITY, passed: false };
+  const customOpcodes: NonNullable<EVMOpts['customOpcodes']> = [
+    { opcode: JUMPDEST, opcodeName: 'JUMPDEST', baseFee: 1, logicFunction: () => stepFrom(deadline) },
+  ];
+  const evm = await createEVM({ common, stateManager, blockchain, customOpcodes });
+  return { vm: await createVM({ common, stateManager, blockchain, evm }), deadline };
+}
+
+/** The library awaits what it returns. */
+function stepFrom(deadline: Deadline): Promise<void> | undefined {
+  return breathe()?.then(() => {
+    if (performance.now() < deadline.atMs) return;
+    deadline.passed = true;
+    throw new EVMError(EVMError.errorMessages.OUT_OF_GAS);
+  });
+}
