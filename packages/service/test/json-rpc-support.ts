@@ -93,7 +93,14 @@ export function startServer(options: Partial<RpcServerOptions> = {}): Promise<Rp
   });
 }
 
-export const call = (method: string, params?: unknown, id: unknown = 1): object => ({
+export interface CallJson {
+  readonly jsonrpc: '2.0';
+  readonly id: unknown;
+  readonly method: string;
+  readonly params: unknown;
+}
+
+export const call = (method: string, params?: unknown, id: unknown = 1): CallJson => ({
   jsonrpc: '2.0',
   id,
   method,
