@@ -281,8 +281,8 @@ class SequenceFollower implements Follower {
     const proven = this.#config.verifier.verifyFeedBlock(block, this.#head);
     if (!proven.ok) return this.#refuseBlock(from, proven.error);
     this.#inbox.holdSoft(proven.value);
-    await this.#config.derivation.applySoft(forDerivation(proven.value));
-    this.#measure(proven.value);
+    const outcome = await this.#config.derivation.applySoft(forDerivation(proven.value));
+    if (outcome === 'applied') this.#measure(proven.value);
   }
 
   async #judgeFinal({ from, block }: WaitingBlock): Promise<void> {
