@@ -480,7 +480,10 @@ export class Sequencer {
     await this.#ask(holders, async (peer) => {
       const answer = await this.#network.request(peer, 'block', BlockRequest.serialize({ hash }));
       const blocks = decode(BlockResponse, 'BlockResponse', answer);
-      if (!blocks.ok) return this.#blame(peer, `answered a request for a block with ${blocks.error.reason}`);
+      if (!blocks.ok) {
+        this.#blame(peer, `answered a request for a block with ${blocks.error.reason}`);
+        return false;
+      }
       const [block] = blocks.value;
       if (block) this.#actor.submit({ type: 'blockFetched', from: peer, block });
       return block !== undefined;
@@ -493,7 +496,10 @@ export class Sequencer {
     await this.#ask(shuffled(holders), async (peer) => {
       const answer = await this.#network.request(peer, 'range', RangeRequest.serialize({ fromHeight }));
       const range = decode(RangeResponse, 'RangeResponse', answer);
-      if (!range.ok) return this.#blame(peer, `answered a request for a range with ${range.error.reason}`);
+      if (!range.ok) {
+        this.#blame(peer, `answered a request for a range with ${range.error.reason}`);
+        return false;
+      }
       const [certificate] = range.value.certificates;
       if (range.value.blocks.length === 0 || !certificate) return false;
       this.#actor.submit({
@@ -510,7 +516,7 @@ export class Sequencer {
   /** Asks connected holders one after another until one has it; they failing, the other validators. */
   async #ask(
     holders: readonly ValidatorIndex[],
-    ask: (peer: ValidatorIndex) => Promise<boolean | undefined | void>,
+    ask: (peer: ValidatorIndex) => Promise<boolean>,
   ): Promise<void> {
     const connected = this.#network.connectedValidators;
     const peers = [...new Set([...holders.filter((peer) => connected.includes(peer)), ...connected])];
