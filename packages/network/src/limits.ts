@@ -16,7 +16,7 @@ export const MAX_DATA_FRAME_BYTES = 600 * KIB;
 export const MAX_REQUEST_BYTES = 4 * KIB;
 /** Bytes of one answer. */
 export const MAX_ANSWER_BYTES = 16 * MIB;
-/** Bytes of all answers that are being sent at one time; a request beyond it is refused. */
+/** Bytes of all answers that are being sent at one time; a request beyond it is refused, an edge peer's beyond half. */
 export const MAX_ANSWER_BYTES_IN_FLIGHT = 64 * MIB;
 /** Requests of one peer, over all its connections, that are being answered at one time. */
 export const MAX_REQUESTS_IN_FLIGHT_PER_PEER = 16;

@@ -236,17 +236,14 @@ describe('under attack', () => {
     const returning = await attacker('validator 2', (_stream, connection) => void channelsOn.push(connection));
     const first = await returning.dial(addressOf(victim));
     await first.newStream(names.channels.consensus);
-    await eventually('both channels', () => channelsOn.length === 2);
+    const eventsOf2 = () => victim.journal.events.filter((event) => event.endsWith(' 2'));
+    await victim.journal.until('a link', () => eventsOf2().length === 1);
     // As if the machine had restarted and no packet had said so: a new connection beside the old one.
     const second = await returning.dial(addressOf(victim), { force: true });
     await second.newStream(names.channels.consensus);
-    await eventually('both channels again', () => channelsOn.length === 4);
+    await victim.journal.until('a new link', () => eventsOf2().length === 3);
     expect(channelsOn.map(({ id }) => id)).toEqual([first.id, first.id, second.id, second.id]);
-    expect(victim.journal.events.filter((event) => event.endsWith(' 2'))).toEqual([
-      'connected 2',
-      'disconnected 2',
-      'connected 2',
-    ]);
+    expect(eventsOf2()).toEqual(['connected 2', 'disconnected 2', 'connected 2']);
     await expectServed(nodes);
   });
 

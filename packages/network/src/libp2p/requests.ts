@@ -86,14 +86,16 @@ export class RequestServer {
   }
 
   async #serve(protocol: RequestProtocol, stream: Stream, peer: PeerId, asker: Asker): Promise<void> {
-    const { limits, statistics } = this.#host;
+    const { directory, limits, statistics } = this.#host;
     const request = await this.#read(stream, peer);
     const answer = await this.#answer(peer, protocol, request);
     asker.budget.take(1, answer.length, Date.now());
     if (answer.length > limits.maxAnswerBytes) {
       throw new Error(`the answer has ${answer.length} bytes, more than maxAnswerBytes = ${limits.maxAnswerBytes}`);
     }
-    if (this.#answerBytesInFlight + answer.length > limits.maxAnswerBytesInFlight) {
+    // Edge peers get half of the room, so that slow readers among them do not keep validators from catching up.
+    const share = directory.has(peer) ? 1 : 0.5;
+    if (this.#answerBytesInFlight + answer.length > share * limits.maxAnswerBytesInFlight) {
       statistics.refusals.tooManyRequests++;
       throw new Error('too many answers are being sent');
     }
