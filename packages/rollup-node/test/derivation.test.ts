@@ -273,6 +273,26 @@ describe('after a crash', () => {
     await again.derivation.close();
   });
 
+  it('applies nothing more once the store has failed', async () => {
+    const blocks = sequenceOf(withEnd(plan));
+    const directory = temporaryDirectory();
+    const rollup = await openRollup(EVM, directory);
+    for (const block of blocks.slice(0, 5)) await rollup.derivation.applyFinal(block);
+    const { latest } = rollup.executor;
+    await (rollup.executor as EvmExecutor).store.close();
+    const failures = [];
+    for (const block of blocks.slice(5))
+      failures.push(await rollup.derivation.applyFinal(block).catch((error: Error) => error));
+    const first = failures.findIndex((failure) => failure instanceof Error);
+    expect(first).toBeGreaterThanOrEqual(0);
+    for (const failure of failures.slice(first)) expect(failure).toBe(failures[first]);
+    const again = await openRollup(EVM, directory);
+    expect(again.executor.latest).toEqual(latest);
+    for (const block of blocks.slice(again.derivation.finalHeight)) await again.derivation.applyFinal(block);
+    expect(chainOf(again)).toEqual(await derive(EVM, blocks));
+    await again.derivation.close();
+  });
+
   it('refuses the data of another rollup file, and a directory in use', async () => {
     const directory = temporaryDirectory();
     const rollup = await openRollup(EVM, directory);

@@ -67,7 +67,7 @@ describe('viem', () => {
 
     await node.orderSoft();
     const soft = await client.waitForTransactionReceipt({ hash });
-    expect(soft).toMatchObject({ status: 'success', gasUsed: 21_000n, blockNumber: before + 1n, squadStage: 'open' });
+    expect(soft).toMatchObject({ status: 'success', gasUsed: 21_000n, blockNumber: before + 1n, squadStage: 'soft' });
     expect(await client.getBalance({ address: recipient(1) })).toBe(0n);
     expect(await client.getBalance({ address: recipient(1), blockTag: 'pending' })).toBe(7n);
     const pending = await client.getBlock({ blockTag: 'pending' });
@@ -141,11 +141,43 @@ describe('viem', () => {
     }
   });
 
+  it('sees the effects of soft transactions under pending, and by default if the chain is said to preconfirm', async () => {
+    await wallet.sendTransaction({ to: counter, data: word(4) });
+    await node.orderSoft();
+    expect((await client.call({ to: counter, blockTag: 'pending' })).data).toBe(word(15));
+    expect((await client.call({ to: counter, blockTag: 'latest' })).data).toBe(word(11));
+    const preconfirming = createPublicClient({
+      chain: { ...chain, experimental_preconfirmationTime: 200 },
+      transport: http(node.url),
+    });
+    expect((await preconfirming.call({ to: counter })).data).toBe(word(15));
+    await node.makeFinal();
+    expect((await client.call({ to: counter })).data).toBe(word(15));
+  });
+
+  it('lends an account the code of a contract (EIP-7702)', async () => {
+    const delegator = mnemonicToAccount(DEVELOPMENT_MNEMONIC, { addressIndex: 3 });
+    const authorization = await delegator.signAuthorization!({ contractAddress: counter, chainId: 901, nonce: 0 });
+    const hash = await wallet.sendTransaction({
+      authorizationList: [authorization],
+      to: delegator.address,
+      data: word(3),
+    });
+    await node.order();
+    expect(await client.getTransactionReceipt({ hash })).toMatchObject({ status: 'success', type: 'eip7702' });
+    expect((await client.call({ to: delegator.address })).data).toBe(word(3));
+    expect(await client.getTransaction({ hash })).toMatchObject({ authorizationList: [{ chainId: 901, nonce: 0 }] });
+    const own = createWalletClient({ account: delegator, chain, transport: http(node.url) });
+    const second = await own.sendTransaction({ to: recipient(4), value: 1n });
+    await node.order();
+    expect(await client.getTransactionReceipt({ hash: second })).toMatchObject({ status: 'success' });
+  });
+
   it('gets a proof that leads to the state root', async () => {
     const block = await client.getBlock();
     const proof = await client.getProof({ address: counter, storageKeys: [word(0)] });
     expect(keccak256(proof.accountProof[0]!)).toBe(block.stateRoot);
-    expect(proof.storageProof[0]).toMatchObject({ value: 11n });
+    expect(proof.storageProof[0]).toMatchObject({ value: 15n });
     expect(keccak256(proof.storageProof[0]!.proof[0]!)).toBe(proof.storageHash);
     expect(keccak256((await client.getCode({ address: counter }))!)).toBe(proof.codeHash);
   });

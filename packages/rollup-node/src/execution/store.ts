@@ -67,8 +67,19 @@ export class RollupStore {
     return store;
   }
 
+  /** Throws SquadError `ROLLUP_STORE_READ` if the store cannot tell: never mistake that for a property of what was asked. */
   get(table: Table, key: Uint8Array): Uint8Array | undefined {
-    return this.#level.getSync(storeKey(table, key));
+    try {
+      return this.#level.getSync(storeKey(table, key));
+    } catch (error) {
+      throw new SquadError(
+        'ROLLUP_STORE_READ',
+        `the rollup store cannot be read: ${error instanceof Error ? error.message : String(error)}`,
+        'If the node is not just stopping, check the disk; a damaged data directory can be deleted: the node derives it again.',
+        { table },
+        error,
+      );
+    }
   }
 
   /** All entries survive a crash once this resolves, or none does if it rejects. */
@@ -81,16 +92,6 @@ export class RollupStore {
       ),
       { sync: true },
     );
-  }
-
-  /** The values of a table whose keys lie within [from, to), ascending. */
-  values(table: Table, from: Uint8Array, to: Uint8Array): AsyncIterable<Uint8Array> {
-    return this.#level.values({ gte: storeKey(table, from), lt: storeKey(table, to) });
-  }
-
-  /** All of a table, ascending. */
-  entries(table: Table): AsyncIterable<[Uint8Array, Uint8Array]> {
-    return strip(this.#level.iterator({ gte: Uint8Array.of(TABLES[table]), lt: Uint8Array.of(TABLES[table] + 1) }));
   }
 
   async close(): Promise<void> {
@@ -110,10 +111,6 @@ function storeKey(table: Table, key: Uint8Array): Uint8Array {
   out[0] = TABLES[table];
   out.set(key, 1);
   return out;
-}
-
-async function* strip(entries: AsyncIterable<[Uint8Array, Uint8Array]>): AsyncIterable<[Uint8Array, Uint8Array]> {
-  for await (const [key, value] of entries) yield [key.subarray(1), value];
 }
 
 function openError(directory: string, error: unknown): SquadError {

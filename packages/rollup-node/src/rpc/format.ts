@@ -12,7 +12,7 @@ export type JsonObject = { [key: string]: Json };
 /** keccak256(rlp([])): a block without uncles. */
 const NO_UNCLES = '0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347';
 
-/** `squadStage` says how certain the block is: `open` and `soft` may still change. An open block's hash is provisional. */
+/** `squadStage`: a `soft` block may still change; while it is open its hash is provisional. */
 export function formatBlock(block: StagedBlock, full: boolean): JsonObject {
   const transactions = full
     ? block.transactions.map((transaction, index) => formatTransaction({ block, index, transaction }))
@@ -45,7 +45,7 @@ export function formatHeader(block: StagedBlock): JsonObject {
     ...optional('excessBlobGas', header.excessBlobGas, toQuantity),
     ...optional('parentBeaconBlockRoot', header.parentBeaconBlockRoot, toHex),
     ...optional('requestsHash', header.requestsHash, toHex),
-    squadStage: block.stage,
+    squadStage: stageOf(block),
   };
 }
 
@@ -56,7 +56,7 @@ export function formatTransaction({ block, index, transaction }: FoundTransactio
     transactionIndex: toQuantity(index),
     ...formatContents(transaction.decoded, transaction.hash, transaction.from),
     gasPrice: toQuantity(transaction.receipt.effectiveGasPrice),
-    squadStage: block.stage,
+    squadStage: stageOf(block),
   };
 }
 
@@ -149,7 +149,7 @@ export function formatReceipt(found: FoundTransaction): JsonObject {
       formatLog({ block, transaction, transactionIndex: index, logIndex: logIndex++, log }),
     ),
     logsBloom: toHex(receipt.bloom),
-    squadStage: block.stage,
+    squadStage: stageOf(block),
   };
 }
 
@@ -175,6 +175,10 @@ function sizeOf(block: StagedBlock): number {
   let size = block.header.serialize().length;
   for (const { raw } of block.transactions) size += raw.length;
   return size;
+}
+
+function stageOf(block: StagedBlock): 'soft' | 'final' {
+  return block.stage === 'final' ? 'final' : 'soft';
 }
 
 function optional<T>(name: string, value: T | undefined, format: (value: T) => Hex): JsonObject {

@@ -4,6 +4,8 @@
 export const MAX_CALL_GAS = 50_000_000n;
 /** Bytes of input that one call may bring. */
 export const MAX_CALL_DATA_BYTES: number = 128 * 1024;
+/** EIP-7702 authorizations that one call may bring: each costs a signature recovery of some milliseconds. */
+export const MAX_CALL_AUTHORIZATIONS = 64;
 /** Filters that exist at once, of all callers. */
 export const MAX_FILTERS = 1024;
 /** Milliseconds after its last use at which a filter is gone. */

@@ -4,7 +4,7 @@ import { hexBytes } from '@squad/service';
 import { z } from 'zod';
 import type { LogFilter } from '../execution/evm/history.ts';
 import type { CallRequest } from '../execution/evm/reader.ts';
-import { MAX_CALL_DATA_BYTES, MAX_FILTER_ALTERNATIVES } from './limits.ts';
+import { MAX_CALL_AUTHORIZATIONS, MAX_CALL_DATA_BYTES, MAX_FILTER_ALTERNATIVES } from './limits.ts';
 
 const QUANTITY = /^0x(0|[1-9a-fA-F][0-9a-fA-F]{0,63})$/;
 
@@ -43,25 +43,43 @@ const NOT_A_BLOCK = 'expected a block: latest, pending, safe, finalized, earlies
 /** A tag or a quantity. */
 export const BlockNumber: z.ZodType<BlockReference, string> = z.union([Tag, Numbered], { error: NOT_A_BLOCK });
 
-/** A tag, a quantity, or EIP-1898's object. Absent: latest. */
-export const BlockChoice: z.ZodType<BlockReference, unknown> = z
-  .union(
-    [
-      Tag,
-      Numbered,
-      z.strictObject({ blockNumber: Numbered }).transform(({ blockNumber }) => blockNumber),
-      z
-        .strictObject({ blockHash: Word, requireCanonical: z.boolean().optional() })
-        .transform(({ blockHash }): BlockReference => ({ hash: blockHash })),
-    ],
-    { error: `${NOT_A_BLOCK}, or {blockHash} or {blockNumber}` },
-  )
-  .default({ tag: 'latest' });
+/** A tag, a quantity, or EIP-1898's object. */
+const AnyBlock: z.ZodType<BlockReference, unknown> = z.union(
+  [
+    Tag,
+    Numbered,
+    z.strictObject({ blockNumber: Numbered }).transform(({ blockNumber }) => blockNumber),
+    z
+      .strictObject({ blockHash: Word, requireCanonical: z.boolean().optional() })
+      .transform(({ blockHash }): BlockReference => ({ hash: blockHash })),
+  ],
+  { error: `${NOT_A_BLOCK}, or {blockHash} or {blockNumber}` },
+);
+
+/** Absent: latest. */
+export const BlockChoice: z.ZodType<BlockReference, unknown> = AnyBlock.default({ tag: 'latest' });
+
+/** Absent: pending, since what is estimated will be executed after that. */
+export const PendingBlockChoice: z.ZodType<BlockReference, unknown> = AnyBlock.default({ tag: 'pending' });
 
 const AccessList = z
   .array(z.strictObject({ address: Address, storageKeys: z.array(Word).max(1000) }))
   .max(1000)
   .transform((items) => items.map(({ address, storageKeys }) => [address, storageKeys] as const));
+
+/** EIP-7702; the fields as of eth_getTransactionByHash. */
+const AuthorizationList = z
+  .array(
+    z.strictObject({
+      chainId: BigQuantity,
+      address: Address,
+      nonce: BigQuantity,
+      yParity: BigQuantity,
+      r: BigQuantity,
+      s: BigQuantity,
+    }),
+  )
+  .max(MAX_CALL_AUTHORIZATIONS);
 
 const Input = hexBytes({ maxBytes: MAX_CALL_DATA_BYTES });
 const ZERO_ADDRESS = new Uint8Array(20);
@@ -80,6 +98,7 @@ export const Call: z.ZodType<CallRequest, unknown> = z
     data: Input.optional(),
     input: Input.optional(),
     accessList: AccessList.optional(),
+    authorizationList: AuthorizationList.optional(),
   })
   .transform((call, context): CallRequest => {
     const { from = ZERO_ADDRESS, to, data, input, ...rest } = call;

@@ -14,7 +14,7 @@ import {
 import type { RpcState } from './context.ts';
 import { callError, refused } from './errors.ts';
 import { MAX_CALL_GAS, MAX_PROOF_SLOTS } from './limits.ts';
-import { Address, BlockChoice, Call, Slot } from './schemas.ts';
+import { Address, BlockChoice, Call, PendingBlockChoice, Slot } from './schemas.ts';
 
 export function stateMethods(state: RpcState): RpcMethod[] {
   return [...accountMethods(state), ...callMethods(state)];
@@ -114,7 +114,7 @@ function callMethods(state: RpcState): RpcMethod[] {
     defineMethod({
       name: 'eth_estimateGas',
       summary: 'The least gas limit with which the transaction succeeds',
-      params: { ...params, block: BlockChoice },
+      params: { ...params, block: PendingBlockChoice },
       result: { name: 'gas', description: 'A quantity' },
       handler: async ({ transaction, block }) => {
         const found = state.block(block);

@@ -2,7 +2,14 @@
 
 import { Block } from '@ethereumjs/block';
 import { createTx, type TypedTransaction } from '@ethereumjs/tx';
-import { type Account, Address, KECCAK256_NULL, KECCAK256_RLP } from '@ethereumjs/util';
+import {
+  type Account,
+  Address,
+  type EOACode7702AuthorizationListBytes as AuthorizationListBytes,
+  bigIntToUnpaddedBytes,
+  KECCAK256_NULL,
+  KECCAK256_RLP,
+} from '@ethereumjs/util';
 import { type RunTxResult, runTx, type VM } from '@ethereumjs/vm';
 import { Mutex } from '../mutex.ts';
 import { makeHeader } from './block.ts';
@@ -34,6 +41,17 @@ export interface CallRequest {
   readonly data?: Uint8Array | undefined;
   readonly nonce?: bigint | undefined;
   readonly accessList?: readonly (readonly [Uint8Array, readonly Uint8Array[]])[] | undefined;
+  /** EIP-7702. */
+  readonly authorizationList?: readonly Authorization[] | undefined;
+}
+
+export interface Authorization {
+  readonly chainId: bigint;
+  readonly address: Uint8Array;
+  readonly nonce: bigint;
+  readonly yParity: bigint;
+  readonly r: bigint;
+  readonly s: bigint;
 }
 
 export type CallResult =
@@ -119,7 +137,8 @@ export class EvmReader {
     worker.waiting++;
     try {
       return await worker.mutex.run(async () => {
-        if (block.stage === 'open') await this.#executor.mutex.run(async () => worker.state.copyFrom(this.#executor.state));
+        if (block.stage === 'open')
+          await this.#executor.mutex.run(async () => worker.state.copyFrom(this.#executor.state));
         else worker.state.reset(this.#rootOf(block));
         worker.deadline.passed = false;
         worker.deadline.atMs = performance.now() + CALL_TIMEOUT_MS;
@@ -244,12 +263,22 @@ function unsigned(vm: VM, request: CallRequest, gasLimit: bigint, nonce: bigint)
   const lists = (accessList ?? []).map(([address, keys]) => [address, [...keys]] as [Uint8Array, Uint8Array[]]);
   const maxFeePerGas = request.maxFeePerGas ?? request.gasPrice ?? 0n;
   const maxPriorityFeePerGas = request.maxPriorityFeePerGas ?? request.gasPrice ?? 0n;
-  const tx = createTx(
-    { type: 2, ...common, accessList: lists, maxFeePerGas, maxPriorityFeePerGas },
-    { common: vm.common, freeze: false, allowUnlimitedInitCodeSize: false },
-  );
+  const fees = { accessList: lists, maxFeePerGas, maxPriorityFeePerGas };
+  const options = { common: vm.common, freeze: false };
+  const authorizations = request.authorizationList?.map(authorizationItem) ?? [];
+  const tx: TypedTransaction =
+    authorizations.length === 0
+      ? createTx({ type: 2, ...common, ...fees }, options)
+      : createTx({ type: 4, ...common, ...fees, authorizationList: authorizations }, options);
   tx.getSenderAddress = () => new Address(request.from);
   return tx;
+}
+
+function authorizationItem(item: Authorization): AuthorizationListBytes[number] {
+  const [chainId, nonce, yParity, r, s] = [item.chainId, item.nonce, item.yParity, item.r, item.s].map((value) =>
+    bigIntToUnpaddedBytes(value),
+  ) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+  return [chainId, item.address, nonce, yParity, r, s];
 }
 
 function resultOf(result: RunTxResult): CallResult {
