@@ -212,7 +212,12 @@ export class Invariants {
   #checkNotarize(node: SimulatedNode, view: View, hash: string): void {
     const who = `n${node.index}`;
     const proposal = this.#proposals.get(hash);
-    if (!proposal) return this.fail('known block', `${who} notarized a block that nobody proposed`);
+    if (!proposal) {
+      // A leader that crashed before its proposal was visible remembers its vote, and cannot propose again (R10).
+      const own = node.index === this.#context.leaderAt(view) && node.blocks.has(hash);
+      if (own) return this.#context.count('a leader restarted without its proposal');
+      return this.fail('known block', `${who} notarized a block that nobody proposed`);
+    }
     const { block, parentCertificate, skips } = proposal;
     const { header, refs } = block;
     if (header.view !== view || header.leader !== this.#context.leaderAt(view)) {

@@ -1,0 +1,284 @@
+/** One core under test, and all that the other validators could send to it, made with their keys. */
+
+import {
+  type BatchRef,
+  BatchRefs,
+  BLOCK_VERSION,
+  type Block,
+  type BlockHeader,
+  blockHash,
+  type Certificate,
+  genesisBlock,
+  genesisCertificate,
+  LeaderSchedule,
+  type Proposal,
+  SkipCertificates,
+  signerBits,
+  toHex,
+  type ValidatorIndex,
+  type ValidatorSet,
+  type View,
+  type Vote,
+  VoteKind,
+  voteSigningRoot,
+  ZERO_HASH,
+} from '@squad/types';
+import { type CountedScheme, SignatureRegistry } from '../sim/mock-scheme.ts';
+import {
+  type ConsensusOptions,
+  type ConsensusRecord,
+  DEFAULT_CONSENSUS_OPTIONS,
+  type HeldBatch,
+  type Input,
+  type Output,
+} from '../src/api.ts';
+import { Consensus } from '../src/core.ts';
+
+export const START_MS = 1_700_000_000_000;
+const NETWORK_ID: Uint8Array = new Uint8Array(32).fill(9);
+
+export interface FixtureOptions {
+  readonly weights?: readonly number[];
+  /** The view whose leader is the node under test. */
+  readonly leaderOf?: View;
+  /** A view that the node under test does not lead. Ignored if `leaderOf` is given. */
+  readonly observer?: boolean;
+  readonly options?: Partial<ConsensusOptions>;
+}
+
+export interface ProposalParts {
+  readonly view: View;
+  /** Genesis if left out. */
+  readonly parent?: Block;
+  readonly parentCertificate?: Certificate;
+  readonly skips?: Certificate[];
+  readonly refs?: BatchRef[];
+  readonly header?: Partial<BlockHeader>;
+  readonly signer?: ValidatorIndex;
+}
+
+export class Fixture {
+  readonly weights: readonly number[];
+  readonly leaders: LeaderSchedule;
+  readonly self: ValidatorIndex | undefined;
+  readonly genesis: Block = genesisBlock(NETWORK_ID, START_MS);
+  readonly scheme: CountedScheme;
+  readonly validatorSet: ValidatorSet;
+  core: Consensus;
+  nowMs = START_MS;
+  /** All that was put out since `take` was last called. */
+  outputs: Output[] = [];
+  records: ConsensusRecord[] = [];
+  readonly #registry = new SignatureRegistry(7);
+  readonly #options: ConsensusOptions;
+
+  constructor({ weights = [1, 1, 1, 1], leaderOf, observer, options }: FixtureOptions = {}) {
+    this.weights = weights;
+    this.validatorSet = {
+      epoch: 0,
+      validators: weights.map((weight) => ({
+        blsPublicKey: new Uint8Array(48),
+        nodePublicKey: new Uint8Array(32),
+        weight,
+      })),
+    };
+    this.leaders = new LeaderSchedule(this.validatorSet);
+    const notFirstLeader = weights.findIndex((_, i) => i !== this.leaderAt(1) && i !== this.leaderAt(2));
+    this.self = observer ? undefined : leaderOf === undefined ? Math.max(0, notFirstLeader) : this.leaderAt(leaderOf);
+    this.#options = { ...DEFAULT_CONSENSUS_OPTIONS, ...options };
+    this.scheme = this.#registry.schemeFor(this.self);
+    this.core = this.#create();
+  }
+
+  #create(): Consensus {
+    const { validatorSet, self, scheme } = this;
+    return new Consensus(
+      { networkId: NETWORK_ID, genesisTimeMs: START_MS, validatorSet, self, scheme, options: this.#options },
+      this.nowMs,
+      this.records,
+    );
+  }
+
+  leaderAt(view: View): ValidatorIndex {
+    return this.leaders.leaderAt(view);
+  }
+
+  get all(): ValidatorIndex[] {
+    return this.weights.map((_, i) => i);
+  }
+
+  get others(): ValidatorIndex[] {
+    return this.all.filter((i) => i !== this.self);
+  }
+
+  // ---------------------------------------------------------------- driving
+
+  step(input: Input): Output[] {
+    const outputs = this.core.step(this.nowMs, input);
+    for (const output of outputs) if (output.type === 'persist') this.records.push(output.record);
+    this.outputs.push(...outputs);
+    return outputs;
+  }
+
+  start(): this {
+    this.step({ type: 'start' });
+    return this;
+  }
+
+  /** Moves the clock and ticks. */
+  after(delayMs: number): Output[] {
+    this.nowMs += delayMs;
+    return this.step({ type: 'tick' });
+  }
+
+  /** Starts again from what was persisted; `keep`: how many of the records survived. */
+  restart(keep: number = this.records.length): Output[] {
+    this.records = this.records.slice(0, keep);
+    this.core = this.#create();
+    return this.step({ type: 'start' });
+  }
+
+  vote(signer: ValidatorIndex, kind: VoteKind, view: View, block?: Block): Vote {
+    const content = { kind, epoch: 0, view, blockHash: block ? blockHash(block.header) : ZERO_HASH };
+    const signature = this.#registry.schemeFor(signer).sign(voteSigningRoot(NETWORK_ID, content));
+    return { ...content, signer, signature };
+  }
+
+  sendVote(signer: ValidatorIndex, kind: VoteKind, view: View, block?: Block): Output[] {
+    return this.sendRawVote(signer, this.vote(signer, kind, view, block));
+  }
+
+  sendRawVote(from: ValidatorIndex, vote: Vote): Output[] {
+    return this.step({ type: 'message', from, message: { type: 'vote', vote } });
+  }
+
+  certificate(kind: VoteKind, view: View, block?: Block, signers: readonly ValidatorIndex[] = this.all): Certificate {
+    const votes = signers.map((signer) => this.vote(signer, kind, view, block));
+    return {
+      kind,
+      epoch: 0,
+      view,
+      blockHash: block ? blockHash(block.header) : ZERO_HASH,
+      signers: signerBits(this.weights.length, signers),
+      signature: this.scheme.aggregate(votes.map((vote) => vote.signature))!,
+    };
+  }
+
+  sendCertificate(certificate: Certificate, from: ValidatorIndex = this.others[0]!): Output[] {
+    return this.step({ type: 'message', from, message: { type: 'certificate', certificate } });
+  }
+
+  proposal(parts: ProposalParts): Proposal {
+    const { view, parent = this.genesis, skips = [], refs = [] } = parts;
+    const parentView = parent.header.view;
+    const block: Block = {
+      header: {
+        version: BLOCK_VERSION,
+        networkId: NETWORK_ID,
+        epoch: 0,
+        view,
+        height: parent.header.height + 1,
+        parentView,
+        parentHash: blockHash(parent.header),
+        leader: this.leaderAt(view),
+        timestampMs: this.nowMs,
+        l1AnchorNumber: 0,
+        l1AnchorHash: ZERO_HASH,
+        refsRoot: BatchRefs.hashTreeRoot(refs),
+        skipsRoot: SkipCertificates.hashTreeRoot(skips),
+        nextValidatorSetHash: ZERO_HASH,
+        ...parts.header,
+      },
+      refs,
+    };
+    const parentCertificate =
+      parts.parentCertificate ??
+      (parentView === 0
+        ? genesisCertificate(this.weights.length, blockHash(parent.header))
+        : this.certificate(VoteKind.notarize, parentView, parent));
+    const signer = parts.signer ?? this.leaderAt(view);
+    const { signature } = this.vote(signer, VoteKind.notarize, view, block);
+    return { block, parentCertificate, skips, leaderSignature: signature };
+  }
+
+  sendProposal(proposal: Proposal, from: ValidatorIndex = this.leaderAt(proposal.block.header.view)): Output[] {
+    return this.step({ type: 'message', from, message: { type: 'proposal', proposal } });
+  }
+
+  /** Brings the node to the end of a view with a block of its leader; the block. */
+  notarized(parts: ProposalParts): Block {
+    const proposal = this.proposal(parts);
+    this.sendProposal(proposal);
+    this.sendCertificate(this.certificate(VoteKind.notarize, parts.view, proposal.block));
+    return proposal.block;
+  }
+
+  nullified(view: View): Certificate {
+    const certificate = this.certificate(VoteKind.nullify, view);
+    this.sendCertificate(certificate);
+    return certificate;
+  }
+
+  batch(author: ValidatorIndex, seq: number, previous?: HeldBatch, salt = 0): HeldBatch {
+    const digest = new Uint8Array(32).fill(author + 1);
+    digest[0] = seq;
+    digest[1] = salt;
+    return { ref: { author, seq, rollupId: 1, digest }, previousDigest: previous?.ref.digest ?? ZERO_HASH };
+  }
+
+  /** A lane of so many batches, stored here. */
+  lane(author: ValidatorIndex, length: number): HeldBatch[] {
+    const lane: HeldBatch[] = [];
+    for (let seq = 0; seq < length; seq++) {
+      lane.push(this.batch(author, seq, lane.at(-1)));
+      this.step({ type: 'batchStored', batch: lane.at(-1)! });
+    }
+    return lane;
+  }
+
+  acknowledge(from: ValidatorIndex, batch: HeldBatch): Output[] {
+    const { author, seq, digest } = batch.ref;
+    return this.step({ type: 'acknowledged', from, acknowledgements: [{ author, seq, digest }] });
+  }
+
+  // ---------------------------------------------------------------- what came out
+
+  /** All outputs since the last call. */
+  take(): Output[] {
+    const { outputs } = this;
+    this.outputs = [];
+    return outputs;
+  }
+}
+
+export function sentVotes(outputs: readonly Output[], kind?: VoteKind): Vote[] {
+  return outputs.flatMap((output) =>
+    output.type === 'send' &&
+    output.message.type === 'vote' &&
+    (kind === undefined || output.message.vote.kind === kind)
+      ? [output.message.vote]
+      : [],
+  );
+}
+
+export function sentCertificates(outputs: readonly Output[], kind?: VoteKind): Certificate[] {
+  return outputs.flatMap((output) =>
+    output.type === 'send' &&
+    output.message.type === 'certificate' &&
+    (kind === undefined || output.message.certificate.kind === kind)
+      ? [output.message.certificate]
+      : [],
+  );
+}
+
+export function sentProposals(outputs: readonly Output[]): Proposal[] {
+  return outputs.flatMap((output) =>
+    output.type === 'send' && output.message.type === 'proposal' ? [output.message.proposal] : [],
+  );
+}
+
+export function ofType<T extends Output['type']>(outputs: readonly Output[], type: T): Extract<Output, { type: T }>[] {
+  return outputs.filter((output): output is Extract<Output, { type: T }> => output.type === type);
+}
+
+export const hashOf = (block: Block): string => toHex(blockHash(block.header));
