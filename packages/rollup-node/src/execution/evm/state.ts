@@ -350,7 +350,8 @@ export class EvmState implements StateManagerInterface {
       this.#writtenAccounts.add(key);
       storage.trie = trie;
     } else {
-      storage.trie = undefined;
+      // No account, no storage: what was written to it is gone, also from what is remembered.
+      this.#storages.delete(key);
     }
     storage.cleared = false;
     storage.written.clear();
