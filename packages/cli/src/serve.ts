@@ -28,8 +28,8 @@ export async function serve(create: () => Promise<Service>): Promise<number> {
     clearTimeout(forced);
     return 0;
   } finally {
+    // Without a listener the channel keeps no process alive.
     stop.forget();
-    if (process.connected) process.disconnect();
   }
 }
 

@@ -115,6 +115,6 @@ describe('squad init', () => {
       `${files[0]},${files[0]}`,
     );
     expect(code).toBe(1);
-    expect(stderr).toContain('appears twice');
+    expect(stderr).toMatch(/appears twice|is already that of/);
   });
 });

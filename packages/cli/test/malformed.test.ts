@@ -6,6 +6,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseGenesis } from '@squad/types';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Outcome, squad } from './support.ts';
@@ -259,6 +260,82 @@ describe('key files', () => {
     for (let length = 0; length < text.length - 2; length += Math.ceil(text.length / RUNS)) {
       expectExplained(await showWith(file, text.slice(0, length)), `${file} cut to ${length}`);
     }
+  });
+});
+
+describe('genesis files', () => {
+  /** A sequencer that gets as far as the genesis file: its other files are good. */
+  function sequencerWith(text: string | undefined): Promise<Outcome> {
+    const path = join(folder, 'genesis.json');
+    if (text === undefined) rmSync(path, { force: true });
+    else writeFileSync(path, text);
+    return squad(
+      'sequencer',
+      `--genesis=${path}`,
+      `--data-directory=${join(folder, 'data')}`,
+      `--keystore=${join(folder, 'alice', 'bls-keystore.json')}`,
+      `--keystore-password-file=${join(folder, 'password.txt')}`,
+      `--node-key=${join(folder, 'alice', 'node-key.json')}`,
+      '--rpc-port=0',
+      '--metrics-port=0',
+      '--listen=/ip4/127.0.0.1/tcp/0',
+    );
+  }
+
+  /** Without this validator's place in it, any genesis file is refused in the end; here it must be refused before. */
+  const REFUSED_LATER = /is not a validator|not in the (genesis|set|validator)/i;
+
+  it('refuses a changed one', async () => {
+    const validators = [JSON.parse(readFileSync(join(folder, 'alice', 'validator.json'), 'utf8'))];
+    const original = {
+      version: 1,
+      name: 'pilot',
+      genesisTimeMs: 0,
+      epochLengthBlocks: 1_000,
+      validators,
+      rollups: [{ rollupId: 901, kind: 'evm' }],
+    };
+    let refused = 0;
+    await fc.assert(
+      fc.asyncProperty(mutations(original), async (mutation) => {
+        // Another name, or a removed address, is another network, not a fault.
+        fc.pre(!parseGenesis(mutation).ok);
+        const outcome = await sequencerWith(JSON.stringify(mutation));
+        expectExplained(outcome, JSON.stringify(mutation).slice(0, 300));
+        expect(outcome.stderr).not.toMatch(REFUSED_LATER);
+        expect(outcome.stderr).toMatch(/genesis/);
+        refused++;
+      }),
+      { numRuns: RUNS },
+    );
+    expect(refused).toBeGreaterThanOrEqual(RUNS);
+  }, 120_000);
+
+  it('refuses one that is cut off, empty, no JSON or not there', async () => {
+    expectExplained(await sequencerWith(undefined), 'missing');
+    for (const text of ['', '{', 'null', '[]', '42', '"genesis"', '{}', '\u0000', 'version: 1']) {
+      expectExplained(await sequencerWith(text), text);
+    }
+  });
+
+  it('refuses a good one of which this key is no part, or whose proof of possession is another’s', async () => {
+    const { code } = await squad('keys', 'new', '--name', 'bob', '--dir', join(folder, 'bob'), ...password());
+    expect(code).toBe(0);
+    const alice = JSON.parse(readFileSync(join(folder, 'alice', 'validator.json'), 'utf8'));
+    const bob = JSON.parse(readFileSync(join(folder, 'bob', 'validator.json'), 'utf8'));
+    const genesis = (validator: unknown) =>
+      JSON.stringify({
+        version: 1,
+        name: 'pilot',
+        genesisTimeMs: 0,
+        epochLengthBlocks: 1_000,
+        validators: [validator],
+        rollups: [{ rollupId: 901, kind: 'evm' }],
+      });
+    expectExplained(await sequencerWith(genesis(bob)), 'of bob');
+    const stolen = await sequencerWith(genesis({ ...alice, proofOfPossession: bob.proofOfPossession }));
+    expectExplained(stolen, 'stolen');
+    expect(stolen.stderr).toContain('proofOfPossession');
   });
 });
 
