@@ -3,10 +3,10 @@
  * each, the node under attack still serves an honest validator.
  */
 
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import { identify } from '@libp2p/identify';
-import type { Connection, Libp2p, Stream, StreamHandler } from '@libp2p/interface';
+import type { Connection, Libp2p, StreamHandler } from '@libp2p/interface';
 import { tcp } from '@libp2p/tcp';
 import { tls } from '@libp2p/tls';
 import { yamux } from '@libp2p/yamux';
@@ -15,10 +15,10 @@ import { createLibp2p } from 'libp2p';
 import { afterEach, describe, expect, it } from 'vitest';
 import { encodeFrame } from '../src/framing.ts';
 import { DEFAULT_NETWORK_LIMITS, type NetworkLimits, protocolNames } from '../src/index.ts';
-import { Cluster, eventually, libp2pImplementation, NETWORK_ID, type Node, seedOf } from './cluster.ts';
+import { closing, flood, gossipRpc, malformed, names, socketClosing, throwAt, trySend, usable } from './attacks.ts';
+import { Cluster, eventually, libp2pImplementation, type Node, numbered, seedOf } from './cluster.ts';
 import { random } from './random.ts';
 
-const names = protocolNames(NETWORK_ID);
 const GOSSIP = '/meshsub/1.2.0';
 
 describe('under attack', () => {
@@ -154,7 +154,8 @@ describe('under attack', () => {
     const streams = await Promise.all(Object.values(names.channels).map((protocol) => connection.newStream(protocol)));
     const before = process.memoryUsage();
     const startedAt = Date.now();
-    const stop = flood(streams, encodeFrame(new Uint8Array(100_000)));
+    const body = encodeFrame(new Uint8Array(100_000));
+    const stop = flood(streams, () => body);
     await eventually('paused', () => victim.network.statistics().readsPaused > 2);
     for (let i = 0; i < 5; i++) await expectServed(nodes);
     const offered = stop();
@@ -229,6 +230,24 @@ describe('under attack', () => {
     await expectServed(nodes);
   });
 
+  it('reads gossip from a peer that floods no faster than its rate', async () => {
+    const rate = { frames: { perSecond: 1e6, burst: 1e6 }, bytes: { perSecond: 50_000, burst: 50_000 } };
+    const nodes = await victims({ gossipRate: rate, maxStreamWindowBytes: 256 * 1024 });
+    const [victim] = nodes;
+    const connection = await (await attacker('stranger')).dial(addressOf(victim));
+    const stream = await connection.newStream(GOSSIP);
+    const startedAt = Date.now();
+    let number = 0;
+    const stop = flood([stream], () => gossipRpc(numbered(number++, 1_000)));
+    await victim.journal.until('messages', () => victim.journal.gossip.length > 50);
+    while (Date.now() < startedAt + 1_000) await expectServed(nodes);
+    stop();
+    // What is in flight when the reading stops is one window of the stream, twice as it opens again.
+    const allowed = 50_000 * (1 + (Date.now() - startedAt) / 1_000) + 2 * 256 * 1024;
+    expect(victim.journal.gossip.length * 1_000).toBeLessThan(allowed);
+    expect(number * 1_000).toBeGreaterThan(victim.journal.gossip.length * 1_000);
+  });
+
   it('moves its channels to the connection on which a validator opens its own anew', async () => {
     const nodes = await victims();
     const [victim] = nodes;
@@ -284,93 +303,3 @@ describe('under attack', () => {
     await expectServed(nodes);
   });
 });
-
-/** Whether a peer can connect and stay connected long enough to be answered. */
-async function usable(from: Libp2p, to: Node): Promise<boolean> {
-  try {
-    const connection = await from.dial(multiaddr(to.network.addresses[0]!));
-    const stream = await connection.newStream(names.requests.block);
-    const closed = closing(stream);
-    stream.send(Uint8Array.of(1, 5));
-    const answered = new Promise<boolean>((resolve) => stream.addEventListener('message', () => resolve(true)));
-    return await Promise.race([answered, closed.then(() => false)]);
-  } catch {
-    return false;
-  }
-}
-
-/** Sends bytes on a new stream, ends it, and waits until the other side is done with it. */
-async function throwAt(from: Libp2p, to: Node, protocol: string, bytes: Uint8Array): Promise<string> {
-  try {
-    const connection: Connection = await from.dial(multiaddr(to.network.addresses[0]!));
-    const stream = await connection.newStream(protocol);
-    const closed = closing(stream);
-    stream.send(bytes);
-    await Promise.race([stream.close(), closed]);
-    // A receiver that waits for more is left alone after a moment: waiting is what it should do.
-    await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 20))]);
-    stream.abort(new Error('done'));
-    return 'sent';
-  } catch (error) {
-    return String(error);
-  }
-}
-
-/** The other side may have closed the stream already: that is what is tested. */
-function trySend(stream: Stream, bytes: Uint8Array): void {
-  if (stream.writeStatus === 'writable') stream.send(bytes);
-}
-
-/** Resolves when the other side has closed its end of a stream, or the stream is gone. */
-function closing(stream: Stream): Promise<void> {
-  return new Promise((resolve) => {
-    if (stream.status !== 'open') return resolve();
-    stream.addEventListener('close', () => resolve());
-    stream.addEventListener('remoteCloseWrite', () => resolve());
-  });
-}
-
-function socketClosing(socket: Socket): Promise<void> {
-  return new Promise((resolve) => socket.on('close', () => resolve()));
-}
-
-/** Random bytes, truncated and oversized lengths, endless varints, zeros, protobuf-like fields. */
-function malformed(draw: (below: number) => number): Uint8Array {
-  const body = Uint8Array.from({ length: 1 + draw(300) }, () => draw(256));
-  switch (draw(8)) {
-    case 0:
-      return Uint8Array.of(0);
-    case 1:
-      return new Uint8Array(16);
-    case 2:
-      return new Uint8Array(1 + draw(20)).fill(0xff);
-    case 3:
-      return Uint8Array.of(0xff, 0xff, 0xff, 0xff, 0x0f, ...body);
-    case 4:
-      return Uint8Array.of(200, 1, ...body.subarray(0, 50));
-    case 5:
-      return Uint8Array.of(body.length % 128, ...body);
-    case 6:
-      return Uint8Array.of(body.length + 2, 0x12, body.length, ...body);
-    default:
-      return body;
-  }
-}
-
-/** Sends the same bytes on all streams as fast as they take them; returns what stops it and tells how much was sent. */
-function flood(streams: readonly Stream[], bytes: Uint8Array): () => number {
-  let sent = 0;
-  const timer = setInterval(() => {
-    for (const stream of streams) {
-      if (stream.status !== 'open' || stream.writableNeedsDrain) continue;
-      for (let i = 0; i < 20 && !stream.writableNeedsDrain; i++) {
-        stream.send(bytes);
-        sent += bytes.length;
-      }
-    }
-  }, 2);
-  return () => {
-    clearInterval(timer);
-    return sent;
-  };
-}
