@@ -152,7 +152,7 @@ describe('the order of arrival', () => {
     const gap = fc.integer({ min: 0, max: 1600 });
     const plan = fc.array(
       fc.record({ gap, filled: fc.boolean(), softAhead: fc.integer({ min: 0, max: 4 }), fork: fc.boolean() }),
-      { minLength: 1, maxLength: 14 },
+      { minLength: 1, maxLength: 14, size: 'max' },
     );
     await fc.assert(
       fc.asyncProperty(plan, async (steps) => {

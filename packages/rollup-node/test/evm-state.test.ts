@@ -30,7 +30,7 @@ describe('the trie', () => {
     const value = fc.oneof(fc.constant(new Uint8Array()), fc.uint8Array({ minLength: 1, maxLength: 40 }));
     const change = fc.record({ key, value, commit: fc.boolean() });
     await fc.assert(
-      fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 60 }), async (changes) => {
+      fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 60, size: 'max' }), async (changes) => {
         const stored = new Map<string, Uint8Array>();
         const source = (hash: Uint8Array) => stored.get(keyOf(hash));
         const reference = await createMPT();
@@ -50,7 +50,7 @@ describe('the trie', () => {
           expect(found ?? new Uint8Array()).toEqual(value);
         }
       }),
-      { numRuns: 200 },
+      { numRuns: 100 },
     );
   });
 

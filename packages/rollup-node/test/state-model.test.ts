@@ -57,7 +57,7 @@ const operation = fc.oneof(
 
 it('agrees with the model after any operations', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(operation, { maxLength: 80 }), async (operations) => {
+    fc.asyncProperty(fc.array(operation, { minLength: 20, maxLength: 120, size: 'max' }), async (operations) => {
       const stored = new Map<string, Uint8Array>();
       const find = (hash: Uint8Array) => stored.get(keyOf(hash));
       const source: StateSource = { nodesInMemory: 0, node: find, code: find };
@@ -141,6 +141,6 @@ it('agrees with the model after any operations', async () => {
         }
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
