@@ -243,6 +243,13 @@ describe('a lie about the block is refused', () => {
     const block = chain.feedBlock(1, ROLLUP, { certifiedHeight: 4 });
     expect(refusal({ ...block, path: block.path.slice(0, 2) }).code).toBe('CERTIFICATE_MISMATCH');
   });
+  it('a path that links by hash and leaps over a height', () => {
+    const fork = newChain();
+    const first = fork.append([]);
+    const leap = fork.append([], { height: 3 });
+    const block = fork.wrap(first, ROLLUP, fork.certify(VoteKind.finalize, leap.header));
+    expect(refusal({ ...block, path: [leap.header] }).code).toBe('PATH_BROKEN');
+  });
   it('a path on a soft block', () => {
     const block = chain.feedBlock(1, ROLLUP, { stage: FeedStage.soft });
     expect(refusal({ ...block, path: [chain.blocks[2]!.header] }).code).toBe('ENCODING');
