@@ -58,6 +58,11 @@ export interface Verifier {
     known: BlockPoint,
     held?: HeldBatches,
   ): Result<ProvenBlock, VerificationError>;
+  /**
+   * What is wrong with a block whatever its place and its bodies, if anything: whoever receives bodies one by one asks
+   * before taking them, and then holds only what a quorum has certified.
+   */
+  checkCertified(feedBlock: FeedBlock): VerificationError | undefined;
 }
 
 export function createVerifier(config: VerifierConfig): Verifier {
@@ -72,6 +77,10 @@ export function createVerifier(config: VerifierConfig): Verifier {
       const message = `not a block of the feed: ${decoded.error.what}: ${decoded.error.reason}`;
       return err({ code: 'ENCODING', message, height: undefined });
     },
+    checkCertified(feedBlock) {
+      const fault = certifiedFault(config, certificates, feedBlock, blockHash(feedBlock.block.header));
+      return fault && refusal(feedBlock, fault);
+    },
   };
 }
 
@@ -83,18 +92,12 @@ function verify(
   known: BlockPoint,
   held: HeldBatches | undefined,
 ): Result<ProvenBlock, VerificationError> {
-  const { header, refs } = feedBlock.block;
+  const { header } = feedBlock.block;
   const hash = blockHash(header);
-  const fault =
-    checkForm(feedBlock) ??
-    checkBelonging(config, feedBlock) ??
-    checkPlace(feedBlock, known) ??
-    checkCertified(feedBlock, hash) ??
-    certificates.check(feedBlock.certificate, kindOf(feedBlock)) ??
-    checkRefs(header, refs);
-  if (fault) return refuse(feedBlock, fault);
+  const fault = checkPlace(feedBlock, known) ?? certifiedFault(config, certificates, feedBlock, hash);
+  if (fault) return err(refusal(feedBlock, fault));
   const batches = provenBatches(config, feedBlock, hash, held);
-  if (!batches.ok) return refuse(feedBlock, batches.error);
+  if (!batches.ok) return err(refusal(feedBlock, batches.error));
   return ok({
     stage: feedBlock.stage === FeedStage.final ? 'final' : 'soft',
     rollupId: config.rollupId,
@@ -104,6 +107,22 @@ function verify(
     certificate: feedBlock.certificate,
     path: feedBlock.path,
   });
+}
+
+function certifiedFault(
+  config: VerifierConfig,
+  certificates: CertificateChecker,
+  feedBlock: FeedBlock,
+  hash: Bytes32,
+): Fault | undefined {
+  const { header, refs } = feedBlock.block;
+  return (
+    checkForm(feedBlock) ??
+    checkBelonging(config, feedBlock) ??
+    checkTarget(feedBlock, hash) ??
+    certificates.check(feedBlock.certificate, kindOf(feedBlock)) ??
+    checkRefs(header, refs)
+  );
 }
 
 function kindOf(feedBlock: FeedBlock): VoteKind {
@@ -154,7 +173,7 @@ function checkPlace({ stage, block }: FeedBlock, known: BlockPoint): Fault | und
 }
 
 /** The certificate names the block, or the last header of a path of descendants that starts at its child. */
-function checkCertified({ block, certificate, path }: FeedBlock, hash: Bytes32): Fault | undefined {
+function checkTarget({ block, certificate, path }: FeedBlock, hash: Bytes32): Fault | undefined {
   let last: BlockHeader = block.header;
   let lastHash = hash;
   for (const [position, header] of path.entries()) {
@@ -211,10 +230,10 @@ function fault(code: VerificationErrorCode, reason: string): Fault {
   return { code, reason };
 }
 
-function refuse(feedBlock: FeedBlock, found: Fault & { readonly refIndex?: number }): Result<never, VerificationError> {
+function refusal(feedBlock: FeedBlock, found: Fault & { readonly refIndex?: number }): VerificationError {
   const { height } = feedBlock.block.header;
   const stage = feedBlock.stage === FeedStage.final ? 'final' : 'soft';
   const message = `the ${stage} block at height ${height} was refused: ${found.reason}`;
   const { code, refIndex } = found;
-  return err(refIndex === undefined ? { code, message, height } : { code, message, height, refIndex });
+  return refIndex === undefined ? { code, message, height } : { code, message, height, refIndex };
 }

@@ -432,6 +432,15 @@ describe('a sequencer that lies is refused by name, closed, not used for a while
       },
       'PROTOCOL',
     ],
+    [
+      'a block that no quorum certified, before its bodies are taken',
+      (liar: Sequencer) => {
+        const block = chain.feedBlock(6, ROLLUP);
+        const certificate = { ...block.certificate, signature: flipLast(block.certificate.signature) };
+        liar.send({ type: 'block', block: { ...block, certificate, batches: [] } });
+      },
+      'BAD_SIGNATURE',
+    ],
     ['what rollup nodes send', (liar: Sequencer) => liar.send({ type: 'acknowledge', height: 1 }), 'PROTOCOL'],
     ['a block beyond the window', (liar: Sequencer) => liar.final(100), 'PROTOCOL'],
   ])('by %s', async (_, act, code) => {

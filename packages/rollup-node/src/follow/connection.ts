@@ -16,6 +16,8 @@ import { ACKNOWLEDGEMENT_INTERVAL_MS, MAX_BLOCK_TRANSFER_MS } from './api.ts';
 
 export interface ConnectionHandlers {
   onBlock(block: FeedBlock, bytes: number): void;
+  /** A block some of whose batches are still to come. To refuse it, close the connection. */
+  onBlockBegun(block: FeedBlock): void;
   onHead(height: Height): void;
   /** Once. `closed`: by either side. `error`: the sequencer said why. `fault`: it does not keep to the protocol. */
   onEnd(end: ConnectionEnd): void;
@@ -135,7 +137,8 @@ export class FeedConnection {
     const wanted = block.bodiesOmitted === 1 ? 0 : refsOfRollup(block.block.refs, this.#rollupId).length;
     const nowMs = performance.now();
     this.#unfinished = { block, wanted, bytes, sinceMs: nowMs, changedAtMs: nowMs };
-    this.#finishBlock();
+    if (block.batches.length < wanted) this.#handlers.onBlockBegun(block);
+    else this.#finishBlock();
     return undefined;
   }
 

@@ -122,6 +122,7 @@ class SequenceFollower implements Follower {
       slot.state = 'open';
       slot.connection = new FeedConnection(stream, rollupId, {
         onBlock: (block, bytes) => this.#receive(slot, block, bytes),
+        onBlockBegun: (block) => this.#checkBegun(slot, block),
         onHead: (height) => this.#claim(slot, height),
         onEnd: (end) => this.#ended(slot, end),
       });
@@ -249,6 +250,13 @@ class SequenceFollower implements Follower {
       this.#inbox.addSoft(waiting);
     }
     this.#work();
+  }
+
+  /** Before its bodies are taken: what is held of unfinished blocks is what a quorum certified. */
+  #checkBegun(slot: SequencerSlot, block: FeedBlock): void {
+    if (block.block.header.height <= this.#head.height) return;
+    const error = this.#config.verifier.checkCertified(block);
+    if (error) this.#refuse(slot, error.code, error.message, error.height);
   }
 
   /** Goes on while there is something that can be judged now. */
