@@ -144,6 +144,28 @@ class Reference {
   }
 }
 
+/** The same type 2 transaction in RLP that is not canonical: long lengths for short items, leading zeros, prefixed bytes. */
+function otherEncodings(raw: Uint8Array): Uint8Array[] {
+  const fields = RLP.decode(raw.subarray(1)) as Uint8Array[];
+  const encode = (items: readonly Uint8Array[]) => {
+    const body = Buffer.concat(items);
+    return Uint8Array.from([2, 0xf9, body.length >> 8, body.length & 255, ...body]);
+  };
+  const items = fields.map((field) => RLP.encode(field));
+  const replace = (index: number, item: readonly number[]) =>
+    items.map((old, at) => (at === index ? Uint8Array.from(item) : old));
+  return [
+    encode(items),
+    encode(replace(5, [0xb8, 20, ...fields[5]!])),
+    encode(replace(5, [0xb9, 0, 20, ...fields[5]!])),
+    encode(replace(6, [0x81, 1])),
+    encode(replace(6, [0x82, 0, 1])),
+    encode(replace(1, [0x81, 0])),
+    encode(replace(1, [0])),
+    encode([...items, Uint8Array.of(0x80)]),
+  ];
+}
+
 /** Contract address of a sender's creation. */
 function created(sender: number, nonce: number): Hex {
   const from = fromHex(DEVELOPMENT_ACCOUNTS[sender]!);
@@ -268,6 +290,7 @@ describe('the EVM executor', () => {
     for (let type = 0; type < 0x80; type += 3) inputs.push(Uint8Array.of(type, 0xc0));
     for (let cut = 1; cut < valid.length; cut += 5) inputs.push(valid.slice(0, cut));
     inputs.push(new Uint8Array([...valid, 0]), new Uint8Array(100_000), new Uint8Array(1000).fill(0xbf));
+    inputs.push(...otherEncodings(valid));
     inputs.push(sign(1, 0, { nonce: 0, to: recipient(0) }));
     for (let byte = 0; byte < valid.length; byte += 9) {
       const flipped = valid.slice();

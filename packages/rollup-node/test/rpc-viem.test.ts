@@ -116,8 +116,22 @@ describe('viem', () => {
     expect(logs[0]).toMatchObject({ topics: [ADDED_TOPIC], blockNumber: from, removed: false });
     expect((await client.getFilterChanges({ filter })).map(({ data }) => BigInt(data))).toEqual([5n, 6n]);
     expect(await client.getFilterChanges({ filter })).toEqual([]);
+    expect((await client.getFilterLogs({ filter })).map(({ data }) => BigInt(data))).toEqual([6n]);
     expect(await client.uninstallFilter({ filter })).toBe(true);
     expect(await client.getLogs({ address: recipient(5), fromBlock: 0n })).toEqual([]);
+  });
+
+  it('polls for new blocks and for transactions in soft order', async () => {
+    const blocks = await client.createBlockFilter();
+    const transactions = await client.createPendingTransactionFilter();
+    const hash = await wallet.sendTransaction({ to: recipient(2), value: 1n });
+    expect(await client.getFilterChanges({ filter: transactions })).toEqual([]);
+    await node.orderSoft();
+    expect(await client.getFilterChanges({ filter: transactions })).toEqual([hash]);
+    expect(await client.getFilterChanges({ filter: blocks })).toEqual([]);
+    await node.makeFinal();
+    const { blockHash } = await client.getTransactionReceipt({ hash });
+    expect(await client.getFilterChanges({ filter: blocks })).toEqual([blockHash]);
   });
 
   it('is told why a call reverts, and does not get an estimate for it', async () => {

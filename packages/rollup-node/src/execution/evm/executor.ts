@@ -7,7 +7,7 @@ import { Block, type BlockHeader } from '@ethereumjs/block';
 import type { Common } from '@ethereumjs/common';
 import { createTxFromRLP, type TypedTransaction } from '@ethereumjs/tx';
 import { runTx, type VM } from '@ethereumjs/vm';
-import { type Bytes32, concatBytes, fromHex, SquadError, ZERO_HASH } from '@squad/types';
+import { type Bytes32, concatBytes, SquadError, ZERO_HASH } from '@squad/types';
 import { type RollupFile, rollupFileHash } from '../../config/rollup-file.ts';
 import type { BlockEnvironment, BlockSummary, Cursor, ExecutionOutcome, Executor } from '../api.ts';
 import { keccak256, keyOf } from '../keccak.ts';
@@ -17,24 +17,15 @@ import {
   decodeHeaderRecord,
   type EvmBlock,
   type EvmTransaction,
-  encodeBodyRecord,
   encodeConsensusReceipt,
-  encodeHeaderRecord,
-  encodeReceiptsRecord,
   joinBlooms,
   makeHeader,
   summaryOf,
 } from './block.ts';
 import { createSharedCommon } from './common.ts';
-import { genesisHeader, headerFields, writeAlloc } from './genesis.ts';
-import {
-  EMPTY_STATE,
-  EvmState,
-  type StateChanges,
-  type StateRoot,
-  type StateSource,
-  stateRootFromHash,
-} from './state.ts';
+import { headerFields } from './genesis.ts';
+import { blockEntries, decodeHead, encodeHead, HEAD, stateEntries, storeGenesis } from './records.ts';
+import { EvmState, type StateChanges, type StateRoot, type StateSource, stateRootFromHash } from './state.ts';
 import { indexedRoot } from './trie.ts';
 import { createRollupVm } from './vm.ts';
 
@@ -54,7 +45,8 @@ export interface OpenBlock {
   gasUsed: bigint;
 }
 
-const HEAD = new TextEncoder().encode('head');
+/** Durable blocks kept in memory with their transactions. */
+export const MAX_RECENT_BLOCKS = 16;
 /** Block hashes kept in memory; the BLOCKHASH instruction can see 256. */
 const MAX_RECENT_HASHES = 1024;
 
@@ -68,6 +60,8 @@ export class EvmExecutor implements Executor {
   readonly mutex: Mutex = new Mutex();
   /** Where to find the transactions that are executed and not durable, by hash. */
   readonly pendingTransactions = new Map<string, { readonly number: number; readonly index: number }>();
+  /** The newest durable blocks, decoded: the ones most often asked for. */
+  readonly recentBlocks = new Map<number, EvmBlock>();
   readonly #state: EvmState;
   readonly #vm: VM;
   readonly #provisional: ProvisionalBlock[] = [];
@@ -221,9 +215,7 @@ export class EvmExecutor implements Executor {
       const blocks = this.#provisional.slice(0, count);
       const entries: StoreEntry[] = [];
       for (const { block, changes } of blocks) {
-        for (const [key, node] of changes.nodes) entries.push(['node', Buffer.from(key, 'hex'), node]);
-        for (const [key, code] of changes.codes) entries.push(['code', Buffer.from(key, 'hex'), code]);
-        entries.push(...blockEntries(block));
+        entries.push(...stateEntries(changes), ...blockEntries(block));
       }
       const last = blocks.at(-1);
       entries.push(['meta', HEAD, encodeHead(last?.block.summary.number ?? this.#latest.number, cursor)]);
@@ -234,9 +226,7 @@ export class EvmExecutor implements Executor {
       this.#latestHeader = last.block.header;
       this.#latestState = last.changes.root;
       this.#provisional.splice(0, count);
-      for (const { block } of blocks) {
-        for (const { hash } of block.transactions) this.pendingTransactions.delete(keyOf(hash));
-      }
+      for (const { block } of blocks) this.#remember(block);
       this.#overlay.clear();
       for (const { changes } of this.#provisional) this.#extendOverlay(changes);
     });
@@ -309,6 +299,12 @@ export class EvmExecutor implements Executor {
     return hash;
   }
 
+  #remember(block: EvmBlock): void {
+    for (const { hash } of block.transactions) this.pendingTransactions.delete(keyOf(hash));
+    this.recentBlocks.set(block.summary.number, block);
+    this.recentBlocks.delete(block.summary.number - MAX_RECENT_BLOCKS);
+  }
+
   #takeOpen(): OpenBlock {
     const open = this.#open;
     if (open === undefined) throw new Error('seal was called without an open block');
@@ -333,6 +329,10 @@ export function decodeTransaction(raw: Uint8Array, common: Common): Decoded {
   }
   try {
     const transaction = createTxFromRLP(raw, { common });
+    // Another encoding of the same transaction would have another hash: its sender would never find it.
+    if (Buffer.compare(transaction.serialize(), raw) !== 0) {
+      return { status: 'skipped', code: 'MALFORMED', reason: 'not the canonical encoding of the transaction' };
+    }
     return { transaction, from: transaction.getSenderAddress().bytes };
   } catch (error) {
     return { status: 'skipped', code: 'MALFORMED', reason: firstSentence(error) };
@@ -349,42 +349,4 @@ export function effectiveGasPrice(transaction: TypedTransaction, baseFee: bigint
 function firstSentence(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return message.replace(/ \((vm |tx ).*$/s, '').slice(0, 300);
-}
-
-async function storeGenesis(file: RollupFile, common: Common, store: RollupStore, source: StateSource): Promise<void> {
-  const state = new EvmState(source, EMPTY_STATE);
-  await writeAlloc(state, file.alloc);
-  const changes = state.flush();
-  const header = genesisHeader(file, common, changes.root.hash);
-  const entries: StoreEntry[] = [];
-  for (const [key, node] of changes.nodes) entries.push(['node', Buffer.from(key, 'hex'), node]);
-  for (const [key, code] of changes.codes) entries.push(['code', Buffer.from(key, 'hex'), code]);
-  entries.push(...blockEntries({ header, summary: summaryOf(header, -1, 0), transactions: [] }));
-  entries.push(['meta', HEAD, encodeHead(0, undefined)]);
-  await store.commit(entries);
-}
-
-function blockEntries(block: EvmBlock): StoreEntry[] {
-  const number = numberKey(block.summary.number);
-  const entries: StoreEntry[] = [
-    ['header', number, encodeHeaderRecord(block)],
-    ['body', number, encodeBodyRecord(block.transactions)],
-    ['receipts', number, encodeReceiptsRecord(block.transactions)],
-    ['numberByHash', block.summary.hash, number],
-  ];
-  block.transactions.forEach(({ hash }, index) => {
-    entries.push(['transaction', hash, concatBytes(number, numberKey(index))]);
-  });
-  return entries;
-}
-
-function encodeHead(number: number, cursor: Cursor | undefined): Uint8Array {
-  return new TextEncoder().encode(
-    JSON.stringify({ number, cursor: cursor && { ...cursor, hash: Buffer.from(cursor.hash).toString('hex') } }),
-  );
-}
-
-function decodeHead(bytes: Uint8Array): { readonly number: number; readonly cursor: Cursor | undefined } {
-  const { number, cursor } = JSON.parse(new TextDecoder().decode(bytes));
-  return { number, cursor: cursor && { ...cursor, hash: fromHex(`0x${cursor.hash}`) } };
 }

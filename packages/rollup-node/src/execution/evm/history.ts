@@ -134,6 +134,8 @@ export class EvmHistory {
   }
 
   #stored(number: number): StagedBlock | undefined {
+    const recent = this.#executor.recentBlocks.get(number);
+    if (recent !== undefined) return { ...recent, stage: 'final' };
     const known = this.#decoded.get(number);
     if (known !== undefined) return known;
     const { store, common } = this.#executor;

@@ -11,6 +11,7 @@ import {
   KECCAK256_RLP,
 } from '@ethereumjs/util';
 import { type RunTxResult, runTx, type VM } from '@ethereumjs/vm';
+import { SquadError } from '@squad/types';
 import { Mutex } from '../mutex.ts';
 import { makeHeader } from './block.ts';
 import type { EvmExecutor } from './executor.ts';
@@ -109,14 +110,15 @@ export class EvmReader {
 
   /** EIP-1186. For sealed blocks only: an open one has no state root yet. */
   async proof(address: Uint8Array, slots: readonly Uint8Array[], block: StagedBlock): Promise<ProvenAccount> {
-    const state = new EvmState(this.#executor.source, this.#rootOf(block));
-    const account = await state.getAccount(new Address(address));
-    const proof = state.proof(new Address(address), slots);
-    const storage = [];
-    for (const [index, slot] of slots.entries()) {
-      storage.push({ value: await state.getStorage(new Address(address), slot), proof: proof.storage[index]! });
-    }
-    return { account, accountProof: proof.account, storage };
+    return this.#withState(block, async (state) => {
+      const account = await state.getAccount(new Address(address));
+      const proof = state.proof(new Address(address), slots);
+      const storage = [];
+      for (const [index, slot] of slots.entries()) {
+        storage.push({ value: await state.getStorage(new Address(address), slot), proof: proof.storage[index]! });
+      }
+      return { account, accountProof: proof.account, storage };
+    });
   }
 
   /** Runs the call on top of the block, with `gasCap` at most, and undoes it. */
@@ -126,7 +128,7 @@ export class EvmReader {
     }
     this.#calls++;
     try {
-      return await this.#run(request, block, gasCap);
+      return await explained(block, () => this.#run(request, block, gasCap));
     } finally {
       this.#calls--;
     }
@@ -153,7 +155,7 @@ export class EvmReader {
 
   #withState<T>(block: StagedBlock, read: (state: EvmState) => Promise<T>): Promise<T> {
     if (block.stage === 'open') return this.#executor.mutex.run(() => read(this.#executor.state));
-    return read(new EvmState(this.#executor.source, this.#rootOf(block)));
+    return explained(block, () => read(new EvmState(this.#executor.source, this.#rootOf(block))));
   }
 
   /** Recent roots share the trie that is in memory; older ones are read from the store. */
@@ -174,6 +176,19 @@ export class EvmReader {
       return worker;
     }
     return this.#workers.reduce((best, worker) => (worker.waiting < best.waiting ? worker : best));
+  }
+}
+
+/** A soft block's state is dropped with the block: if it is replaced while it is read, nothing is wrong with the store. */
+async function explained<T>(block: StagedBlock, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (block.stage === 'final' || !(error instanceof SquadError && error.code.startsWith('STATE_'))) throw error;
+    const number = block.summary.number;
+    throw new SquadError('BLOCK_REPLACED', `soft block ${number} was replaced while it was read`, 'Ask again.', {
+      number,
+    });
   }
 }
 
@@ -206,7 +221,7 @@ async function simulate(vm: VM, request: CallRequest, block: StagedBlock, gasCap
     });
     return resultOf(result);
   } catch (error) {
-    if (error instanceof Error && error.name === 'SquadError') throw error;
+    if (error instanceof SquadError) throw error;
     const message = error instanceof Error ? error.message : String(error);
     return { ok: false, refused: message.replace(/ \((vm |tx ).*$/s, '').slice(0, 300) };
   } finally {
