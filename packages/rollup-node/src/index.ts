@@ -2,6 +2,7 @@
 
 export * from './derivation/api.ts';
 export { openRollup, type Rollup } from './derivation/open.ts';
+export * from './execution/index.ts';
 export * from './follow/index.ts';
 export { createRollupNode, type RollupNode, type RollupNodeParts } from './node.ts';
 export { type RollupNodeOptions, rollupNodeOptions } from './options.ts';

@@ -5,6 +5,7 @@ import { toHex } from '@squad/types';
 import { z } from 'zod';
 import type { StagedBlock } from '../execution/evm/history.ts';
 import {
+  CALL_TIMEOUT_MS,
   type CallRequest,
   type CallResult,
   EMPTY_CODE_HASH,
@@ -157,7 +158,9 @@ async function estimateGas(state: RpcState, request: CallRequest, block: StagedB
     if ((await run(likely)).ok) high = likely;
     else low = likely;
   }
-  while (low + 1n < high) {
+  const untilMs = state.now() + CALL_TIMEOUT_MS;
+  // Out of time, the answer is enough, if not the least.
+  while (low + 1n < high && state.now() < untilMs) {
     const middle = (low + high) / 2n;
     if ((await run(middle)).ok) high = middle;
     else low = middle;
