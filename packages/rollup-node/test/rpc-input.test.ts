@@ -149,7 +149,7 @@ describe('wrong input', () => {
       'intrinsic gas too low: gas 20999, minimum needed 21000',
     );
     expect(await send(sign(901, 0, { nonce: 0, to: recipient(1), gasLimit: 30_000_001n }))).toBe(
-      'exceeds block gas limit',
+      'transaction gas limit too high (cap: 30000000, tx: 30000001)',
     );
     expect(
       await send(sign(901, 0, { nonce: 0, to: recipient(1), maxFeePerGas: 5n, maxPriorityFeePerGas: 0n })),

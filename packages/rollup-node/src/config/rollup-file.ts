@@ -58,8 +58,10 @@ export const RollupFile = z
     genesisTimeMs: z.int().min(0),
     /** Length of a slot. */
     blockTimeMs: z.int().min(100).max(3_600_000).default(1000),
-    /** Gas of one block; a slot that holds more yields more blocks. */
+    /** Gas of one block; a slot that holds more yields more blocks. Above half of it the base fee rises (EIP-1559). */
     gasLimit: z.int().min(100_000).max(10_000_000_000).default(30_000_000),
+    /** Gas limit of one transaction: bounds how long one can take. Effective is the lesser of this and `gasLimit`. */
+    maxTransactionGas: z.int().min(21_000).max(10_000_000_000).default(30_000_000),
     /** Base fee of block 1, in wei; later ones follow EIP-1559. */
     baseFeePerGas: wei.default('1000000000'),
     /** Receives priority fees. The base fee is burnt. */
@@ -114,14 +116,26 @@ export function rollupFileHash(file: RollupFile): Bytes32 {
     ])
     .sort(([a], [b]) => (a! < b! ? -1 : 1));
   const { version, rollupId, name, executor, genesisTimeMs, blockTimeMs, gasLimit, hardfork } = file;
+  const { maxTransactionGas } = file;
   const fees = [String(BigInt(file.baseFeePerGas)), file.feeRecipient.toLowerCase()];
   const text = JSON.stringify([
-    [version, rollupId, name, executor, genesisTimeMs, blockTimeMs, gasLimit, hardfork],
+    [version, rollupId, name, executor, genesisTimeMs, blockTimeMs, gasLimit, maxTransactionGas, hardfork],
     fees,
     alloc,
   ]);
   return createHash('sha256').update(text).digest();
 }
+
+/** What one transaction may use at most: by the rollup's own rule and the block's. */
+export function transactionGasCap(file: RollupFile): bigint {
+  return BigInt(Math.min(file.gasLimit, file.maxTransactionGas));
+}
+
+/**
+ * Gas of a block of a development rollup: so much that 7,000 transfers in a slot leave the base fee where it is, for load
+ * tests. A rollup that strangers can use needs less (README).
+ */
+export const DEVELOPMENT_GAS_LIMIT = 300_000_000;
 
 /** A rollup for development: the ten well-known accounts hold 10,000 ether each. */
 export function developmentRollup(
@@ -132,6 +146,7 @@ export function developmentRollup(
     version: 1,
     name: `rollup-${options.rollupId}`,
     executor: 'evm',
+    gasLimit: DEVELOPMENT_GAS_LIMIT,
     alloc,
     ...options,
   });

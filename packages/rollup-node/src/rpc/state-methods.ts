@@ -3,6 +3,7 @@
 import { defineMethod, type RpcMethod, toQuantity } from '@squad/service';
 import { toHex } from '@squad/types';
 import { z } from 'zod';
+import { transactionGasCap } from '../config/rollup-file.ts';
 import type { StagedBlock } from '../execution/evm/history.ts';
 import {
   CALL_TIMEOUT_MS,
@@ -175,9 +176,9 @@ async function isPlainTransfer(state: RpcState, request: CallRequest, block: Sta
   return !hasCode(await state.reader.account(request.to, block));
 }
 
-/** The caller's limit, the block's, and what the sender can pay for. */
+/** The caller's limit, the rollup's, and what the sender can pay for. */
 async function highestGas(state: RpcState, request: CallRequest, block: StagedBlock): Promise<bigint> {
-  const limit = BigInt(state.executor.file.gasLimit);
+  const limit = transactionGasCap(state.executor.file);
   let high = limit < MAX_CALL_GAS ? limit : MAX_CALL_GAS;
   if (request.gas !== undefined && request.gas < high) high = request.gas;
   const price = request.maxFeePerGas ?? request.gasPrice ?? 0n;
@@ -189,5 +190,6 @@ async function highestGas(state: RpcState, request: CallRequest, block: StagedBl
   if (affordable < TRANSFER_GAS) {
     throw refused(`gas required exceeds allowance (${affordable})`, 'INSUFFICIENT_FUNDS', 'Fund the sender first.');
   }
-  return affordable < high ? affordable : high;
+  if (affordable < high) high = affordable;
+  return high;
 }

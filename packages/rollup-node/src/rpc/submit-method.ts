@@ -7,6 +7,7 @@ import { RLP } from '@ethereumjs/rlp';
 import type { TypedTransaction } from '@ethereumjs/tx';
 import { defineMethod, hexBytes, type RpcMethod } from '@squad/service';
 import { MAX_TRANSACTION_BYTES, toHex } from '@squad/types';
+import { transactionGasCap } from '../config/rollup-file.ts';
 import { decodeTransaction } from '../execution/evm/executor.ts';
 import { keccak256 } from '../execution/keccak.ts';
 import { nextBaseFee } from './chain-methods.ts';
@@ -60,9 +61,10 @@ function refuseForeignChain(raw: Uint8Array, chainId: number): void {
 
 function checkGas(state: RpcState, transaction: TypedTransaction): void {
   const { gasLimit } = transaction;
-  const blockGasLimit = BigInt(state.executor.file.gasLimit);
-  if (gasLimit > blockGasLimit) {
-    throw refused('exceeds block gas limit', 'GAS_LIMIT', `Use at most ${blockGasLimit} gas.`);
+  const cap = transactionGasCap(state.executor.file);
+  if (gasLimit > cap) {
+    const message = `transaction gas limit too high (cap: ${cap}, tx: ${gasLimit})`;
+    throw refused(message, 'GAS_LIMIT', `Use at most ${cap} gas.`);
   }
   const minimum = transaction.getMinimumGasLimit();
   if (gasLimit < minimum) {

@@ -8,7 +8,7 @@ import type { Common } from '@ethereumjs/common';
 import { createTxFromRLP, type TypedTransaction } from '@ethereumjs/tx';
 import { runTx, type VM } from '@ethereumjs/vm';
 import { type Bytes32, concatBytes, SquadError, ZERO_HASH } from '@squad/types';
-import { type RollupFile, rollupFileHash } from '../../config/rollup-file.ts';
+import { type RollupFile, rollupFileHash, transactionGasCap } from '../../config/rollup-file.ts';
 import type { BlockEnvironment, BlockSummary, Cursor, ExecutionOutcome, Executor } from '../api.ts';
 import { keccak256, keyOf } from '../keccak.ts';
 import { Mutex } from '../mutex.ts';
@@ -245,12 +245,12 @@ export class EvmExecutor implements Executor {
     const decoded = decodeTransaction(raw, this.common);
     if ('reason' in decoded) return decoded;
     const { transaction, from } = decoded;
-    const blockGasLimit = open.block.header.gasLimit;
-    if (transaction.gasLimit > blockGasLimit) {
-      const reason = `the gas limit ${transaction.gasLimit} is above the block's, ${blockGasLimit}`;
+    const cap = transactionGasCap(this.file);
+    if (transaction.gasLimit > cap) {
+      const reason = `the gas limit ${transaction.gasLimit} is above the most that a transaction may use, ${cap}`;
       return { status: 'skipped', code: 'GAS_LIMIT', reason };
     }
-    if (open.gasUsed + transaction.gasLimit > blockGasLimit) return { status: 'full' };
+    if (open.gasUsed + transaction.gasLimit > open.block.header.gasLimit) return { status: 'full' };
     try {
       const result = await runTx(this.#vm, {
         tx: transaction,
