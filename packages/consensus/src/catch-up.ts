@@ -1,0 +1,77 @@
+/** Blocks that peers have and this node does not (R15, R21). Answers are unchecked until they are checked here. */
+
+import {
+  type Block,
+  blockHash,
+  type Certificate,
+  equalBytes,
+  fromHex,
+  MAX_BLOCKS_PER_RANGE,
+  signersOf,
+  toHex,
+  type ValidatorIndex,
+  VoteKind,
+} from '@squad/types';
+import { certificateFault } from './certificates.ts';
+import { refsMatch } from './chain.ts';
+import type { State } from './state.ts';
+import { certified, enterView, finalizeAwaited } from './voting.ts';
+
+export function onBlockFetched(s: State, from: ValidatorIndex, block: Block): void {
+  if (!refsMatch(block)) return s.misbehaved(from, 'answered with a block whose refs are not its own');
+  const { header } = block;
+  if (header.epoch !== s.config.validatorSet.epoch || !equalBytes(header.networkId, s.config.networkId)) return;
+  const joined = s.chain.add(block);
+  for (const known of joined) {
+    const certificate = s.held.notarization(known.block.header.view);
+    if (certificate && toHex(certificate.blockHash) === known.hash) certified(s, known);
+  }
+  const missing = s.chain.missingAncestor(toHex(blockHash(header)));
+  if (missing) s.out.push({ type: 'fetchBlock', hash: fromHex(missing), holders: [from] });
+}
+
+/** A finalization is held whose block is not: fetched by range from the final head on, again and again. */
+export function fetchAwaited(s: State): void {
+  const awaited = s.awaited;
+  if (!awaited || s.now < awaited.fetchAgainAtMs) return;
+  awaited.fetchAgainAtMs = s.now + s.pacemaker.retryMs;
+  const holders = signersOf(awaited.certificate).filter((signer) => signer !== s.self);
+  s.out.push({ type: 'fetchRange', fromHeight: s.chain.head.block.header.height + 1, holders });
+}
+
+export function onRangeFetched(
+  s: State,
+  from: ValidatorIndex,
+  blocks: readonly Block[],
+  certificate: Certificate,
+): void {
+  const head = s.chain.head;
+  const fresh = blocks.filter(({ header }) => header.height > head.block.header.height);
+  if (fresh.length === 0 || blocks.length > MAX_BLOCKS_PER_RANGE) return;
+  let parent: Uint8Array = fromHex(head.hash);
+  for (const block of fresh) {
+    if (!equalBytes(block.header.parentHash, parent) || !refsMatch(block)) {
+      return s.misbehaved(
+        from,
+        `answered with a block of height ${block.header.height} that does not follow the final ones`,
+      );
+    }
+    parent = blockHash(block.header);
+  }
+  if (certificate.kind !== VoteKind.finalize || !equalBytes(certificate.blockHash, parent)) {
+    return s.misbehaved(from, 'answered with blocks that its certificate does not finalize');
+  }
+  const awaited = s.awaited?.certificate;
+  if (!awaited || !equalBytes(awaited.blockHash, certificate.blockHash)) {
+    const fault = certificateFault(certificate, { ...s.config, quorum: s.quorum });
+    if (fault) return s.misbehaved(from, `answered with a finalization that is ${fault}`);
+  }
+  for (const block of fresh) s.chain.add(block);
+  const target = s.awaited;
+  s.awaited = { certificate, fetchAgainAtMs: s.now };
+  finalizeAwaited(s);
+  enterView(s, certificate.view + 1, certificate);
+  // There may be more to fetch, up to the finalization that started it.
+  if (target && target.certificate.view > s.finalView) s.awaited = { ...target, fetchAgainAtMs: s.now };
+  else if (s.awaited?.certificate === certificate) s.awaited = undefined;
+}

@@ -1,0 +1,214 @@
+/** Proposals: a leader makes one (R10), a follower judges it and votes (R8, R11). */
+
+import {
+  BatchRefs,
+  BLOCK_VERSION,
+  type Block,
+  blockHash,
+  type Certificate,
+  equalBytes,
+  fromHex,
+  MAX_CLOCK_DRIFT_MS,
+  type Proposal,
+  SkipCertificates,
+  signersOf,
+  toHex,
+  type ValidatorIndex,
+  type Vote,
+  VoteKind,
+  ZERO_HASH,
+} from '@squad/types';
+import type { ChainBlock } from './chain.ts';
+import { proposalFault } from './proposal.ts';
+import type { State } from './state.ts';
+import { cast, count, fetchBlock, onCertificate } from './voting.ts';
+
+export function onProposal(s: State, from: ValidatorIndex, proposal: Proposal): void {
+  const { header } = proposal.block;
+  if (header.view < s.view || header.view > s.view + 1) return;
+  if (header.epoch !== s.config.validatorSet.epoch) return;
+  if (from !== s.leaders.leaderAt(header.view)) {
+    return s.misbehaved(from, `proposed in view ${header.view}, which it does not lead`);
+  }
+  if (header.view === s.view + 1 && !justifiesEntry(s, from, proposal)) {
+    s.early = { from, proposal };
+    return;
+  }
+  if (header.view !== s.view || s.round.own) return;
+  const vote = leaderVote(proposal);
+  if (s.round.proposal) return count(s, vote); // a second one counts only against its leader (E1)
+  const fault = proposalFault(proposal, {
+    networkId: s.config.networkId,
+    epoch: s.config.validatorSet.epoch,
+    leaders: s.leaders,
+  });
+  if (!s.tally.isSigned(vote)) {
+    return s.misbehaved(from, `signed its proposal of view ${header.view} badly`);
+  }
+  if (fault) {
+    s.round.abandoned = true; // R13: structurally wrong
+    return s.misbehaved(from, `proposed a block of view ${header.view} that is wrong: ${fault}`);
+  }
+  s.round.proposal = { proposal, hash: toHex(vote.blockHash), receivedAtMs: s.now };
+  s.chain.add(proposal.block);
+  const round = s.round;
+  if (!takeJustification(s, from, proposal)) {
+    round.abandoned = true;
+    return;
+  }
+  count(s, vote);
+}
+
+/** A proposal that came before its view was entered: its turn, or too late. */
+export function takeEarlyProposal(s: State): void {
+  const { early } = s;
+  if (!early || early.proposal.block.header.view > s.view) return;
+  s.early = undefined;
+  onProposal(s, early.from, early.proposal);
+}
+
+/** Enters the proposal's view by the certificates that it carries; false if they do not lead there. */
+function justifiesEntry(s: State, from: ValidatorIndex, proposal: Proposal): boolean {
+  const before = s.view;
+  const last = proposal.skips.at(-1) ?? proposal.parentCertificate;
+  if (last.view !== before) return false;
+  onCertificate(s, from, last);
+  return s.view === before + 1;
+}
+
+/** The parent's certificate and the nullifications of a proposal, each verified unless held (R8, R11). */
+function takeJustification(s: State, from: ValidatorIndex, { parentCertificate, skips }: Proposal): boolean {
+  if (!isGenesis(s, parentCertificate) && !onCertificate(s, from, parentCertificate)) return false;
+  return skips.every((skip) => onCertificate(s, from, skip));
+}
+
+function isGenesis(s: State, certificate: Certificate): boolean {
+  return certificate.view === 0 && equalBytes(certificate.blockHash, s.genesis.certificate.blockHash);
+}
+
+/** R11: votes for the current view's proposal once everything about it is known and right. */
+export function judgeProposal(s: State): void {
+  const round = s.round;
+  const { proposal: received } = round;
+  if (!received || round.notarizedAtMs !== undefined || round.abandoned || s.self === undefined) return;
+  const { proposal, hash } = received;
+  const { header, refs } = proposal.block;
+  if (!s.chain.get(hash)) s.chain.add(proposal.block);
+  const parent = s.chain.get(toHex(header.parentHash));
+  if (!parent) {
+    // The parent is certified but not known: its signers hold it.
+    if (header.parentView >= s.finalView)
+      return fetchBlock(s, header.parentHash, signersOf(proposal.parentCertificate));
+    return abandon(s, 'it forks off below the final block');
+  }
+  const above = parent.block.header;
+  if (header.height !== above.height + 1)
+    return abandon(s, `height ${header.height} on a parent of height ${above.height}`);
+  if (header.timestampMs < above.timestampMs) return abandon(s, 'it is older than its parent');
+  if (header.l1AnchorNumber !== above.l1AnchorNumber || !equalBytes(header.l1AnchorHash, above.l1AnchorHash)) {
+    return abandon(s, 'its L1 anchor is none that this network follows');
+  }
+  const verdict = s.lanes.judge(header.view, refs, parent.tips);
+  if (verdict.verdict === 'invalid') return abandon(s, verdict.reason);
+  if (header.timestampMs > s.now + MAX_CLOCK_DRIFT_MS) return; // looked at again when the clock has come closer
+  if (verdict.verdict === 'missing') {
+    if (mayFetch(s)) {
+      const holders = [header.leader, ...new Set(verdict.refs.map(({ author }) => author))];
+      s.out.push({ type: 'fetchBatches', refs: verdict.refs, holders: [...new Set(holders)] });
+    }
+    return;
+  }
+  if (s.lagsInBodies) return; // R21
+  const vote = s.signer.notarize(header.view, fromHex(hash));
+  if (!vote) return;
+  const block = s.chain.get(hash);
+  if (block) s.persistBlock(block);
+  round.notarizedAtMs = s.now;
+  cast(s, vote);
+}
+
+function abandon(s: State, reason: string): void {
+  s.round.abandoned = true;
+  s.misbehaved(s.leader, `proposed a block of view ${s.view} that is wrong: ${reason}`);
+}
+
+export function propose(s: State): void {
+  const round = s.round;
+  if (s.self === undefined || s.leader !== s.self || round.own || round.abandoned) return;
+  if (!s.fresh || s.lagsInBodies) return; // R19, R21
+  const parent = chooseParent(s);
+  if (!parent) return;
+  const { heartbeatMs } = s.config.options;
+  const refs = s.lanes.collect(s.view, parent.block.tips, s.now, s.pacemaker.delayMs);
+  if (refs.length === 0 && s.now < round.enteredAtMs + heartbeatMs) return; // R18
+  const above = parent.block.block.header;
+  const block: Block = {
+    header: {
+      version: BLOCK_VERSION,
+      networkId: s.config.networkId,
+      epoch: s.config.validatorSet.epoch,
+      view: s.view,
+      height: above.height + 1,
+      parentView: above.view,
+      parentHash: fromHex(parent.block.hash),
+      leader: s.self,
+      timestampMs: Math.max(s.now, above.timestampMs),
+      l1AnchorNumber: above.l1AnchorNumber,
+      l1AnchorHash: above.l1AnchorHash,
+      refsRoot: BatchRefs.hashTreeRoot(refs),
+      skipsRoot: SkipCertificates.hashTreeRoot(parent.skips),
+      nextValidatorSetHash: ZERO_HASH,
+    },
+    refs,
+  };
+  const vote = s.signer.notarize(s.view, blockHash(block.header));
+  if (!vote) return;
+  s.chain.add(block);
+  s.persistBlock(s.chain.get(toHex(vote.blockHash))!);
+  s.persist({ type: 'vote', vote });
+  round.own = {
+    block,
+    parentCertificate: parent.certificate,
+    skips: parent.skips,
+    leaderSignature: vote.signature,
+  };
+  round.notarizedAtMs = s.now;
+  round.sentAtMs = s.now;
+  s.send({ type: 'proposal', proposal: round.own });
+  count(s, vote);
+}
+
+/** The highest certified view below the current one from which every view is nullified, and its block. */
+function chooseParent(
+  s: State,
+): { readonly block: ChainBlock; readonly certificate: Certificate; readonly skips: Certificate[] } | undefined {
+  for (const view of [...s.held.notarizedBelow(s.view), s.finalView]) {
+    const skips = s.held.nullifiedBetween(view, s.view);
+    if (!skips) return undefined; // what lies lower skips this view too
+    const certificate = view === s.finalView ? s.chain.finalization : s.held.notarization(view)!;
+    const block = s.chain.get(toHex(certificate.blockHash));
+    if (block) return { block, certificate, skips };
+    if (mayFetch(s)) fetchBlock(s, certificate.blockHash, signersOf(certificate));
+    return undefined;
+  }
+  return undefined;
+}
+
+function mayFetch(s: State): boolean {
+  if (s.now < s.round.fetchAgainAtMs) return false;
+  s.round.fetchAgainAtMs = s.now + s.pacemaker.retryMs;
+  return true;
+}
+
+/** The leader's NOTARIZE, which a proposal carries. */
+function leaderVote({ block, leaderSignature }: Proposal): Vote {
+  const { epoch, view, leader } = block.header;
+  return {
+    kind: VoteKind.notarize,
+    epoch,
+    view,
+    blockHash: blockHash(block.header),
+    signer: leader,
+    signature: leaderSignature,
+  };
+}

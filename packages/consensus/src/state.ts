@@ -1,0 +1,131 @@
+/** The state of the core, and the outputs of the step under way. Written by the functions of the files beside it, and by nobody else. */
+
+import {
+  type Block,
+  type BlockHash,
+  blockHash,
+  type Certificate,
+  type ConsensusMessage,
+  faultyWeight,
+  genesisBlock,
+  genesisCertificate,
+  type Height,
+  LeaderSchedule,
+  MAX_BODY_LAG_BLOCKS,
+  type Proposal,
+  quorumWeight,
+  totalWeight,
+  type UnixMs,
+  type ValidatorIndex,
+  type View,
+  type Weight,
+} from '@squad/types';
+import type { Checkpoint, ConsensusConfig, ConsensusRecord, Output } from './api.ts';
+import { HeldCertificates } from './certificates.ts';
+import { Chain, type ChainBlock } from './chain.ts';
+import { emptyTips, Lanes, type LaneTip } from './lanes.ts';
+import { Pacemaker } from './pacemaker.ts';
+import { Signer } from './signer.ts';
+import { Tally } from './tally.ts';
+
+/** What happened so far in the current view. */
+export interface Round {
+  readonly enteredAtMs: UnixMs;
+  /** The leader's proposal, its form and its certificates checked. */
+  proposal?: { readonly proposal: Proposal; readonly hash: BlockHash; readonly receivedAtMs: UnixMs };
+  /** The proposal was found wrong, or the leader nullified: an immediate timeout. */
+  abandoned: boolean;
+  /** Data that was asked for, and when it may be asked for again. */
+  fetchAgainAtMs: UnixMs;
+  notarizedAtMs?: UnixMs;
+  /** When something of this view was last sent. */
+  sentAtMs?: UnixMs;
+  /** The own proposal, to be sent again. */
+  own?: Proposal;
+}
+
+export class State {
+  readonly config: ConsensusConfig;
+  readonly leaders: LeaderSchedule;
+  readonly quorum: Weight;
+  readonly genesis: { readonly block: Block; readonly certificate: Certificate };
+  readonly signer: Signer;
+  readonly tally: Tally;
+  readonly pacemaker: Pacemaker;
+  readonly held: HeldCertificates = new HeldCertificates();
+  readonly lanes: Lanes;
+  readonly chain: Chain;
+
+  view: View = 1;
+  round: Round;
+  /** The certificate on which the current view was entered; none in view 1. */
+  entry: Certificate | undefined;
+  /** A certificate came in or was formed since the start (R19). */
+  fresh = false;
+  /** A proposal for the view after the current one. */
+  early: { readonly from: ValidatorIndex; readonly proposal: Proposal } | undefined;
+  /** A finalization whose block is not in the tree yet. */
+  awaited: { readonly certificate: Certificate; fetchAgainAtMs: UnixMs } | undefined;
+  bodiesHeight: Height;
+  now: UnixMs;
+  out: Output[] = [];
+
+  /** At genesis, or at a checkpoint of an earlier run. */
+  constructor(config: ConsensusConfig, nowMs: UnixMs, start: Checkpoint | undefined) {
+    const { networkId, validatorSet, self, scheme, options } = config;
+    const total = totalWeight(validatorSet);
+    this.config = config;
+    this.now = nowMs;
+    this.leaders = new LeaderSchedule(validatorSet);
+    this.quorum = quorumWeight(total);
+    this.signer = new Signer(networkId, validatorSet.epoch, self, scheme);
+    this.tally = new Tally(networkId, validatorSet, this.quorum, scheme);
+    this.pacemaker = new Pacemaker(options, validatorSet, this.quorum, self, nowMs);
+    const block = genesisBlock(networkId, config.genesisTimeMs);
+    this.genesis = { block, certificate: genesisCertificate(validatorSet.validators.length, blockHash(block.header)) };
+    const tips: readonly LaneTip[] = start?.laneTips ?? emptyTips(validatorSet);
+    this.chain = new Chain(start?.finalized ?? block, tips, start?.finalization ?? this.genesis.certificate);
+    this.lanes = new Lanes(validatorSet, faultyWeight(total), tips);
+    this.bodiesHeight = this.chain.head.block.header.height;
+    this.round = newRound(nowMs);
+  }
+
+  get self(): ValidatorIndex | undefined {
+    return this.config.self;
+  }
+
+  get leader(): ValidatorIndex {
+    return this.leaders.leaderAt(this.view);
+  }
+
+  get finalView(): View {
+    return this.chain.head.block.header.view;
+  }
+
+  /** R21: too many final blocks' bodies are missing here to vouch for more. */
+  get lagsInBodies(): boolean {
+    return this.chain.head.block.header.height - this.bodiesHeight > MAX_BODY_LAG_BLOCKS;
+  }
+
+  persistBlock(block: ChainBlock): void {
+    if (block.persisted) return;
+    block.persisted = true;
+    this.persist({ type: 'block', block: block.block });
+  }
+
+  persist(record: ConsensusRecord): void {
+    this.out.push({ type: 'persist', record });
+  }
+
+  send(message: ConsensusMessage, to?: ValidatorIndex): void {
+    this.out.push({ type: 'send', to, message });
+  }
+
+  misbehaved(peer: ValidatorIndex, reason: string): void {
+    if (peer !== this.self) this.out.push({ type: 'misbehaved', peer, reason });
+  }
+}
+
+export function newRound(nowMs: UnixMs): Round {
+  return { enteredAtMs: nowMs, abandoned: false, fetchAgainAtMs: 0 };
+}

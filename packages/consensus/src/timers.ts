@@ -1,0 +1,84 @@
+/** Time: when a view is given up (R13, R17, R18), what is sent again, and when to be woken. */
+
+import { MAX_CLOCK_DRIFT_MS, toHex, type UnixMs, type ValidatorIndex, VoteKind } from '@squad/types';
+import type { LaneTip } from './lanes.ts';
+import type { State } from './state.ts';
+import { cast } from './voting.ts';
+
+/** R18: until when the leader may wait for something to order; not when this node holds an old batch to be ordered. */
+function graceEndsMs(s: State): UnixMs {
+  const { enteredAtMs } = s.round;
+  const idle = enteredAtMs + s.config.options.heartbeatMs;
+  const parent = parentTips(s);
+  const oldest = parent && s.lanes.oldestUnorderedMs(parent);
+  if (oldest === undefined) return idle;
+  return Math.min(idle, Math.max(enteredAtMs, oldest + s.pacemaker.delayMs));
+}
+
+/** Lane tips after the highest certified block that is known. */
+function parentTips(s: State): readonly LaneTip[] {
+  for (const view of s.held.notarizedBelow(s.view)) {
+    const block = s.chain.get(toHex(s.held.notarization(view)!.blockHash));
+    if (block) return block.tips;
+  }
+  return s.chain.head.tips;
+}
+
+/** When this view is given up: 2D for the leader to propose, then 3D for a certificate. */
+function timeoutMs(s: State): UnixMs {
+  const { proposal, own } = s.round;
+  const delayMs = s.pacemaker.delayMs;
+  if (own) return s.round.notarizedAtMs! + 3 * delayMs;
+  if (proposal) return proposal.receivedAtMs + 3 * delayMs;
+  return graceEndsMs(s) + 2 * delayMs;
+}
+
+/** R13. */
+export function nullifyIfDue(s: State): void {
+  const round = s.round;
+  const due = round.abandoned || s.now >= timeoutMs(s) || (!round.proposal && s.pacemaker.isInactive(s.leader, s.now));
+  if (due) cast(s, s.signer.nullify(s.view));
+}
+
+/** What was sent in this view and brought no certificate is sent again. */
+export function retry(s: State): void {
+  if (s.now < retryAtMs(s)) return;
+  resend(s, undefined);
+  s.round.sentAtMs = s.now;
+}
+
+function retryAtMs(s: State): UnixMs {
+  return (s.round.sentAtMs ?? timeoutMs(s)) + s.pacemaker.retryMs;
+}
+
+export function resend(s: State, to: ValidatorIndex | undefined): void {
+  if (s.finalView > 0) s.send({ type: 'certificate', certificate: s.chain.finalization }, to);
+  if (s.entry) s.send({ type: 'certificate', certificate: s.entry }, to);
+  if (s.self === undefined) return;
+  if (s.round.own) s.send({ type: 'proposal', proposal: s.round.own }, to);
+  for (const vote of s.signer.votesIn(s.view)) s.send({ type: 'vote', vote }, to);
+  const [notarized] = s.held.notarizedBelow(s.view);
+  if (notarized === undefined) return;
+  for (const vote of s.signer.votesIn(notarized)) {
+    if (vote.kind === VoteKind.finalize) s.send({ type: 'vote', vote }, to);
+  }
+}
+
+export function wakeAtMs(s: State): UnixMs {
+  const round = s.round;
+  const times = [retryAtMs(s)];
+  const voted = s.self !== undefined && s.signer.votesIn(s.view).some(({ kind }) => kind === VoteKind.nullify);
+  if (!voted) times.push(timeoutMs(s));
+  if (s.leader === s.self && !round.own) {
+    times.push(round.enteredAtMs + s.config.options.heartbeatMs);
+    const collectable = s.lanes.nextCollectableMs(parentTips(s), s.now, s.pacemaker.delayMs);
+    if (collectable !== undefined) times.push(collectable);
+  }
+  const timestampMs = round.proposal?.proposal.block.header.timestampMs;
+  if (timestampMs !== undefined && timestampMs > s.now + MAX_CLOCK_DRIFT_MS)
+    times.push(timestampMs - MAX_CLOCK_DRIFT_MS);
+  if (s.awaited) times.push(s.awaited.fetchAgainAtMs);
+  if (round.fetchAgainAtMs > s.now) times.push(round.fetchAgainAtMs);
+  const future = times.filter((time) => time > s.now);
+  return future.length > 0 ? Math.min(...future) : s.now + s.config.options.retryMs;
+}
