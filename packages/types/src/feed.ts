@@ -15,7 +15,7 @@ import { FeedAcknowledgement, FeedBlock, FeedStage, FeedSubscribe } from './wire
 /** Bytes of one feed message. A block without bodies is below 300 KB, a batch at most 512 KiB and its header. */
 export const MAX_FEED_MESSAGE_BYTES = 1024 * 1024;
 /** Bytes of one block with all batches of one rollup, as it is put together by whoever reads a feed. */
-export const MAX_FEED_BLOCK_BYTES = 256 * 1024 * 1024;
+export const MAX_FEED_BLOCK_BYTES = 272 * 1024 * 1024;
 /** Final blocks that may be on their way to a rollup node without its acknowledgement. */
 export const MAX_FEED_UNACKNOWLEDGED_BLOCKS = 64;
 /** Bytes of them; one block may pass it when nothing else is on its way. */

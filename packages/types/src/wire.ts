@@ -9,9 +9,9 @@ import { Block, BlockHeader, decodeProposal, Proposal } from './block.ts';
 import { concatBytes } from './ids.ts';
 import {
   MAX_BATCH_BODY_BYTES,
+  MAX_BATCH_REFS_PER_BLOCK,
   MAX_BLOCKS_PER_RANGE,
   MAX_TRANSACTION_BYTES,
-  MAX_UNORDERED_BATCHES_PER_LANE,
   MAX_VALIDATORS,
 } from './limits.ts';
 import { ok, type Result } from './result.ts';
@@ -153,10 +153,7 @@ export const FeedBlock = new ContainerType(
     certificate: Certificate,
     path: new ListCompositeType(BlockHeader, MAX_BLOCKS_PER_RANGE),
     bodiesOmitted: Uint8,
-    batches: new ListCompositeType(
-      new ByteListType(ENCODED_BATCH_MAX_BYTES),
-      MAX_UNORDERED_BATCHES_PER_LANE * MAX_VALIDATORS,
-    ),
+    batches: new ListCompositeType(new ByteListType(ENCODED_BATCH_MAX_BYTES), MAX_BATCH_REFS_PER_BLOCK),
   },
   { typeName: 'FeedBlock' },
 );
