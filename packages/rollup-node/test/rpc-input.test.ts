@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEVELOPMENT_ACCOUNTS } from '../src/config/development-accounts.ts';
 import { createSharedCommon } from '../src/execution/evm/common.ts';
 import { MAX_LOG_RANGE_BLOCKS } from '../src/execution/evm/history.ts';
+import { keccak256 } from '../src/execution/keccak.ts';
 import {
   FILTER_EXPIRY_MS,
   MAX_FILTERS,
@@ -158,6 +159,7 @@ describe('wrong input', () => {
     expect(await send(valid!)).toBe('accepted');
     expect(await send(valid!)).toBe('already known');
     await node.order();
+    expect((await node.call('eth_getRawTransactionByHash', [toHex(keccak256(valid!))])).result).toBe(toHex(valid!));
     expect(await send(valid!)).toBe('already known');
     expect(await send(sign(901, 0, { nonce: 0, to: recipient(2) }))).toBe('nonce too low: next nonce 1, tx nonce 0');
   });

@@ -129,6 +129,16 @@ function transactionMethods(state: RpcState): RpcMethod[] {
       },
     }),
     defineMethod({
+      name: 'eth_getRawTransactionByHash',
+      summary: 'A transaction as it was ordered, byte by byte',
+      params: { transactionHash: Word },
+      result: { name: 'raw', description: 'EIP-2718 bytes; null if it was not executed' },
+      handler: ({ transactionHash }) => {
+        const found = history.transaction(transactionHash);
+        return found === undefined ? null : toHex(found.transaction.raw);
+      },
+    }),
+    defineMethod({
       name: 'eth_getTransactionByBlockHashAndIndex',
       summary: 'A transaction by its place',
       params: { ...BY_HASH, transactionIndex },

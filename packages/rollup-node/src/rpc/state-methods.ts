@@ -1,5 +1,6 @@
 /** Methods about state: accounts, code, storage, proofs, calls, gas. */
 
+import { bigIntMin } from '@ethereumjs/util';
 import { defineMethod, type RpcMethod, toQuantity } from '@squad/service';
 import { toHex } from '@squad/types';
 import { z } from 'zod';
@@ -179,7 +180,7 @@ async function isPlainTransfer(state: RpcState, request: CallRequest, block: Sta
 /** The caller's limit, the rollup's, and what the sender can pay for. */
 async function highestGas(state: RpcState, request: CallRequest, block: StagedBlock): Promise<bigint> {
   const limit = transactionGasCap(state.executor.file);
-  let high = limit < MAX_CALL_GAS ? limit : MAX_CALL_GAS;
+  let high = bigIntMin(limit, MAX_CALL_GAS);
   if (request.gas !== undefined && request.gas < high) high = request.gas;
   const price = request.maxFeePerGas ?? request.gasPrice ?? 0n;
   if (price === 0n) return high;
