@@ -56,6 +56,9 @@ export class Actor {
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #finalsSinceCheckpoint = 0;
+  /** Nothing more comes in. */
+  #closing = false;
+  /** Nothing more is done. */
   #stopped = false;
 
   constructor(config: ActorConfig) {
@@ -72,15 +75,16 @@ export class Actor {
     return new Promise((done) => this.#push({ stored, done }));
   }
 
-  /** Lets the turn under way end, and begins no other. */
+  /** Carries out what has come in, and takes nothing more. */
   async stop(): Promise<void> {
+    this.#closing = true;
+    await this.#running;
     this.#stopped = true;
     clearTimeout(this.#timer);
-    await this.#running;
   }
 
   #push(work: Work): void {
-    if (this.#stopped) return;
+    if (this.#closing || this.#stopped) return;
     this.#inbox.push(work);
     this.#running ??= this.#run();
   }

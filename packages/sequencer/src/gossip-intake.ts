@@ -1,11 +1,12 @@
 /**
- * Station 3: transactions that edge peers gossip (R4). The home validator of a transaction, by its hash, takes it into its
- * lane at once; the others keep it and take it into theirs only if it is still unordered after a while.
+ * Station 3: transactions that edge peers gossip (R4). The home validator of a transaction, by its sender or else by its
+ * hash, takes it into its lane at once; the others keep it and take it into theirs only if it is still unordered after a while.
  */
 
 import type { GossipVerdict } from '@squad/network';
 import {
   decode,
+  fromHex,
   type GenesisRollup,
   GossipTransactions,
   type RollupId,
@@ -74,22 +75,22 @@ export class GossipIntake {
     if (outcomes.some((outcome) => !outcome.ok && outcome.error.code === 'ADMISSION_BUSY')) return 'ignore';
     if (outcomes.some((outcome) => !outcome.ok)) return 'reject';
     outcomes.forEach((outcome, i) => {
-      if (outcome.ok) this.#take(rollupId, outcome.value.hash, transactions[i]!, now());
+      if (!outcome.ok) return;
+      const { hash, evm } = outcome.value;
+      // By sender where there is one: a run of nonces that went to several lanes would be ordered out of sequence.
+      const home = homeOf(evm?.sender ?? fromHex(hash), this.#config.validators);
+      this.#take(rollupId, hash, transactions[i]!, home, now());
     });
     return 'accept';
   }
 
-  #take(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array, nowMs: number): void {
+  #take(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array, home: ValidatorIndex, nowMs: number): void {
     const { self, take, takeoverMs } = this.#config;
     if (self === undefined || this.#kept.has(hash)) return;
-    if (this.#homeOf(hash) === self && take(rollupId, hash, transaction)) return;
+    if (home === self && take(rollupId, hash, transaction)) return;
     this.#kept.set(hash, { rollupId, transaction, dueAtMs: nowMs + takeoverMs });
     this.#keptBytes += transaction.length;
     this.#timer ??= setTimeout(() => void this.#takeOver(), CHECK_INTERVAL_MS);
-  }
-
-  #homeOf(hash: TransactionHash): ValidatorIndex {
-    return Number.parseInt(hash.slice(-8), 16) % this.#config.validators;
   }
 
   /** Those that are due and still not ordered go into the own lane. */
@@ -104,4 +105,8 @@ export class GossipIntake {
     if (this.#timer === undefined) return; // stopped
     this.#timer = this.#kept.size > 0 ? setTimeout(() => void this.#takeOver(), CHECK_INTERVAL_MS) : undefined;
   }
+}
+
+function homeOf(key: Uint8Array, validators: number): ValidatorIndex {
+  return new DataView(key.buffer, key.byteOffset + key.length - 4).getUint32(0) % validators;
 }

@@ -13,23 +13,16 @@ import {
   type Acknowledgement,
   type Batch,
   type Block,
-  BlockRequest,
-  BlockResponse,
   batchDigest,
   bodyTransactions,
   type Certificate,
-  decode,
   decodeBatch,
   decodeValidatorMessage,
   encodeValidatorMessage,
   type Genesis,
-  type Height,
   quorumWeight,
-  RangeRequest,
-  RangeResponse,
   type RollupId,
   type SignedBatchHeader,
-  type TransactionHash,
   toHex,
   totalWeight,
   type ValidatorIndex,
@@ -37,12 +30,13 @@ import {
 } from '@squad/types';
 import { Actor, type Effect, type StoredBatch } from './actor.ts';
 import type { Admission } from './admission/admission.ts';
-import { alreadyKnown, laneFull, notReady, type Rejection } from './admission/rejection.ts';
 import { BatchFetcher } from './batch-fetcher.ts';
+import { BlockFetcher } from './block-fetcher.ts';
 import { Bodies } from './bodies.ts';
 import type { Feed } from './feed/index.ts';
 import { GossipIntake } from './gossip-intake.ts';
 import { HeldLanes } from './held-lanes.ts';
+import { Intake } from './intake.ts';
 import { Lane } from './lane.ts';
 import { answerRequest } from './peer-requests.ts';
 import { decodeRecord, heldBatch } from './records.ts';
@@ -54,8 +48,6 @@ import { Transactions } from './transactions.ts';
 export const MAX_BATCHES_RESENT = 8;
 /** Milliseconds between looks at what peers have not acknowledged. */
 const RESEND_INTERVAL_MS = 500;
-/** What a client whom the lane has no room for should wait. */
-const LANE_RETRY_AFTER_MS = 100;
 
 export interface SequencerParts {
   readonly genesis: Genesis;
@@ -88,16 +80,15 @@ export class Sequencer {
   readonly bodies: Bodies;
   readonly #actor: Actor;
   readonly #fetcher: BatchFetcher;
+  readonly #blocks: BlockFetcher;
+  readonly #intake: Intake;
   readonly #gossip: GossipIntake;
   readonly #lane: Lane | undefined;
   readonly #restored: readonly SignedBatchHeader[];
   readonly #listeners = new Set<(staged: StagedBlock, certificate: Certificate) => void>();
   #network!: Network;
   #feed!: Feed;
-  #sealTimer: NodeJS.Timeout | undefined;
   #resendTimer: NodeJS.Timeout | undefined;
-  #waiters: { readonly hashes: Set<TransactionHash>; readonly done: () => void }[] = [];
-  #isFetchingRange = false;
   #soft: Head;
   #final: Head;
 
@@ -174,6 +165,23 @@ export class Sequencer {
         this.lanes.head(self),
       );
     }
+    this.#blocks = new BlockFetcher({
+      network: () => this.#network,
+      submit: (input) => this.#actor.submit(input),
+      blame: (peer, reason) => this.#blame(peer, reason),
+      logger,
+    });
+    this.#intake = new Intake({
+      lane: this.#lane,
+      rollups: genesis.file.rollups,
+      admission: parts.admission,
+      transactions: this.transactions,
+      metrics: parts.metrics,
+      now,
+      batchAgeMs: parts.batchAgeMs,
+      store: (batch) => this.#actor.storeBatch(batch),
+      spread: ({ batch }) => this.#network.send('all', 'data', encodeValidatorMessage({ type: 'batch', batch })),
+    });
     this.#gossip = new GossipIntake({
       rollups: genesis.file.rollups,
       admission: parts.admission,
@@ -181,7 +189,7 @@ export class Sequencer {
       validators: validatorSet.validators.length,
       takeoverMs: parts.gossipTakeoverMs,
       now,
-      take: (rollupId, hash, transaction) => this.#takeIntoLane(rollupId, hash, transaction),
+      take: (rollupId, hash, transaction) => this.#intake.take(rollupId, hash, transaction),
       isOrdered: async (hash) => (await store.findTransaction(Buffer.from(hash.slice(2), 'hex'))) !== undefined,
     });
     const head: Head = { block: this.core.finalBlock, lagMs: 0 };
@@ -224,9 +232,8 @@ export class Sequencer {
 
   async stop(): Promise<void> {
     clearInterval(this.#resendTimer);
-    clearTimeout(this.#sealTimer);
     this.#gossip.stop();
-    this.#seal();
+    this.#intake.stop();
     await this.bodies.stop();
     await this.#actor.stop();
   }
@@ -259,63 +266,8 @@ export class Sequencer {
 
   // ---------------------------------------------------------------- clients
 
-  /** Stations 2 and 4. A transaction is accepted only once the batch that holds it is durable here. */
-  async submit(rollupId: RollupId, transactions: readonly Uint8Array[]): Promise<readonly SubmitOutcome[]> {
-    const { admission, genesis } = this.#parts;
-    const lane = this.#lane;
-    if (!lane) return transactions.map(() => rejected(notReady(['it follows and has no lane of its own'])));
-    const rollup = genesis.file.rollups.find((known) => known.rollupId === rollupId)!;
-    const bytes = transactions.reduce((sum, transaction) => sum + transaction.length, 0);
-    if (!lane.hasRoomFor(transactions.length, bytes)) {
-      this.#parts.metrics.laneFull.increment();
-      return transactions.map(() => rejected(laneFull(LANE_RETRY_AFTER_MS)));
-    }
-    const admitted = await admission.admit(rollup, transactions);
-    const taken = new Set<TransactionHash>();
-    const outcomes = admitted.map((outcome, i): SubmitOutcome => {
-      if (!outcome.ok) return rejected(outcome.error);
-      const { hash } = outcome.value;
-      if (this.transactions.has(hash)) return rejected(alreadyKnown());
-      if (!this.#takeIntoLane(rollupId, hash, transactions[i]!)) return rejected(laneFull(LANE_RETRY_AFTER_MS));
-      taken.add(hash);
-      return { accepted: true, hash };
-    });
-    if (taken.size > 0) await new Promise<void>((done) => this.#waiters.push({ hashes: taken, done }));
-    return outcomes;
-  }
-
-  #takeIntoLane(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array): boolean {
-    const lane = this.#lane;
-    if (!lane) return false;
-    if (this.transactions.has(hash)) return true;
-    if (!lane.hasRoomFor(1, transaction.length)) return false;
-    this.transactions.accept(hash, rollupId);
-    lane.add(rollupId, hash, transaction);
-    if (lane.isWorthSealing) this.#seal();
-    else this.#sealTimer ??= setTimeout(() => this.#seal(), this.#parts.batchAgeMs);
-    return true;
-  }
-
-  /** Seals what the lane's limit allows; what has to wait is sealed when batches become final. */
-  #seal(): void {
-    clearTimeout(this.#sealTimer);
-    this.#sealTimer = undefined;
-    for (const { batch, digest, hashes } of this.#lane?.seal(this.#parts.now()) ?? []) {
-      this.transactions.sealed(batch.signed.header.seq, hashes);
-      void this.#actor.storeBatch({ batch, digest }).then(() => this.#onOwnBatchDurable(batch, hashes));
-    }
-  }
-
-  /** R20: the lane's head and body before the batch is spread, and before its clients are told. */
-  #onOwnBatchDurable(batch: Batch, hashes: readonly TransactionHash[]): void {
-    this.#network.send('all', 'data', encodeValidatorMessage({ type: 'batch', batch }));
-    this.#parts.metrics.sealed(batch);
-    this.#waiters = this.#waiters.filter((waiter) => {
-      for (const hash of hashes) waiter.hashes.delete(hash);
-      if (waiter.hashes.size > 0) return true;
-      waiter.done();
-      return false;
-    });
+  submit(rollupId: RollupId, transactions: readonly Uint8Array[]): Promise<readonly SubmitOutcome[]> {
+    return this.#intake.submit(rollupId, transactions);
   }
 
   // ---------------------------------------------------------------- peers
@@ -423,9 +375,9 @@ export class Sequencer {
       case 'fetchBatches':
         return void this.#fetcher.fetch(effect.refs, effect.holders);
       case 'fetchBlock':
-        return void this.#fetchBlock(effect.hash, effect.holders);
+        return void this.#blocks.fetchBlock(effect.hash, effect.holders);
       case 'fetchRange':
-        return void this.#fetchRange(effect.fromHeight, effect.holders);
+        return void this.#blocks.fetchRange(effect.fromHeight, effect.holders);
       case 'soft':
         return this.#onSoft(effect.block, effect.certificate);
       case 'final':
@@ -455,15 +407,13 @@ export class Sequencer {
       this.#final = this.#headOf(block);
       this.transactions.placed('final', block);
       const own = block.refs.filter(({ author }) => author === this.#parts.self).length;
-      this.#lane?.ordered(own);
+      this.#intake.ordered(own);
       this.#parts.metrics.finalized(block, this.#final.lagMs);
     }
     if (this.#final.block.header.height > this.#soft.block.header.height) this.#soft = this.#final;
     this.bodies.onFinal(this.#final.block.header.height);
     this.#feed.onFinal(blocks, certificate);
     for (const block of blocks) this.#tell({ stage: 'final', block }, certificate);
-    // Room in the lane: what waited is sealed.
-    if (this.#lane && this.#lane.waitingTransactions > 0) this.#seal();
   }
 
   #headOf(block: Block): Head {
@@ -472,61 +422,6 @@ export class Sequencer {
 
   #tell(staged: StagedBlock, certificate: Certificate): void {
     for (const listener of this.#listeners) listener(staged, certificate);
-  }
-
-  // ---------------------------------------------------------------- R21: what is missing
-
-  async #fetchBlock(hash: Uint8Array, holders: readonly ValidatorIndex[]): Promise<void> {
-    await this.#ask(holders, async (peer) => {
-      const answer = await this.#network.request(peer, 'block', BlockRequest.serialize({ hash }));
-      const blocks = decode(BlockResponse, 'BlockResponse', answer);
-      if (!blocks.ok) {
-        this.#blame(peer, `answered a request for a block with ${blocks.error.reason}`);
-        return false;
-      }
-      const [block] = blocks.value;
-      if (block) this.#actor.submit({ type: 'blockFetched', from: peer, block });
-      return block !== undefined;
-    });
-  }
-
-  async #fetchRange(fromHeight: Height, holders: readonly ValidatorIndex[]): Promise<void> {
-    if (this.#isFetchingRange) return;
-    this.#isFetchingRange = true;
-    await this.#ask(shuffled(holders), async (peer) => {
-      const answer = await this.#network.request(peer, 'range', RangeRequest.serialize({ fromHeight }));
-      const range = decode(RangeResponse, 'RangeResponse', answer);
-      if (!range.ok) {
-        this.#blame(peer, `answered a request for a range with ${range.error.reason}`);
-        return false;
-      }
-      const [certificate] = range.value.certificates;
-      if (range.value.blocks.length === 0 || !certificate) return false;
-      this.#actor.submit({
-        type: 'rangeFetched',
-        from: peer,
-        blocks: range.value.blocks,
-        certificate: certificate as Certificate,
-      });
-      return true;
-    });
-    this.#isFetchingRange = false;
-  }
-
-  /** Asks connected holders one after another until one has it; they failing, the other validators. */
-  async #ask(
-    holders: readonly ValidatorIndex[],
-    ask: (peer: ValidatorIndex) => Promise<boolean>,
-  ): Promise<void> {
-    const connected = this.#network.connectedValidators;
-    const peers = [...new Set([...holders.filter((peer) => connected.includes(peer)), ...connected])];
-    for (const peer of peers) {
-      try {
-        if (await ask(peer)) return;
-      } catch (error) {
-        this.#parts.logger.debug({ err: error, peer }, 'a request failed');
-      }
-    }
   }
 
   // ---------------------------------------------------------------- restart
@@ -550,16 +445,4 @@ export class Sequencer {
       this.transactions.sealed(header.seq, hashes);
     }
   }
-}
-
-function rejected(rejection: Rejection): SubmitOutcome {
-  return { accepted: false, rejection };
-}
-
-/** In another order each time, so that not all who catch up ask the same peer. */
-function shuffled<T>(values: readonly T[]): T[] {
-  return values
-    .map((value) => ({ value, key: Math.random() }))
-    .sort((a, b) => a.key - b.key)
-    .map(({ value }) => value);
 }

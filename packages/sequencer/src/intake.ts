@@ -1,0 +1,128 @@
+/** From clients to the spread batch: admission (station 2), the own lane (4), durability, and the word to the clients. */
+
+import type { GenesisRollup, RollupId, TransactionHash } from '@squad/types';
+import type { StoredBatch } from './actor.ts';
+import type { Admission } from './admission/admission.ts';
+import { alreadyKnown, laneFull, notReady, type Rejection } from './admission/rejection.ts';
+import type { Lane } from './lane.ts';
+import type { SubmitOutcome } from './rpc/api.ts';
+import type { SequencerMetrics } from './sequencer-metrics.ts';
+import type { Transactions } from './transactions.ts';
+
+/** What a client whom the lane has no room for should wait. */
+const LANE_RETRY_AFTER_MS = 100;
+
+export interface IntakeConfig {
+  /** Undefined for a node that only follows. */
+  readonly lane: Lane | undefined;
+  readonly rollups: readonly GenesisRollup[];
+  readonly admission: Admission;
+  readonly transactions: Transactions;
+  readonly metrics: SequencerMetrics;
+  readonly now: () => number;
+  readonly batchAgeMs: number;
+  /** Resolves once the batch is durable here. */
+  readonly store: (batch: StoredBatch) => Promise<void>;
+  /** Sends a durable batch to the other validators. */
+  readonly spread: (batch: StoredBatch) => void;
+}
+
+/** A call of `submit` that waits for its transactions to be durable. */
+interface Waiter {
+  missing: number;
+  readonly done: () => void;
+}
+
+export class Intake {
+  readonly #config: IntakeConfig;
+  readonly #waiters = new Map<TransactionHash, Waiter>();
+  #sealTimer: NodeJS.Timeout | undefined;
+
+  constructor(config: IntakeConfig) {
+    this.#config = config;
+  }
+
+  /** A transaction is accepted only once the batch that holds it survives a crash of this node. */
+  async submit(rollupId: RollupId, transactions: readonly Uint8Array[]): Promise<readonly SubmitOutcome[]> {
+    const { lane, rollups, admission, metrics } = this.#config;
+    if (!lane) return transactions.map(() => rejected(notReady(['it follows and has no lane of its own'])));
+    const rollup = rollups.find((known) => known.rollupId === rollupId)!;
+    const bytes = transactions.reduce((sum, transaction) => sum + transaction.length, 0);
+    if (!lane.hasRoomFor(transactions.length, bytes)) {
+      metrics.laneFull.increment();
+      return transactions.map(() => rejected(laneFull(LANE_RETRY_AFTER_MS)));
+    }
+    const admitted = await admission.admit(rollup, transactions);
+    const taken: TransactionHash[] = [];
+    const outcomes = admitted.map((outcome, i): SubmitOutcome => {
+      if (!outcome.ok) return rejected(outcome.error);
+      const { hash } = outcome.value;
+      if (this.#config.transactions.has(hash)) return rejected(alreadyKnown());
+      if (!this.take(rollupId, hash, transactions[i]!)) return rejected(laneFull(LANE_RETRY_AFTER_MS));
+      taken.push(hash);
+      return { accepted: true, hash };
+    });
+    if (taken.length > 0) await this.#durable(taken);
+    return outcomes;
+  }
+
+  /** Takes a checked transaction into the lane; false if there is no room. */
+  take(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array): boolean {
+    const { lane, transactions, batchAgeMs } = this.#config;
+    if (!lane) return false;
+    if (transactions.has(hash)) return true;
+    if (!lane.hasRoomFor(1, transaction.length)) return false;
+    transactions.accept(hash, rollupId);
+    lane.add(rollupId, hash, transaction);
+    if (lane.isWorthSealing) this.seal();
+    else this.#sealTimer ??= setTimeout(() => this.seal(), batchAgeMs);
+    return true;
+  }
+
+  /** Seals what the lane's limit allows. */
+  seal(): void {
+    clearTimeout(this.#sealTimer);
+    this.#sealTimer = undefined;
+    const { lane, transactions, now, store, spread, metrics } = this.#config;
+    for (const { batch, digest, hashes } of lane?.seal(now()) ?? []) {
+      transactions.sealed(batch.signed.header.seq, hashes);
+      void store({ batch, digest }).then(() => {
+        // R20: durable before it is spread, and before its clients are told.
+        spread({ batch, digest });
+        metrics.sealed(batch);
+        for (const hash of hashes) this.#tell(hash);
+      });
+    }
+  }
+
+  /** Own batches became final: there is room in the lane for what waits. */
+  ordered(batches: number): void {
+    const { lane } = this.#config;
+    if (!lane || batches === 0) return;
+    lane.ordered(batches);
+    if (lane.waitingTransactions > 0) this.seal();
+  }
+
+  stop(): void {
+    this.seal();
+  }
+
+  #durable(hashes: readonly TransactionHash[]): Promise<void> {
+    return new Promise((done) => {
+      const waiter: Waiter = { missing: hashes.length, done };
+      for (const hash of hashes) this.#waiters.set(hash, waiter);
+    });
+  }
+
+  #tell(hash: TransactionHash): void {
+    const waiter = this.#waiters.get(hash);
+    if (!waiter) return;
+    this.#waiters.delete(hash);
+    waiter.missing--;
+    if (waiter.missing === 0) waiter.done();
+  }
+}
+
+function rejected(rejection: Rejection): SubmitOutcome {
+  return { accepted: false, rejection };
+}
