@@ -16,6 +16,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const toolchain = join(root, '.toolchain');
 const platform = `${process.platform}-${process.arch}`;
 const started = Date.now();
+const PARENT_WATCH_INTERVAL_MS = 500;
 const FORWARDED_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 function say(text) {
@@ -56,7 +57,13 @@ function start(command, args, options, onOutput = () => {}) {
     const child = spawn(command, args, { cwd: root, ...options });
     const forward = (signal) => child.kill(signal);
     for (const signal of FORWARDED_SIGNALS) process.on(signal, forward);
+    // npm that is told to terminate ends at once, and its shell with it, without a word to this process.
+    const parent = process.ppid;
+    const watch = setInterval(() => {
+      if (process.ppid !== parent) child.kill('SIGTERM');
+    }, PARENT_WATCH_INTERVAL_MS);
     const finish = (outcome) => {
+      clearInterval(watch);
       for (const signal of FORWARDED_SIGNALS) process.off(signal, forward);
       resolve(outcome);
     };

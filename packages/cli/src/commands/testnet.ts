@@ -1,6 +1,5 @@
 /** `squad testnet`: a network of real processes on this machine, shown while it runs. */
 
-import { relative } from 'node:path';
 import type { Command } from 'commander';
 import { addOptions, readOptions } from '../options.ts';
 import { testnetOptions } from '../testnet/options.ts';
@@ -22,6 +21,6 @@ Examples:
     )
     .action(async () => {
       const options = readOptions(command, testnetOptions).values;
-      process.exitCode = await runTestnet(options, relative(process.cwd(), options.directory) || '.');
+      process.exitCode = await runTestnet(options);
     });
 }

@@ -27,11 +27,11 @@ const PLAIN_INTERVAL_MS = 10_000;
 /** Observations that the rates are taken over. */
 const RATE_WINDOW = 5;
 /** Resolves with the exit code. Throws the SquadError that says why the testnet did not start. */
-export async function runTestnet(options: TestnetCommandOptions, shownDirectory: string): Promise<number> {
+export async function runTestnet(options: TestnetCommandOptions): Promise<number> {
   const output = createOutput(process.stdout);
   const startedAtMs = performance.now();
   const interrupts = stoppable();
-  output.line(`${paint(output.style, 'bold', 'SQUAD testnet')}  data in ${shownDirectory}`);
+  output.line(`${paint(output.style, 'bold', 'SQUAD testnet')}  data in ${shown(resolve(options.directory))}`);
   let testnet: Testnet;
   try {
     testnet = await startTestnet({
@@ -73,11 +73,13 @@ export async function runTestnet(options: TestnetCommandOptions, shownDirectory:
   return 0;
 }
 
+/** A path as short as it can be read from here. */
+function shown(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short === '' || short.startsWith('..') || isAbsolute(short) ? path : short;
+}
+
 async function introduction(style: ScreenStyle, testnet: Testnet): Promise<string> {
-  const shown = (path: string) => {
-    const short = relative(process.cwd(), path);
-    return short.startsWith('..') || isAbsolute(short) ? path : short;
-  };
   const endpoints = testnet.processes.map((one) => ({
     name: one.name,
     rpc: one.rpcUrl,
