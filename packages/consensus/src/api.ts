@@ -69,6 +69,8 @@ export type Input =
   /** A decoded message from the validator at the other end of an authenticated channel. */
   | { readonly type: 'message'; readonly from: ValidatorIndex; readonly message: ConsensusMessage }
   | { readonly type: 'peerConnected'; readonly peer: ValidatorIndex }
+  /** Its channel is gone: it will not lead, as long as a quorum is heard (R17). */
+  | { readonly type: 'peerDisconnected'; readonly peer: ValidatorIndex }
   /** A batch with a checked signature and body is stored here (own batches too). */
   | { readonly type: 'batchStored'; readonly batch: HeldBatch }
   | {

@@ -96,7 +96,11 @@ export class Consensus {
         onMessage(s, input.from, input.message);
         break;
       case 'peerConnected':
+        s.pacemaker.heard(input.peer, nowMs);
         resend(s, input.peer);
+        break;
+      case 'peerDisconnected':
+        s.pacemaker.lost(input.peer);
         break;
       case 'batchStored':
         s.lanes.store(input.batch, nowMs);

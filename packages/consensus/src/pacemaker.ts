@@ -49,6 +49,11 @@ export class Pacemaker {
     this.#lastHeardMs[from] = nowMs;
   }
 
+  /** Its channel is gone: silent from now on, until it is heard again. */
+  lost(peer: ValidatorIndex): void {
+    this.#lastHeardMs[peer] = Number.NEGATIVE_INFINITY;
+  }
+
   /** A view ended with a notarization, `sinceOwnVoteMs` after the own vote if there was one. */
   certified(sinceOwnVoteMs: number | undefined): void {
     this.#uncertifiedViews = 0;
@@ -62,7 +67,7 @@ export class Pacemaker {
     this.#uncertifiedViews = Math.min(this.#uncertifiedViews + 1, 64);
   }
 
-  /** Nobody has heard from this leader for long, while a quorum is heard. Without a quorum nobody is skipped. */
+  /** Nothing was heard from this leader for long, or its channel is gone, while a quorum is heard. Without a quorum nobody is skipped. */
   isInactive(leader: ValidatorIndex, nowMs: UnixMs): boolean {
     if (leader === this.#self) return false;
     const horizonMs = Math.max(this.#options.inactiveAfterMs, this.#options.heartbeatMs + 4 * this.delayMs);

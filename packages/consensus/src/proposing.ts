@@ -97,9 +97,9 @@ export function judgeProposal(s: State): void {
   const parent = s.chain.get(toHex(header.parentHash));
   if (!parent) {
     // The parent is certified but not known: its signers hold it.
-    if (header.parentView >= s.finalView)
-      return fetchBlock(s, header.parentHash, signersOf(proposal.parentCertificate));
-    return abandon(s, 'it forks off below the final block');
+    if (header.parentView < s.finalView) return abandon(s, 'it forks off below the final block');
+    if (mayFetch(s)) fetchBlock(s, header.parentHash, signersOf(proposal.parentCertificate));
+    return;
   }
   const above = parent.block.header;
   if (header.height !== above.height + 1)
@@ -112,7 +112,9 @@ export function judgeProposal(s: State): void {
   if (verdict.verdict === 'invalid') return abandon(s, verdict.reason);
   if (header.timestampMs > s.now + MAX_CLOCK_DRIFT_MS) return; // looked at again when the clock has come closer
   if (verdict.verdict === 'missing') {
-    if (mayFetch(s)) {
+    // A proposal overtakes the bodies that it orders: they get their time to arrive by themselves.
+    if (round.fetchAgainAtMs === 0) round.fetchAgainAtMs = s.now + s.pacemaker.delayMs / 4;
+    else if (mayFetch(s)) {
       const holders = [header.leader, ...new Set(verdict.refs.map(({ author }) => author))];
       s.out.push({ type: 'fetchBatches', refs: verdict.refs, holders: [...new Set(holders)] });
     }

@@ -213,7 +213,10 @@ export class Sequencer {
   readonly handlers: NetworkHandlers = {
     onFrame: (from, channel, frame) => this.#onFrame(from, channel, frame),
     onValidatorConnected: (peer) => this.#onConnected(peer),
-    onValidatorDisconnected: (peer) => this.#parts.logger.info({ peer }, 'validator disconnected'),
+    onValidatorDisconnected: (peer) => {
+      this.#parts.logger.info({ peer }, 'validator disconnected');
+      this.#actor.submit({ type: 'peerDisconnected', peer });
+    },
     onRequest: (_from, protocol, request) =>
       answerRequest(protocol, request, { store: this.#parts.store, core: this.core }),
     onGossip: (_from, message): Promise<GossipVerdict> => this.#gossip.onMessage(message),
