@@ -36,6 +36,19 @@ export function certificateFault(certificate: Certificate, context: CertificateC
   return context.scheme.verify(signers, root, certificate.signature) ? undefined : 'signed badly';
 }
 
+/** Whether two certificates are the same in every byte. */
+export function sameCertificate(a: Certificate, b: Certificate): boolean {
+  return (
+    a.kind === b.kind &&
+    a.epoch === b.epoch &&
+    a.view === b.view &&
+    equalBytes(a.blockHash, b.blockHash) &&
+    a.signers.bitLen === b.signers.bitLen &&
+    equalBytes(a.signers.uint8Array, b.signers.uint8Array) &&
+    equalBytes(a.signature, b.signature)
+  );
+}
+
 /** Notarizations and nullifications above the final view. */
 export class HeldCertificates {
   readonly #notarizations = new Map<View, Certificate>();

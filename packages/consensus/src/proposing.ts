@@ -21,7 +21,7 @@ import {
 import type { ChainBlock } from './chain.ts';
 import { proposalFault } from './proposal.ts';
 import type { State } from './state.ts';
-import { cast, count, fetchBlock, onCertificate } from './voting.ts';
+import { cast, count, fetchBlock, onCarriedCertificate, onCertificate } from './voting.ts';
 
 export function onProposal(s: State, from: ValidatorIndex, proposal: Proposal): void {
   const { header } = proposal.block;
@@ -76,10 +76,13 @@ function justifiesEntry(s: State, from: ValidatorIndex, proposal: Proposal): boo
   return s.view === before + 1;
 }
 
-/** The parent's certificate and the nullifications of a proposal, each verified unless held (R8, R11). */
+/**
+ * The parent's certificate and the nullifications of a proposal (R8, R11). The header commits to the nullifications, and a
+ * vote for it vouches for them (E4): they must be genuine as they are.
+ */
 function takeJustification(s: State, from: ValidatorIndex, { parentCertificate, skips }: Proposal): boolean {
-  if (!isGenesis(s, parentCertificate) && !onCertificate(s, from, parentCertificate)) return false;
-  return skips.every((skip) => onCertificate(s, from, skip));
+  if (!isGenesis(s, parentCertificate) && !onCarriedCertificate(s, from, parentCertificate, false)) return false;
+  return skips.every((skip) => onCarriedCertificate(s, from, skip, true));
 }
 
 function isGenesis(s: State, certificate: Certificate): boolean {

@@ -14,7 +14,7 @@ import {
   type Vote,
   VoteKind,
 } from '@squad/types';
-import { certificateFault } from './certificates.ts';
+import { certificateFault, sameCertificate } from './certificates.ts';
 import type { ChainBlock } from './chain.ts';
 import { newRound, type State } from './state.ts';
 import { VOTE_WINDOW_VIEWS } from './tally.ts';
@@ -81,6 +81,35 @@ export function onCertificate(s: State, from: ValidatorIndex, certificate: Certi
   }
   accept(s, certificate);
   return true;
+}
+
+/**
+ * A certificate that a proposal carries as its justification (R8): to be held by view is not enough here. Held for this
+ * very block it is not verified again; with `asIs`, only if it is held with these signers and this signature.
+ */
+export function onCarriedCertificate(s: State, from: ValidatorIndex, certificate: Certificate, asIs: boolean): boolean {
+  const known = asIs ? isHeldAsIs(s, certificate) : isCertified(s, certificate);
+  if (!known && isHeld(s, certificate)) {
+    const fault = certificateFault(certificate, { ...s.config, quorum: s.quorum });
+    if (fault) {
+      s.misbehaved(from, `justified a proposal by a certificate of view ${certificate.view} that is ${fault}`);
+      return false;
+    }
+  }
+  return onCertificate(s, from, certificate);
+}
+
+function isHeldAsIs(s: State, certificate: Certificate): boolean {
+  const held = s.held.nullification(certificate.view);
+  return certificate.kind === VoteKind.nullify && held !== undefined && sameCertificate(held, certificate);
+}
+
+/** Whether this very block is known to be notarized or final. What lies below the final block is nobody's parent. */
+function isCertified(s: State, { view, blockHash }: Certificate): boolean {
+  if (view < s.finalView) return true;
+  if (view === s.finalView) return toHex(blockHash) === s.chain.head.hash;
+  const candidates = [s.held.notarization(view), s.awaited?.certificate];
+  return candidates.some((held) => held?.view === view && equalBytes(held.blockHash, blockHash));
 }
 
 /** R19: the certificate on which the current view stands was seen again since the start. */
