@@ -43,7 +43,7 @@ export function onRangeFetched(
   s: State,
   from: ValidatorIndex,
   blocks: readonly Block[],
-  certificate: Certificate,
+  answered: Certificate,
 ): void {
   const head = s.chain.head;
   const fresh = blocks.filter(({ header }) => header.height > head.block.header.height);
@@ -58,11 +58,13 @@ export function onRangeFetched(
     }
     parent = blockHash(block.header);
   }
-  if (certificate.kind !== VoteKind.finalize || !equalBytes(certificate.blockHash, parent)) {
+  if (answered.kind !== VoteKind.finalize || !equalBytes(answered.blockHash, parent)) {
     return s.misbehaved(from, 'answered with blocks that its certificate does not finalize');
   }
-  const awaited = s.awaited?.certificate;
-  if (!awaited || !equalBytes(awaited.blockHash, certificate.blockHash)) {
+  // The finalization that is held already is the one to keep: the answer's may name the same block and be forged.
+  const isAwaited = s.awaited !== undefined && equalBytes(s.awaited.certificate.blockHash, parent);
+  const certificate = isAwaited ? s.awaited!.certificate : answered;
+  if (!isAwaited) {
     const fault = certificateFault(certificate, { ...s.config, quorum: s.quorum });
     if (fault) return s.misbehaved(from, `answered with a finalization that is ${fault}`);
   }

@@ -85,6 +85,16 @@ describe('R21: catching up', () => {
     expect(ofType(fixture.after(10_000), 'fetchRange')).toEqual([]);
   });
 
+  it('of the certificate that is held and one in the answer that only names the same block, the held one is kept', () => {
+    const fixture = new Fixture().start();
+    const blocks = chain(fixture, 2);
+    const genuine = fixture.certificate(finalize, 2, blocks[1]);
+    fixture.sendCertificate(genuine);
+    const forged = { ...genuine, signature: new Uint8Array(96) };
+    const outputs = fixture.step({ type: 'rangeFetched', from: fixture.others[0]!, blocks, certificate: forged });
+    expect(ofType(outputs, 'final').map(({ certificate }) => certificate.signature)).toEqual([genuine.signature]);
+  });
+
   it('a shorter range with its own certificate brings it nearer, and it goes on asking', () => {
     const fixture = new Fixture().start();
     const blocks = chain(fixture, 5);
