@@ -72,6 +72,7 @@ export class Invariants {
   readonly #certificates = new Map<View, ViewCertificates>();
   readonly #checked = new WeakSet<Certificate>();
   readonly #proposals = new Map<string, Proposal>();
+  readonly #blocks = new Map<string, Block>();
   readonly #delivered: number[];
   readonly #restarts: number[];
   /** Per lane, along the final chain: next seq and digest of the last one. */
@@ -130,6 +131,12 @@ export class Invariants {
   /** Blocks that anyone proposed, Byzantine ones too: what an honest vote for them stands for is judged by them. */
   #learn(proposal: Proposal): void {
     this.#proposals.set(this.#hashOf(proposal.block), proposal);
+    this.onBlock(proposal.block);
+  }
+
+  /** A block that was proposed or recorded: the proposal of a lone validator is never sent, and survives a crash. */
+  onBlock(block: Block): void {
+    this.#blocks.set(this.#hashOf(block), block);
   }
 
   /** A proposal that a Byzantine leader made. */
@@ -232,8 +239,9 @@ export class Invariants {
         parentCertificate.kind !== VoteKind.nullify &&
         parentCertificate.view === header.parentView &&
         equalBytes(parentCertificate.blockHash, header.parentHash);
-      if (!certified) this.fail('certified parent', `${who} notarized in view ${view} on a parent without certificate`);
-      this.#onCertificate(`the parent in view ${view}`, parentCertificate);
+      if (!certified || !this.#isCertified(header.parentView, header.parentHash)) {
+        this.fail('certified parent', `${who} notarized in view ${view} on a parent that is not certified`);
+      }
     } else if (toHex(header.parentHash) !== this.chain[0]!.hash) {
       this.fail('certified parent', `${who} notarized in view ${view} on another genesis`);
     }
@@ -253,6 +261,18 @@ export class Invariants {
     const latest = this.#context.latestLocalNowMs() + MAX_CLOCK_DRIFT_MS;
     if (header.timestampMs > latest) this.fail('timestamp', `${who} notarized a block from the future in view ${view}`);
     this.#checkOnParent(who, block);
+  }
+
+  /**
+   * Whether a quorum signed NOTARIZE or FINALIZE of a block. A node that holds a certificate of the parent need not look at
+   * the signature of the one that a proposal carries: the header does not commit to it.
+   */
+  #isCertified(view: View, hash: Uint8Array): boolean {
+    return [VoteKind.notarize, VoteKind.finalize].some((kind) => {
+      const root = voteSigningRoot(this.#context.networkId, { kind, epoch: 0, view, blockHash: hash });
+      const signers = this.#context.registry.signersOf(root);
+      return signers.reduce((sum, signer) => sum + this.#context.weights[signer]!, 0) >= this.#quorum;
+    });
   }
 
   /** Height, time and lanes against the parent, which was proposed or is genesis. */
@@ -286,7 +306,7 @@ export class Invariants {
   }
 
   #blockOf(hash: string): Block | undefined {
-    return hash === this.chain[0]!.hash ? this.chain[0]!.block : this.#proposals.get(hash)?.block;
+    return hash === this.chain[0]!.hash ? this.chain[0]!.block : this.#blocks.get(hash);
   }
 
   // ---------------------------------------------------------------- certificates

@@ -67,6 +67,11 @@ export class SignatureRegistry {
     return equalBytes(this.#sum(signers, root), signature);
   }
 
+  /** Who signed a root, so far. */
+  signersOf(root: Uint8Array): ValidatorIndex[] {
+    return [...(this.#signed.get(toHex(root)) ?? [])];
+  }
+
   #sum(signers: readonly ValidatorIndex[], root: Uint8Array): Uint8Array {
     const out = new Uint32Array(WORDS);
     let state = this.#key;

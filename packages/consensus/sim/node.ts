@@ -304,6 +304,7 @@ export class SimulatedNode {
 
   #keepBlock(block: Block): void {
     this.blocks.set(toHex(blockHash(block.header)), block);
+    this.world.invariants.onBlock(block);
   }
 }
 

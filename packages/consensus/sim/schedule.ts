@@ -22,7 +22,14 @@ export const FAULT_NAMES = [
 ] as const;
 export type FaultName = (typeof FAULT_NAMES)[number];
 
-const SET_SIZES = [1, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 7, 7, 10] as const;
+/** How often each number of validators is drawn: work grows with its square. */
+const SET_SIZES: readonly number[] = [
+  [1, 1],
+  [4, 20],
+  [5, 8],
+  [7, 2],
+  [10, 1],
+].flatMap(([size, times]) => Array.from({ length: times! }, () => size!));
 
 export interface ScheduleOptions {
   /** Number of validators; drawn if undefined. */
@@ -65,8 +72,8 @@ export function drawSchedule(seed: number, options: ScheduleOptions = {}): Sched
     weights,
     faults,
     byzantine,
-    troubleMs: options.troubleMs ?? shape.integer(500, shape.chance(0.2) ? 5_000 : 2_000),
-    latencyMs: shape.pick([10, 40, 80, 120]),
+    troubleMs: options.troubleMs ?? shape.integer(400, shape.chance(0.15) ? 5_000 : 1_500),
+    latencyMs: shape.pick([10, 40, 80, 150]),
     batchIntervalMs: shape.pick([300, 800, 2_000]),
   };
 }

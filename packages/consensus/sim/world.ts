@@ -181,6 +181,13 @@ export class World {
     if (!node.up) return;
     this.note('crash', [node.index], () => `n${node.index} crashes`);
     node.crash();
+    for (const other of this.nodes) this.disconnect(other, node);
+  }
+
+  /** One end learns that the other's channel is gone, unless a partition keeps even that from it. */
+  disconnect(here: SimulatedNode, there: SimulatedNode): void {
+    if (here === there || !here.up || this.network.isBlocked(there.index, here.index)) return;
+    here.later(this.schedule.latencyMs, () => here.run({ type: 'peerDisconnected', peer: there.index }));
   }
 
   restart(node: SimulatedNode): void {

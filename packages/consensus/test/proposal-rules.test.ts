@@ -2,6 +2,7 @@
 
 import { type BlockHeader, SkipCertificates, toHex, VoteKind } from '@squad/types';
 import { describe, expect, it } from 'vitest';
+import { forgedSignature } from '../sim/mock-scheme.ts';
 import { Fixture, hashOf, ofType, type ProposalParts, sentVotes } from './harness.ts';
 
 /** A node that has seen view 1 notarized and stands in view 2. */
@@ -158,6 +159,41 @@ describe('a proposal that is wrong ends the view at once, without a NOTARIZE, an
   });
 });
 
+describe('what a proposal carries must be genuine even where the same is held', () => {
+  it('a nullification with another signature than the one held: the header commits to it (E4)', () => {
+    const fixture = new Fixture().start();
+    const skip = { ...fixture.nullified(1), signature: forgedSignature(1, true) };
+    fixture.take();
+    const outputs = fixture.sendProposal(fixture.proposal({ view: 2, skips: [skip] }));
+    expect(sentVotes(outputs, VoteKind.notarize)).toEqual([]);
+    expect(ofType(outputs, 'misbehaved').map(({ peer }) => peer)).toEqual([fixture.leaderAt(2)]);
+  });
+
+  it('another valid nullification of the same view is as good as the one held', () => {
+    const fixture = new Fixture().start();
+    fixture.nullified(1);
+    const skip = fixture.certificate(VoteKind.nullify, 1, undefined, [1, 2, 3]);
+    const outputs = fixture.sendProposal(fixture.proposal({ view: 2, skips: [skip] }));
+    expect(sentVotes(outputs, VoteKind.notarize)).toHaveLength(1);
+  });
+
+  it('the finalization of a block that is not the one whose finalization is held', () => {
+    const fixture = new Fixture().start();
+    const one = fixture.proposal({ view: 1 });
+    const two = fixture.proposal({ view: 1, header: { timestampMs: fixture.nowMs - 1 } });
+    fixture.sendProposal(two);
+    // View 1 is final with a block that is not known here; the other one of its leader is.
+    fixture.sendCertificate(fixture.certificate(VoteKind.finalize, 1, one.block));
+    const parentCertificate = {
+      ...fixture.certificate(VoteKind.finalize, 1, two.block),
+      signature: forgedSignature(2, true),
+    };
+    fixture.take();
+    const outputs = fixture.sendProposal(fixture.proposal({ view: 2, parent: two.block, parentCertificate }));
+    expect(sentVotes(outputs, VoteKind.notarize)).toEqual([]);
+  });
+});
+
 describe('a proposal that cannot be judged yet', () => {
   it('with a timestamp up to 500 ms ahead is notarized; one further ahead waits until it is not', () => {
     const near = inViewTwo();
@@ -179,13 +215,16 @@ describe('a proposal that cannot be judged yet', () => {
     expect(sentVotes(far.fixture.after(1), VoteKind.notarize)).toHaveLength(1);
   });
 
-  it('for want of a batch: fetched from the leader and the author first, then notarized when it is stored', () => {
+  it('for want of a batch: fetched after a while from the leader and the author first, then notarized when it is stored', () => {
     const { fixture, first } = inViewTwo();
     const author = fixture.others.find((i) => i !== fixture.leaderAt(2))!;
     const missing = fixture.batch(author, 0);
     const outputs = fixture.sendProposal(fixture.proposal({ view: 2, parent: first, refs: [missing.ref] }));
     expect(sentVotes(outputs)).toEqual([]);
-    expect(ofType(outputs, 'fetchBatches')).toEqual([
+    // The body may still be on its way: it is asked for after a quarter of D.
+    expect(ofType(outputs, 'fetchBatches')).toEqual([]);
+    const wakeAtMs = ofType(outputs, 'wakeAt').at(-1)!.atMs;
+    expect(ofType(fixture.after(wakeAtMs - fixture.nowMs), 'fetchBatches')).toEqual([
       { type: 'fetchBatches', refs: [missing.ref], holders: [fixture.leaderAt(2), author] },
     ]);
     expect(sentVotes(fixture.step({ type: 'batchStored', batch: missing }), VoteKind.notarize)).toHaveLength(1);

@@ -6,7 +6,7 @@ import { describeSchedule, runSchedule } from '../sim/run.ts';
 import { FAULT_NAMES } from '../sim/schedule.ts';
 
 const SCHEDULES = 2_000;
-const PARTS = 10;
+const PARTS = 20;
 
 describe('safety and liveness', () => {
   const reached = new Map<string, number>();

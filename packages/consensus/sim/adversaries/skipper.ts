@@ -10,13 +10,28 @@ import {
   type Certificate,
   type Proposal,
   SkipCertificates,
+  signerBits,
+  type View,
   VoteKind,
+  ZERO_HASH,
 } from '@squad/types';
+import { forgedSignature } from '../mock-scheme.ts';
 import type { AdversaryFactory } from './adversary.ts';
 
-const BENDS = ['old-parent', 'gap', 'repeat', 'past', 'future', 'roots', 'height', 'no-skips'] as const;
+const BENDS = [
+  'old-parent',
+  'old-parent-forged-skips',
+  'wrong-skips',
+  'forged-parent',
+  'gap',
+  'repeat',
+  'past',
+  'future',
+  'roots',
+  'height',
+] as const;
 
-export const skipper: AdversaryFactory = ({ random, sign }) => {
+export const skipper: AdversaryFactory = ({ self, others, random, sign, send }) => {
   /** Proposals seen, newest last, with their certificates: parents to fork off from. */
   const seen: Proposal[] = [];
 
@@ -28,24 +43,64 @@ export const skipper: AdversaryFactory = ({ random, sign }) => {
   });
 
   /** Under an older parent, which was certified, as if the views since had never been. */
-  const onOldParent = (proposal: Proposal, keepSkips: boolean): Proposal => {
+  const onOldParent = (proposal: Proposal, skipsFor: (from: View, to: View) => Certificate[]): Proposal => {
     const older = seen.filter(({ block }) => block.header.parentView < proposal.block.header.parentView);
     if (older.length === 0) return proposal;
-    const { block, parentCertificate } = random.pick(older.slice(-4));
-    const skips = keepSkips ? proposal.skips : [];
+    // The newest of them: most of what is older is final already.
+    const { block, parentCertificate } = random.chance(0.8) ? older.at(-1)! : random.pick(older.slice(-4));
     const { parentView, parentHash, height } = block.header;
-    const bent = {
-      header: {
-        ...proposal.block.header,
-        parentView,
-        parentHash,
-        height,
-        skipsRoot: SkipCertificates.hashTreeRoot(skips),
-        refsRoot: BatchRefs.hashTreeRoot([]),
-      },
-      refs: [],
+    const skips = skipsFor(parentView, proposal.block.header.view);
+    const header = {
+      ...proposal.block.header,
+      parentView,
+      parentHash,
+      height,
+      skipsRoot: SkipCertificates.hashTreeRoot(skips),
+      refsRoot: BatchRefs.hashTreeRoot([]),
     };
-    return signed(bent, parentCertificate, skips);
+    return signed({ header, refs: [] }, parentCertificate, skips);
+  };
+
+  /** Nullifications that nobody signed. */
+  const forgedSkips = (from: View, to: View): Certificate[] => {
+    const skips: Certificate[] = [];
+    for (let view = from + 1; view < to; view++) {
+      skips.push({
+        kind: VoteKind.nullify,
+        epoch: 0,
+        view,
+        blockHash: ZERO_HASH,
+        signers: signerBits(others.length + 1, [...others, self]),
+        signature: forgedSignature(view, true),
+      });
+    }
+    return skips;
+  };
+
+  /** A block that another one proposed in vain, or never: as a parent that nobody certified. */
+  const onForgedParent = (proposal: Proposal): Proposal => {
+    const uncertified = seen.at(-1);
+    if (!uncertified || uncertified.block.header.view >= proposal.block.header.view) return proposal;
+    const { header } = uncertified.block;
+    const parentCertificate = {
+      ...proposal.parentCertificate,
+      kind: random.chance(0.5) ? VoteKind.notarize : VoteKind.finalize,
+      view: header.view,
+      blockHash: blockHash(header),
+      signers: signerBits(others.length + 1, [...others, self]),
+      signature: forgedSignature(header.view, true),
+    };
+    const skips = forgedSkips(header.view, proposal.block.header.view);
+    const bent = {
+      ...proposal.block.header,
+      parentView: header.view,
+      parentHash: blockHash(header),
+      height: header.height + 1,
+      timestampMs: Math.max(header.timestampMs, proposal.block.header.timestampMs),
+      skipsRoot: SkipCertificates.hashTreeRoot(skips),
+      refsRoot: BatchRefs.hashTreeRoot([]),
+    };
+    return signed({ header: bent, refs: [] }, parentCertificate, skips);
   };
 
   const withRefs = (proposal: Proposal, refs: Block['refs']): Proposal => {
@@ -64,9 +119,13 @@ export const skipper: AdversaryFactory = ({ random, sign }) => {
     const { header, refs } = proposal.block;
     switch (random.pick(BENDS)) {
       case 'old-parent':
-        return onOldParent(proposal, false);
-      case 'no-skips':
-        return onOldParent(proposal, true);
+        return onOldParent(proposal, () => []);
+      case 'old-parent-forged-skips':
+        return onOldParent(proposal, forgedSkips);
+      case 'wrong-skips':
+        return onOldParent(proposal, () => proposal.skips);
+      case 'forged-parent':
+        return onForgedParent(proposal);
       case 'gap':
         return withRefs(proposal, refs.slice(1));
       case 'repeat': {
@@ -101,6 +160,22 @@ export const skipper: AdversaryFactory = ({ random, sign }) => {
     },
     received: (_from, message) => {
       if (message.type === 'proposal') seen.push(message.proposal);
+    },
+    enteredView: (view, leader) => {
+      // At once, while the block before is not final yet: a sibling of it, as if its view had been nullified.
+      const last = seen.at(-1);
+      if (leader !== self || !last || last.block.header.view !== view - 1 || random.chance(0.5)) return;
+      const skips = random.chance(0.5) ? forgedSkips(last.block.header.parentView, view) : [];
+      const header = {
+        ...last.block.header,
+        view,
+        leader: self,
+        skipsRoot: SkipCertificates.hashTreeRoot(skips),
+        refsRoot: BatchRefs.hashTreeRoot([]),
+      };
+      const proposal = signed({ header, refs: [] }, last.parentCertificate, skips);
+      bent.set(view, proposal);
+      for (const to of others) send(to, { type: 'proposal', proposal });
     },
   };
 };
