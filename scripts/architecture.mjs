@@ -142,6 +142,7 @@ export function checkArchitecture(root) {
     existsSync(join(root, 'packages', name, 'package.json')),
   );
   for (const name of packages) checks.push(...checkPackage(root, name));
+  checks.push({ name: 'LIMITS.md has every limit of the code', faults: checkLimits(root, packages) });
   checks.push({ name: 'no file names a path of this machine', faults: checkPaths(root) });
   checks.push({ name: 'the checks themselves see what they should', faults: selfTest() });
   return checks;
@@ -186,6 +187,28 @@ function checkPackage(root, name) {
   ];
   if (PURE.includes(name)) checks.push({ name: `${name}: is pure`, faults: purity });
   return checks;
+}
+
+/** Every exported constant that is named as a limit stands in LIMITS.md by its name, and every name there is in the code. */
+function checkLimits(root, packages) {
+  const listed = new Set(
+    [...readFileSync(join(root, 'LIMITS.md'), 'utf8').matchAll(/^\| `(\w+)` /gm)].map(([, name]) => name),
+  );
+  const known = new Set();
+  const faults = [];
+  for (const name of packages) {
+    const folder = join(root, 'packages', name, 'src');
+    for (const file of filesUnder(folder, '.ts')) {
+      const source = readFileSync(join(folder, file), 'utf8');
+      for (const [, keyword, constant] of source.matchAll(/^(export )?const ([A-Z][A-Z0-9_]+)\b/gm)) {
+        known.add(constant);
+        if (keyword && constant.startsWith('MAX_') && !listed.has(constant))
+          faults.push(`${name}/src/${file}: ${constant} is not in LIMITS.md`);
+      }
+    }
+  }
+  for (const name of listed) if (!known.has(name)) faults.push(`LIMITS.md: ${name} is in no package`);
+  return faults;
 }
 
 function checkPaths(root) {
