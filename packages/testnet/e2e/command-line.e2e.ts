@@ -1,7 +1,8 @@
 /** `squad testnet` as a person or a script runs it. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rpcCall } from '@squad/service';
@@ -109,6 +110,34 @@ it('ends with the child’s words if its data are corrupt', async () => {
   expect(broken.output()).toContain(nodeKeyPath);
   expect(broken.output()).not.toMatch(/\n\s+at .*\(/);
   writeFileSync(nodeKeyPath, text);
+});
+
+it('names the port that is taken, who wanted it and the option that moves it', async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  const refused = squad('testnet', '--dir', directory, '--rpc-port-base', String(port));
+  expect(await refused.exit).toBe(1);
+  expect(refused.output()).toMatch(new RegExp(`error: port ${port}, wanted by rollup-901.*another program listens`));
+  expect(refused.output()).toMatch(/remedy: .*--rpc-port-base/);
+});
+
+it('says what is wrong with a store that was changed on disk', async () => {
+  const store = join(pathsOf(directory).process('sequencer-0').dataDirectory, 'store');
+  const segment = readdirSync(store, { recursive: true })
+    .map((file) => join(store, String(file)))
+    .find((file) => /[\\/]log[\\/]/.test(file) && statSync(file).isFile() && statSync(file).size > 4_096);
+  const bytes = readFileSync(segment!);
+  const changed = Buffer.from(bytes);
+  changed.fill(0xff, 200, 260);
+  writeFileSync(segment!, changed);
+  const refused = testnet();
+  expect(await refused.exit).toBe(1);
+  expect(refused.output()).toMatch(/error: sequencer-0 ended while it started/);
+  expect(refused.output()).toContain(segment);
+  expect(refused.output()).not.toMatch(/\n\s+at .*\(/);
+  writeFileSync(segment!, bytes);
 });
 
 it.each([

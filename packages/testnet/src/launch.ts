@@ -4,7 +4,7 @@
  */
 
 import { mkdir } from 'node:fs/promises';
-import { toHex } from '@squad/types';
+import { SquadError, toHex } from '@squad/types';
 import { type ProcessPlan, writeConfigs } from './configs.ts';
 import { ensureGenesis } from './genesis.ts';
 import { ensureKeyFiles } from './keys.ts';
@@ -143,6 +143,13 @@ async function prepare(
   return new RunningTestnet(options, paths, toHex(genesis.networkId), created, plans, lock);
 }
 
+/** What an earlier start or an earlier version left may be why a process does not come up. */
+function withResetRemedy(error: unknown): unknown {
+  if (!(error instanceof SquadError)) return error;
+  const remedy = `${error.remedy}\nIf the data of this testnet are not needed, --reset begins anew.`;
+  return new SquadError(error.code, error.message, remedy, error.data, error);
+}
+
 class RunningTestnet implements Testnet {
   readonly directory: string;
   readonly networkId: string;
@@ -200,7 +207,7 @@ class RunningTestnet implements Testnet {
       await this.#writeState('running');
     } catch (error) {
       await this.stop();
-      throw error;
+      throw this.created ? error : withResetRemedy(error);
     }
   }
 

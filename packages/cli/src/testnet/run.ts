@@ -111,11 +111,16 @@ async function show(
   signal: AbortSignal,
 ): Promise<'stopped' | 'dead'> {
   const history: NodeObservation[][] = [];
+  const aborted = new Promise<undefined>((resolveAborted) => {
+    if (signal.aborted) resolveAborted(undefined);
+    signal.addEventListener('abort', () => resolveAborted(undefined), { once: true });
+  });
   let announced = false;
   let lastPlainMs = Number.NEGATIVE_INFINITY;
   for (;;) {
-    const nodes = await Promise.all(testnet.processes.map(observeProcess));
-    if (signal.aborted) return 'stopped';
+    // A node that hangs must not hold up whoever wants to stop.
+    const nodes = await Promise.race([Promise.all(testnet.processes.map(observeProcess)), aborted]);
+    if (nodes === undefined || signal.aborted) return 'stopped';
     if (testnet.processes.every(({ process }) => process.state === 'exited')) return 'dead';
     history.push(nodes);
     if (history.length > RATE_WINDOW) history.shift();
