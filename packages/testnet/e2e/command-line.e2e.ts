@@ -153,10 +153,22 @@ it.each([
   expect(refused.output()).toContain('remedy:');
 });
 
-it('begins anew with --reset', async () => {
+it('begins anew with --reset, here with one sequencer and two rollups that are apart', async () => {
   const before = (await readState(directory)).networkId;
-  const anew = testnet('--nodes', '1', '--reset');
-  expect((await running(anew)).networkId).not.toBe(before);
+  const anew = testnet('--nodes', '1', '--rollups', '2', '--reset');
+  const state = await running(anew);
+  expect(state.networkId).not.toBe(before);
+  expect(state.rollups.map(({ chainId }) => chainId)).toEqual([901, 902]);
+  for (const { rpcUrl, chainId } of state.rollups) {
+    expect(await rpcCall(rpcUrl, 'eth_chainId', [], z.string())).toBe(`0x${chainId.toString(16)}`);
+  }
+  const [first, second] = state.rollups.map(({ rpcUrl }) => rpcUrl);
+  const { raw, hash } = await new Signer(ACCOUNTS[0]!, 902).sign({ to: ACCOUNTS[1]!.address, value: 1n });
+  await rpcCall(second!, 'eth_sendRawTransaction', [raw], z.string());
+  const Receipt = z.object({ status: z.literal('0x1') });
+  await waitFor('a receipt on 902', () => rpcCall(second!, 'eth_getTransactionReceipt', [hash], Receipt));
+  expect(await rpcCall(first!, 'eth_getTransactionReceipt', [hash], z.null())).toBeNull();
+  await expect(rpcCall(first!, 'eth_sendRawTransaction', [raw], z.string())).rejects.toThrow(/chain/i);
   anew.child.kill('SIGINT');
   expect(await anew.exit).toBe(0);
 });
