@@ -23,6 +23,12 @@ import { encodeRecord, heldBatch, type NodeRecord } from './records.ts';
 
 /** Final blocks between two checkpoints: the length of a replay after a crash. */
 export const CHECKPOINT_INTERVAL_BLOCKS = 512;
+/** Bytes of frames and batches that one turn takes in; what is beyond waits for the next. Far below a log frame's limit. */
+export const MAX_TURN_BYTES: number = 64 * 1024 * 1024;
+/** Bytes that wait for a turn, beyond which what peers send is dropped: they send it again. */
+export const MAX_WAITING_PEER_BYTES: number = 128 * 1024 * 1024;
+/** What a waiting input counts for apart from its bytes. */
+const INPUT_OVERHEAD_BYTES = 1024;
 /** Milliseconds after which a timer is set anew even if nothing asked for it; a clock that jumped is noticed then. */
 const MAX_SLEEP_MS = 5_000;
 
@@ -48,11 +54,18 @@ export interface StoredBatch {
   readonly digest: Bytes32;
 }
 
-type Work = { readonly input: Input } | { readonly stored: StoredBatch; readonly done: () => void };
+type Work = { readonly bytes: number } & (
+  | { readonly input: Input }
+  | { readonly stored: StoredBatch; readonly done: () => void }
+  | { readonly whenDurable: () => void }
+);
 
 export class Actor {
   readonly #config: ActorConfig;
   #inbox: Work[] = [];
+  #waitingBytes = 0;
+  /** Batches that are on their way into the store. */
+  readonly #storing = new Map<BatchDigest, Promise<void>>();
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #finalsSinceCheckpoint = 0;
@@ -65,14 +78,36 @@ export class Actor {
     this.#config = config;
   }
 
-  /** Gives the core an input in the next turn. */
-  submit(input: Input): void {
-    this.#push({ input });
+  /** Whether what a peer sent may wait here; if not it is dropped. */
+  hasRoomFor(bytes: number): boolean {
+    return this.#waitingBytes + bytes + INPUT_OVERHEAD_BYTES <= MAX_WAITING_PEER_BYTES;
   }
 
-  /** Stores a checked batch in the next turn; resolves once it is durable. */
+  /** Gives the core an input in the next turn. `bytes`: what it takes while it waits. */
+  submit(input: Input, bytes = 0): void {
+    this.#push({ input, bytes: bytes + INPUT_OVERHEAD_BYTES });
+  }
+
+  /** Stores a checked batch in the next turn; resolves once it is durable, never if that fails. */
   storeBatch(stored: StoredBatch): Promise<void> {
-    return new Promise((done) => this.#push({ stored, done }));
+    const digest = toHex(stored.digest);
+    const under = this.#storing.get(digest);
+    if (under) return under;
+    const bytes = stored.batch.body.length + INPUT_OVERHEAD_BYTES;
+    const storing = new Promise<void>((resolve) => {
+      const done = () => {
+        this.#storing.delete(digest);
+        resolve();
+      };
+      this.#push({ stored, done, bytes });
+    });
+    this.#storing.set(digest, storing);
+    return storing;
+  }
+
+  /** Calls back once all that was given before is durable: the only way out for what is not an output of the core (R20). */
+  whenDurable(callback: () => void): void {
+    this.#push({ whenDurable: callback, bytes: INPUT_OVERHEAD_BYTES });
   }
 
   /** Carries out what has come in, and takes nothing more. */
@@ -86,6 +121,7 @@ export class Actor {
   #push(work: Work): void {
     if (this.#closing || this.#stopped) return;
     this.#inbox.push(work);
+    this.#waitingBytes += work.bytes;
     this.#running ??= this.#run();
   }
 
@@ -104,12 +140,11 @@ export class Actor {
 
   async #turn(): Promise<void> {
     const { core, store, lanes, now } = this.#config;
-    const work = this.#inbox;
-    this.#inbox = [];
     const turn = new Turn();
-    for (const item of work) {
+    for (const item of this.#takeWork()) {
       if ('input' in item) turn.take(core.step(now(), item.input));
-      else this.#store(turn, item);
+      else if ('stored' in item) this.#store(turn, item);
+      else turn.done.push(item.whenDurable);
     }
     if (turn.wakeAtMs !== undefined) this.#sleepUntil(turn.wakeAtMs);
     for (const { block } of turn.finals) lanes.finalize(block.refs);
@@ -126,9 +161,23 @@ export class Actor {
       if (checkpointAt !== undefined) await store.checkpoint(positions[checkpointAt]!);
     }
 
+    // What happens from here on is visible outside.
     for (const done of turn.done) done();
     if (turn.batches.length > 0) this.#config.onBatchesDurable(turn.batches, [...turn.moved]);
     for (const effect of turn.effects) this.#config.onEffect(effect);
+  }
+
+  /** All that waits, or as much as one turn may hold. */
+  #takeWork(): Work[] {
+    let bytes = 0;
+    let count = 0;
+    for (const item of this.#inbox) {
+      if (count > 0 && bytes + item.bytes > MAX_TURN_BYTES) break;
+      bytes += item.bytes;
+      count++;
+    }
+    this.#waitingBytes -= bytes;
+    return this.#inbox.splice(0, count);
   }
 
   #store(turn: Turn, { stored, done }: Extract<Work, { stored: unknown }>): void {
@@ -136,8 +185,6 @@ export class Actor {
     const { signed } = stored.batch;
     const { author } = signed.header;
     turn.done.push(done);
-    if (turn.stored.has(toHex(stored.digest))) return;
-    turn.stored.add(toHex(stored.digest));
     turn.batches.push(stored);
     turn.records.push({ type: 'batch', signed });
     if (lanes.standing(signed.header, stored.digest) === 'new' && lanes.add(signed, stored.digest))
@@ -175,7 +222,6 @@ interface FinalBlock {
 class Turn {
   readonly records: NodeRecord[] = [];
   readonly batches: StoredBatch[] = [];
-  readonly stored = new Set<BatchDigest>();
   readonly finals: FinalBlock[] = [];
   readonly effects: Effect[] = [];
   readonly done: (() => void)[] = [];

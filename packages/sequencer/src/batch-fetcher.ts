@@ -9,6 +9,7 @@ import {
   BatchesResponse,
   type BatchRef,
   type Bytes32,
+  batchDigest,
   decode,
   decodeBatch,
   MAX_BATCHES_PER_REQUEST,
@@ -17,6 +18,7 @@ import {
   type ValidatorSet,
 } from '@squad/types';
 import type { StoredBatch } from './actor.ts';
+import { shuffled } from './shuffled.ts';
 
 /** Batches that are being asked for at once; what is beyond is asked for again by who needs it. */
 export const MAX_BATCHES_IN_FETCH = 512;
@@ -66,7 +68,7 @@ export class BatchFetcher {
   async #fetchChunk(missing: Map<BatchDigest, Bytes32>, holders: readonly ValidatorIndex[]): Promise<void> {
     const { network, self, logger } = this.#config;
     const connected = network().connectedValidators;
-    const others = connected.filter((peer) => !holders.includes(peer));
+    const others = shuffled(connected.filter((peer) => !holders.includes(peer)));
     const peers = [...holders.filter((peer) => connected.includes(peer)), ...others].filter((peer) => peer !== self);
     for (const peer of peers) {
       if (missing.size === 0) return;
@@ -87,11 +89,12 @@ export class BatchFetcher {
     for (const bytes of list.value) {
       const batch = decodeBatch(bytes);
       if (!batch.ok) return network().disconnect(peer, `sent a batch that is none: ${batch.error.reason}`);
+      if (!missing.has(toHex(batchDigest(batch.value.signed.header)))) continue; // not asked for
       const author = validatorSet.validators[batch.value.signed.header.author];
       const checked = author && verifyBatch(batch.value, author.nodePublicKey, networkId);
       if (!checked?.ok) return network().disconnect(peer, 'answered with a batch that is not its author’s');
       const { digest } = checked.value;
-      if (!missing.delete(toHex(digest))) continue; // not asked for
+      missing.delete(toHex(digest));
       stored.push(store({ batch: batch.value, digest }));
     }
     await Promise.all(stored);

@@ -4,15 +4,24 @@ import type { Input } from '@squad/consensus';
 import type { Network } from '@squad/network';
 import type { Logger } from '@squad/service';
 import {
+  BatchRefs,
+  type BlockHash,
   BlockRequest,
   BlockResponse,
   type Bytes32,
+  blockHash,
   decode,
   decodeRangeResponse,
+  equalBytes,
   type Height,
   RangeRequest,
+  toHex,
   type ValidatorIndex,
 } from '@squad/types';
+import { shuffled } from './shuffled.ts';
+
+/** Blocks that are being asked for by hash at once; what is beyond the core asks for again. */
+export const MAX_BLOCKS_IN_FETCH = 16;
 
 export interface BlockFetcherConfig {
   readonly network: () => Pick<Network, 'request' | 'connectedValidators'>;
@@ -23,6 +32,8 @@ export interface BlockFetcherConfig {
 
 export class BlockFetcher {
   readonly #config: BlockFetcherConfig;
+  /** The core asks again and again for as long as a block is missing. */
+  readonly #blocksInFetch = new Set<BlockHash>();
   #isFetchingRange = false;
 
   constructor(config: BlockFetcherConfig) {
@@ -30,59 +41,68 @@ export class BlockFetcher {
   }
 
   async fetchBlock(hash: Bytes32, holders: readonly ValidatorIndex[]): Promise<void> {
-    const { network, submit, blame } = this.#config;
-    await this.#ask(holders, async (peer) => {
+    const hex = toHex(hash);
+    if (this.#blocksInFetch.has(hex) || this.#blocksInFetch.size >= MAX_BLOCKS_IN_FETCH) return;
+    this.#blocksInFetch.add(hex);
+    const { network } = this.#config;
+    const found = await this.#ask(holders, async (peer) => {
       const answer = await network().request(peer, 'block', BlockRequest.serialize({ hash }));
       const blocks = decode(BlockResponse, 'BlockResponse', answer);
-      if (!blocks.ok) {
-        blame(peer, `answered a request for a block with ${blocks.error.reason}`);
-        return false;
-      }
+      if (!blocks.ok) return this.#lied(peer, `answered a request for a block with ${blocks.error.reason}`);
       const [block] = blocks.value;
-      if (block) submit({ type: 'blockFetched', from: peer, block });
-      return block !== undefined;
+      if (!block) return undefined;
+      const isIt =
+        equalBytes(blockHash(block.header), hash) &&
+        equalBytes(BatchRefs.hashTreeRoot(block.refs), block.header.refsRoot);
+      return isIt
+        ? ({ type: 'blockFetched', from: peer, block } as const)
+        : this.#lied(peer, 'answered a request for a block with another one');
     });
+    this.#blocksInFetch.delete(hex);
+    if (found) this.#config.submit(found);
   }
 
   /** One at a time: the core asks again for as long as it needs more. */
   async fetchRange(fromHeight: Height, holders: readonly ValidatorIndex[]): Promise<void> {
     if (this.#isFetchingRange) return;
     this.#isFetchingRange = true;
-    const { network, submit, blame } = this.#config;
-    await this.#ask(shuffled(holders), async (peer) => {
+    const { network } = this.#config;
+    const found = await this.#ask(shuffled(holders), async (peer) => {
       const answer = await network().request(peer, 'range', RangeRequest.serialize({ fromHeight }));
       const range = decodeRangeResponse(answer);
-      if (!range.ok) {
-        blame(peer, `answered a request for a range with ${range.error.reason}`);
-        return false;
-      }
+      if (!range.ok) return this.#lied(peer, `answered a request for a range with ${range.error.reason}`);
       const { blocks, certificates } = range.value;
       const [certificate] = certificates;
-      if (blocks.length === 0 || !certificate) return false;
-      submit({ type: 'rangeFetched', from: peer, blocks, certificate });
-      return true;
+      if (!blocks[0] || !certificate) return undefined;
+      return blocks[0].header.height === fromHeight
+        ? ({ type: 'rangeFetched', from: peer, blocks, certificate } as const)
+        : this.#lied(peer, `answered a request for blocks from ${fromHeight} on with others`);
     });
     this.#isFetchingRange = false;
+    // The rest, parents and certificate, the core checks; it may ask for more at once.
+    if (found) this.#config.submit(found);
+  }
+
+  #lied(peer: ValidatorIndex, reason: string): undefined {
+    this.#config.blame(peer, reason);
+    return undefined;
   }
 
   /** Asks connected holders one after another until one has it; they failing, the other validators. */
-  async #ask(holders: readonly ValidatorIndex[], ask: (peer: ValidatorIndex) => Promise<boolean>): Promise<void> {
+  async #ask(
+    holders: readonly ValidatorIndex[],
+    ask: (peer: ValidatorIndex) => Promise<Input | undefined>,
+  ): Promise<Input | undefined> {
     const connected = this.#config.network().connectedValidators;
-    const peers = [...new Set([...holders.filter((peer) => connected.includes(peer)), ...connected])];
+    const peers = [...new Set([...holders.filter((peer) => connected.includes(peer)), ...shuffled(connected)])];
     for (const peer of peers) {
       try {
-        if (await ask(peer)) return;
+        const found = await ask(peer);
+        if (found) return found;
       } catch (error) {
         this.#config.logger.debug({ err: error, peer }, 'a request failed');
       }
     }
+    return undefined;
   }
-}
-
-/** In another order each time, so that not all who catch up ask the same peer. */
-function shuffled<T>(values: readonly T[]): T[] {
-  return values
-    .map((value) => ({ value, key: Math.random() }))
-    .sort((a, b) => a.key - b.key)
-    .map(({ value }) => value);
 }

@@ -4,6 +4,7 @@
  */
 
 import type { GossipVerdict } from '@squad/network';
+import type { Logger } from '@squad/service';
 import {
   decode,
   fromHex,
@@ -30,6 +31,7 @@ export interface GossipIntakeConfig {
   /** Takes a checked transaction into the own lane; false if there is no room. */
   readonly take: (rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array) => boolean;
   readonly isOrdered: (hash: TransactionHash) => Promise<boolean>;
+  readonly logger: Logger;
 }
 
 interface Kept {
@@ -66,10 +68,7 @@ export class GossipIntake {
     const rollup = rollups.find((known) => known.rollupId === rollupId);
     if (!rollup || transactions.length === 0) return 'reject';
     const bytes = transactions.reduce((sum, transaction) => sum + transaction.length, 0);
-    const full =
-      this.#keptBytes + bytes > MAX_KEPT_GOSSIP_BYTES ||
-      this.#kept.size + transactions.length > MAX_KEPT_GOSSIP_TRANSACTIONS;
-    if (full) return 'ignore';
+    if (!this.#hasRoomFor(transactions.length, bytes)) return 'ignore';
     const outcomes = await admission.admit(rollup, transactions);
     // Busy is no fault of the sender's; a transaction that no honest peer lets in is.
     if (outcomes.some((outcome) => !outcome.ok && outcome.error.code === 'ADMISSION_BUSY')) return 'ignore';
@@ -88,9 +87,29 @@ export class GossipIntake {
     const { self, take, takeoverMs } = this.#config;
     if (self === undefined || this.#kept.has(hash)) return;
     if (home === self && take(rollupId, hash, transaction)) return;
+    // Others may have come while this one was checked. Its home has it.
+    if (!this.#hasRoomFor(1, transaction.length)) return;
     this.#kept.set(hash, { rollupId, transaction, dueAtMs: nowMs + takeoverMs });
     this.#keptBytes += transaction.length;
-    this.#timer ??= setTimeout(() => void this.#takeOver(), CHECK_INTERVAL_MS);
+    this.#timer ??= this.#checkLater();
+  }
+
+  #hasRoomFor(transactions: number, bytes: number): boolean {
+    return (
+      this.#keptBytes + bytes <= MAX_KEPT_GOSSIP_BYTES && this.#kept.size + transactions <= MAX_KEPT_GOSSIP_TRANSACTIONS
+    );
+  }
+
+  #checkLater(): NodeJS.Timeout {
+    return setTimeout(() => {
+      this.#takeOver()
+        .catch((error: unknown) =>
+          this.#config.logger.error({ err: error }, 'gossiped transactions were not taken over'),
+        )
+        .finally(() => {
+          if (this.#timer !== undefined) this.#timer = this.#kept.size > 0 ? this.#checkLater() : undefined;
+        });
+    }, CHECK_INTERVAL_MS);
   }
 
   /** Those that are due and still not ordered go into the own lane. */
@@ -98,12 +117,12 @@ export class GossipIntake {
     const { now, take, isOrdered } = this.#config;
     for (const [hash, { rollupId, transaction, dueAtMs }] of this.#kept) {
       if (dueAtMs > now()) break;
-      if (!(await isOrdered(hash)) && !take(rollupId, hash, transaction)) break; // no room now: tried again
+      const ordered = await isOrdered(hash);
+      if (this.#timer === undefined) return; // stopped
+      if (!ordered && !take(rollupId, hash, transaction)) break; // no room now: tried again
       this.#kept.delete(hash);
       this.#keptBytes -= transaction.length;
     }
-    if (this.#timer === undefined) return; // stopped
-    this.#timer = this.#kept.size > 0 ? setTimeout(() => void this.#takeOver(), CHECK_INTERVAL_MS) : undefined;
   }
 }
 

@@ -141,8 +141,8 @@ async function open(
   closing.push(() => sequencer.stop());
   closing.push(() => rpc.close());
 
-  await network.start();
   await sequencer.start(network, feed);
+  await network.start();
   const notifier = createNotifier({
     name: options.name,
     intervalMs: NOTIFY_INTERVAL_MS,

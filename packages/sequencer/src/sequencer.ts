@@ -5,13 +5,12 @@
 
 import { Consensus, type ConsensusRecord, DEFAULT_CONSENSUS_OPTIONS } from '@squad/consensus';
 import { createVoteScheme, type NodeKey } from '@squad/crypto';
-import { blstBls, keccak256, verifyBatch } from '@squad/crypto/node';
+import { blstBls, keccak256 } from '@squad/crypto/node';
 import type { Channel, GossipVerdict, Network, NetworkHandlers } from '@squad/network';
 import type { Logger } from '@squad/service';
 import type { NodeStore } from '@squad/storage';
 import {
-  type Acknowledgement,
-  type Batch,
+  type BatchRef,
   type Block,
   batchDigest,
   bodyTransactions,
@@ -19,6 +18,7 @@ import {
   decodeBatch,
   decodeValidatorMessage,
   encodeValidatorMessage,
+  fromHex,
   type Genesis,
   quorumWeight,
   type RollupId,
@@ -28,8 +28,9 @@ import {
   type ValidatorIndex,
   weightOf,
 } from '@squad/types';
-import { Actor, type Effect, type StoredBatch } from './actor.ts';
+import { Actor, type Effect } from './actor.ts';
 import type { Admission } from './admission/admission.ts';
+import { notReady } from './admission/rejection.ts';
 import { BatchFetcher } from './batch-fetcher.ts';
 import { BlockFetcher } from './block-fetcher.ts';
 import { Bodies } from './bodies.ts';
@@ -42,12 +43,10 @@ import { answerRequest } from './peer-requests.ts';
 import { decodeRecord, heldBatch } from './records.ts';
 import type { StagedBlock, SubmitOutcome } from './rpc/api.ts';
 import type { SequencerMetrics } from './sequencer-metrics.ts';
+import { Spread } from './spread.ts';
 import { Transactions } from './transactions.ts';
 
-/** Own batches sent again to one peer at a time, when it has not acknowledged them. */
-export const MAX_BATCHES_RESENT = 8;
-/** Milliseconds between looks at what peers have not acknowledged. */
-const RESEND_INTERVAL_MS = 500;
+const STARTING = 'it is starting';
 
 export interface SequencerParts {
   readonly genesis: Genesis;
@@ -83,12 +82,13 @@ export class Sequencer {
   readonly #blocks: BlockFetcher;
   readonly #intake: Intake;
   readonly #gossip: GossipIntake;
+  readonly #spread: Spread;
   readonly #lane: Lane | undefined;
   readonly #restored: readonly SignedBatchHeader[];
   readonly #listeners = new Set<(staged: StagedBlock, certificate: Certificate) => void>();
   #network!: Network;
   #feed!: Feed;
-  #resendTimer: NodeJS.Timeout | undefined;
+  #isStarted = false;
   #soft: Head;
   #final: Head;
 
@@ -155,7 +155,7 @@ export class Sequencer {
       self,
       now,
       onEffect: (effect) => this.#onEffect(effect),
-      onBatchesDurable: (stored, authors) => this.#onBatchesDurable(stored, authors),
+      onBatchesDurable: (stored, authors) => this.#spread.onDurable(stored, authors),
       onFailure: parts.onFailure,
     });
     if (self !== undefined) {
@@ -165,10 +165,24 @@ export class Sequencer {
         this.lanes.head(self),
       );
     }
+    const blame = (peer: ValidatorIndex, reason: string) => this.#blame(peer, reason);
+    const { metrics } = parts;
+    this.#spread = new Spread({
+      genesis,
+      self,
+      lanes: this.lanes,
+      actor: this.#actor,
+      store,
+      network: () => this.#network,
+      metrics,
+      logger,
+      now,
+      blame,
+    });
     this.#blocks = new BlockFetcher({
       network: () => this.#network,
       submit: (input) => this.#actor.submit(input),
-      blame: (peer, reason) => this.#blame(peer, reason),
+      blame,
       logger,
     });
     this.#intake = new Intake({
@@ -176,11 +190,11 @@ export class Sequencer {
       rollups: genesis.file.rollups,
       admission: parts.admission,
       transactions: this.transactions,
-      metrics: parts.metrics,
+      metrics,
       now,
       batchAgeMs: parts.batchAgeMs,
       store: (batch) => this.#actor.storeBatch(batch),
-      spread: ({ batch }) => this.#network.send('all', 'data', encodeValidatorMessage({ type: 'batch', batch })),
+      spread: ({ batch }) => this.#spread.send(batch),
     });
     this.#gossip = new GossipIntake({
       rollups: genesis.file.rollups,
@@ -190,7 +204,8 @@ export class Sequencer {
       takeoverMs: parts.gossipTakeoverMs,
       now,
       take: (rollupId, hash, transaction) => this.#intake.take(rollupId, hash, transaction),
-      isOrdered: async (hash) => (await store.findTransaction(Buffer.from(hash.slice(2), 'hex'))) !== undefined,
+      isOrdered: async (hash) => (await store.findTransaction(fromHex(hash))) !== undefined,
+      logger,
     });
     const head: Head = { block: this.core.finalBlock, lagMs: 0 };
     this.#soft = head;
@@ -223,6 +238,7 @@ export class Sequencer {
     onFeed: (stream) => this.#feed.onStream(stream),
   };
 
+  /** Before the network starts: what comes from it has to find the core started. */
   async start(network: Network, feed: Feed): Promise<void> {
     this.#network = network;
     this.#feed = feed;
@@ -230,11 +246,12 @@ export class Sequencer {
     this.#actor.submit({ type: 'start' });
     for (const signed of this.#restored) this.#actor.submit({ type: 'batchStored', batch: heldBatch(signed) });
     await this.bodies.start();
-    this.#resendTimer = setInterval(() => this.#resendUnacknowledged(), RESEND_INTERVAL_MS);
+    this.#spread.start();
+    this.#isStarted = true;
   }
 
   async stop(): Promise<void> {
-    clearInterval(this.#resendTimer);
+    this.#spread.stop();
     this.#gossip.stop();
     this.#intake.stop();
     await this.bodies.stop();
@@ -249,6 +266,7 @@ export class Sequencer {
 
   /** Why this node is not ready for clients; empty if it is. */
   notReadyReasons(): string[] {
+    if (!this.#isStarted) return [STARTING];
     const reasons: string[] = [];
     const { sawHead, finalHeight } = this.core.status;
     if (!sawHead) reasons.push('it has not seen the set’s present head yet');
@@ -269,7 +287,8 @@ export class Sequencer {
 
   // ---------------------------------------------------------------- clients
 
-  submit(rollupId: RollupId, transactions: readonly Uint8Array[]): Promise<readonly SubmitOutcome[]> {
+  async submit(rollupId: RollupId, transactions: readonly Uint8Array[]): Promise<readonly SubmitOutcome[]> {
+    if (!this.#isStarted) return transactions.map(() => ({ accepted: false, rejection: notReady([STARTING]) }));
     return this.#intake.submit(rollupId, transactions);
   }
 
@@ -280,84 +299,27 @@ export class Sequencer {
     if (!decoded.ok) {
       return this.#blame(from, `sent a frame that is none: ${decoded.error.what}: ${decoded.error.reason}`);
     }
+    // Far behind the disk: what is dropped here is sent again.
+    if (!this.#actor.hasRoomFor(frame.length)) return;
     const message = decoded.value;
     switch (message.type) {
       case 'batch':
-        return this.#onBatch(from, message.batch);
+        return this.#spread.onBatch(from, message.batch);
       case 'acknowledgements':
-        return this.#onAcknowledgements(from, message.acknowledgements);
+        this.#spread.onAcknowledgements(from, message.acknowledgements);
+        return this.#actor.submit(
+          { type: 'acknowledged', from, acknowledgements: message.acknowledgements },
+          frame.length,
+        );
       default:
-        this.#actor.submit({ type: 'message', from, message });
+        this.#actor.submit({ type: 'message', from, message }, frame.length);
     }
-  }
-
-  /** Station 5, receiving end. */
-  #onBatch(from: ValidatorIndex, batch: Batch): void {
-    const { genesis, metrics } = this.#parts;
-    const { header } = batch.signed;
-    if (header.author !== from) return this.#blame(from, `sent a batch of validator ${header.author} as its own`);
-    if (header.epoch !== genesis.validatorSet.epoch) return;
-    if (!genesis.file.rollups.some(({ rollupId }) => rollupId === header.rollupId)) {
-      return this.#blame(from, `sent a batch of rollup ${header.rollupId}, which this network does not order`);
-    }
-    const checked = verifyBatch(batch, genesis.validatorSet.validators[from]!.nodePublicKey, genesis.networkId);
-    if (!checked.ok) return this.#blame(from, `sent a batch that is not good: ${checked.error.reason}`);
-    const { digest } = checked.value;
-    const standing = this.lanes.standing(header, digest);
-    if (standing === 'equivocation') {
-      // R5: the first seen is kept, both headers are the evidence.
-      const first = this.lanes.firstAt(header.author, header.seq);
-      this.#parts.logger.warn({ author: from, seq: header.seq, first, second: batch.signed }, 'a lane forks (E5)');
-      metrics.evidence.increment({ kind: 'E5' });
-    }
-    if (standing === 'known') return this.#sendAcknowledgements([from], [from]);
-    if (standing === 'new') void this.#actor.storeBatch({ batch, digest });
-  }
-
-  #onAcknowledgements(from: ValidatorIndex, acknowledgements: readonly Acknowledgement[]): void {
-    const { self } = this.#parts;
-    if (self !== undefined) this.lanes.acknowledged(from, self, acknowledgements);
-    this.#actor.submit({ type: 'acknowledged', from, acknowledgements });
-  }
-
-  /** R3: acknowledged once it survives a crash, to all, as any of them may lead. */
-  #onBatchesDurable(stored: readonly StoredBatch[], authors: readonly ValidatorIndex[]): void {
-    this.#parts.metrics.storedBatches.add(stored.length);
-    if (this.#parts.self !== undefined && authors.length > 0) this.#sendAcknowledgements('all', authors);
-  }
-
-  #sendAcknowledgements(to: 'all' | readonly ValidatorIndex[], authors: Iterable<ValidatorIndex>): void {
-    if (this.#parts.self === undefined) return;
-    const acknowledgements = this.lanes.acknowledgements(authors);
-    if (acknowledgements.length === 0) return;
-    const frame = encodeValidatorMessage({ type: 'acknowledgements', acknowledgements });
-    if (to === 'all') this.#network.send('all', 'consensus', frame);
-    else for (const peer of to) this.#network.send(peer, 'consensus', frame);
   }
 
   #onConnected(peer: ValidatorIndex): void {
     this.#parts.logger.info({ peer }, 'validator connected');
-    this.lanes.forgetAcknowledged(peer);
-    this.#sendAcknowledgements([peer], this.#parts.genesis.validatorSet.validators.keys());
+    this.#spread.onConnected(peer);
     this.#actor.submit({ type: 'peerConnected', peer });
-    void this.#resendTo(peer);
-  }
-
-  /** What a peer lost or never got of the own lane. */
-  #resendUnacknowledged(): void {
-    for (const peer of this.#network.connectedValidators) void this.#resendTo(peer);
-  }
-
-  async #resendTo(peer: ValidatorIndex): Promise<void> {
-    const { self, store, now } = this.#parts;
-    if (self === undefined) return;
-    for (const digest of this.lanes.unacknowledgedBy(peer, self, MAX_BATCHES_RESENT)) {
-      const bytes = await store.readBatch(toHex(digest));
-      const batch = bytes && decodeBatch(bytes);
-      // A batch that was just sent gets its time to be acknowledged.
-      if (!batch?.ok || now() - batch.value.signed.header.createdAtMs < RESEND_INTERVAL_MS) return;
-      this.#network.send(peer, 'data', encodeValidatorMessage({ type: 'batch', batch: batch.value }));
-    }
   }
 
   #blame(peer: ValidatorIndex, reason: string): void {
@@ -376,7 +338,7 @@ export class Sequencer {
         return this.#network.send(effect.to ?? 'all', 'consensus', frame);
       }
       case 'fetchBatches':
-        return void this.#fetcher.fetch(effect.refs, effect.holders);
+        return this.#provideBatches(effect.refs, effect.holders);
       case 'fetchBlock':
         return void this.#blocks.fetchBlock(effect.hash, effect.holders);
       case 'fetchRange':
@@ -396,6 +358,24 @@ export class Sequencer {
           `a validator signed what excludes itself (${effect.evidence.kind})`,
         );
     }
+  }
+
+  /**
+   * The core may ask for what the store has: the other batch of a lane that forks is not in a checkpoint, and one that
+   * came before its place was in the core's window was not counted then.
+   */
+  #provideBatches(refs: readonly BatchRef[], holders: readonly ValidatorIndex[]): void {
+    const provide = async () => {
+      const missing: BatchRef[] = [];
+      for (const ref of refs) {
+        const bytes = await this.#parts.store.readBatch(toHex(ref.digest));
+        const held = bytes && decodeBatch(bytes);
+        if (held?.ok) this.#actor.submit({ type: 'batchStored', batch: heldBatch(held.value.signed, ref.digest) });
+        else missing.push(ref);
+      }
+      await this.#fetcher.fetch(missing, holders);
+    };
+    provide().catch((error: unknown) => this.#parts.logger.error({ err: error }, 'batches could not be looked up'));
   }
 
   #onSoft(block: Block, certificate: Certificate): void {
@@ -424,7 +404,14 @@ export class Sequencer {
   }
 
   #tell(staged: StagedBlock, certificate: Certificate): void {
-    for (const listener of this.#listeners) listener(staged, certificate);
+    for (const listener of this.#listeners) {
+      try {
+        listener(staged, certificate);
+      } catch (error) {
+        // A fault in what watches must not stop what orders.
+        this.#parts.logger.error({ err: error }, 'a listener failed');
+      }
+    }
   }
 
   // ---------------------------------------------------------------- restart

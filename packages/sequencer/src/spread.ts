@@ -1,0 +1,152 @@
+/**
+ * Station 5: batches between validators. Own ones go out once they are durable, and again to who has not acknowledged
+ * them; others' are checked, stored, and acknowledged once they are durable here (R3 to R5).
+ */
+
+import { verifyBatch } from '@squad/crypto/node';
+import type { Network } from '@squad/network';
+import type { Logger } from '@squad/service';
+import type { NodeStore } from '@squad/storage';
+import {
+  type Acknowledgement,
+  type Batch,
+  decodeBatch,
+  encodeValidatorMessage,
+  type Genesis,
+  toHex,
+  type ValidatorIndex,
+} from '@squad/types';
+import type { Actor, StoredBatch } from './actor.ts';
+import type { HeldLanes } from './held-lanes.ts';
+import type { SequencerMetrics } from './sequencer-metrics.ts';
+
+/** Own batches sent again to one peer at a time, when it has not acknowledged them. */
+export const MAX_BATCHES_RESENT = 8;
+/** Milliseconds between looks at what peers have not acknowledged. */
+const RESEND_INTERVAL_MS = 500;
+
+export interface SpreadConfig {
+  readonly genesis: Genesis;
+  readonly self: ValidatorIndex | undefined;
+  readonly lanes: HeldLanes;
+  readonly actor: Pick<Actor, 'storeBatch' | 'whenDurable'>;
+  readonly store: Pick<NodeStore, 'readBatch'>;
+  readonly network: () => Pick<Network, 'send' | 'connectedValidators'>;
+  readonly metrics: SequencerMetrics;
+  readonly logger: Logger;
+  readonly now: () => number;
+  readonly blame: (peer: ValidatorIndex, reason: string) => void;
+}
+
+export class Spread {
+  readonly #config: SpreadConfig;
+  readonly #rollups: ReadonlySet<number>;
+  /** Authors whose fork was recorded: one pair of headers is all the evidence that it takes. */
+  readonly #forked = new Set<ValidatorIndex>();
+  #resendTimer: NodeJS.Timeout | undefined;
+
+  constructor(config: SpreadConfig) {
+    this.#config = config;
+    this.#rollups = new Set(config.genesis.file.rollups.map(({ rollupId }) => rollupId));
+  }
+
+  start(): void {
+    this.#resendTimer = setInterval(() => {
+      for (const peer of this.#config.network().connectedValidators) this.#resendTo(peer);
+    }, RESEND_INTERVAL_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.#resendTimer);
+  }
+
+  /** To all others; it must be durable. */
+  send(batch: Batch): void {
+    this.#config.network().send('all', 'data', encodeValidatorMessage({ type: 'batch', batch }));
+  }
+
+  /** The receiving end. */
+  onBatch(from: ValidatorIndex, batch: Batch): void {
+    const { genesis, lanes, actor, blame } = this.#config;
+    const { header } = batch.signed;
+    if (header.author !== from) return blame(from, `sent a batch of validator ${header.author} as its own`);
+    if (header.epoch !== genesis.validatorSet.epoch) return;
+    if (!this.#rollups.has(header.rollupId)) {
+      return blame(from, `sent a batch of rollup ${header.rollupId}, which this network does not order`);
+    }
+    const checked = verifyBatch(batch, genesis.validatorSet.validators[from]!.nodePublicKey, genesis.networkId);
+    if (!checked.ok) return blame(from, `sent a batch that is not good: ${checked.error.reason}`);
+    const { digest } = checked.value;
+    switch (lanes.standing(header, digest)) {
+      case 'new':
+        return void actor.storeBatch({ batch, digest });
+      case 'known':
+        return this.#acknowledge([from], [from]);
+      case 'equivocation':
+        return this.#recordFork(batch);
+      case 'outside':
+    }
+  }
+
+  onAcknowledgements(from: ValidatorIndex, acknowledgements: readonly Acknowledgement[]): void {
+    const { self, lanes } = this.#config;
+    if (self !== undefined) lanes.acknowledged(from, self, acknowledgements);
+  }
+
+  onConnected(peer: ValidatorIndex): void {
+    const { lanes, genesis } = this.#config;
+    lanes.forgetAcknowledged(peer);
+    this.#acknowledge([peer], genesis.validatorSet.validators.keys());
+    this.#resendTo(peer);
+  }
+
+  /** R3: acknowledged once it survives a crash, to all, as any of them may lead. Called when that is so. */
+  onDurable(stored: readonly StoredBatch[], authors: readonly ValidatorIndex[]): void {
+    this.#config.metrics.storedBatches.add(stored.length);
+    if (authors.length > 0) this.#sendAcknowledgements('all', authors);
+  }
+
+  /** What the lanes show may still be on its way to the disk: it is acknowledged behind the next sync. */
+  #acknowledge(peers: readonly ValidatorIndex[], authors: Iterable<ValidatorIndex>): void {
+    this.#config.actor.whenDurable(() => this.#sendAcknowledgements(peers, authors));
+  }
+
+  #sendAcknowledgements(to: 'all' | readonly ValidatorIndex[], authors: Iterable<ValidatorIndex>): void {
+    const { self, lanes, network } = this.#config;
+    if (self === undefined) return;
+    const acknowledgements = lanes.acknowledgements(authors);
+    if (acknowledgements.length === 0) return;
+    const frame = encodeValidatorMessage({ type: 'acknowledgements', acknowledgements });
+    if (to === 'all') network().send('all', 'consensus', frame);
+    else for (const peer of to) network().send(peer, 'consensus', frame);
+  }
+
+  /** R5: the first seen is kept, both headers are the evidence. */
+  #recordFork({ signed }: Batch): void {
+    const { lanes, logger, metrics } = this.#config;
+    const { author, seq } = signed.header;
+    if (this.#forked.has(author)) return;
+    this.#forked.add(author);
+    metrics.evidence.increment({ kind: 'E5' });
+    logger.warn({ author, seq, first: lanes.firstAt(author, seq), second: signed }, 'a lane forks (E5)');
+  }
+
+  #resendTo(peer: ValidatorIndex): void {
+    this.#resend(peer).catch((error: unknown) => {
+      this.#config.logger.debug({ err: error, peer }, 'own batches were not sent again');
+    });
+  }
+
+  /** What a peer lost or never got of the own lane. */
+  async #resend(peer: ValidatorIndex): Promise<void> {
+    const { self, lanes, store, now } = this.#config;
+    if (self === undefined) return;
+    for (const digest of lanes.unacknowledgedBy(peer, self, MAX_BATCHES_RESENT)) {
+      const bytes = await store.readBatch(toHex(digest));
+      const batch = bytes && decodeBatch(bytes);
+      // A batch that was just sent gets its time to be acknowledged.
+      if (!batch?.ok || now() - batch.value.signed.header.createdAtMs < RESEND_INTERVAL_MS) return;
+      this.#config.network().send(peer, 'data', encodeValidatorMessage({ type: 'batch', batch: batch.value }));
+    }
+  }
+}
