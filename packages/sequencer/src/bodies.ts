@@ -30,6 +30,7 @@ export class Bodies {
   #head: Height = 0;
   #running: Promise<void> | undefined;
   #stopped = false;
+  /** Ends what is being waited for. */
   #wake: (() => void) | undefined;
 
   constructor(config: BodiesConfig) {
@@ -48,6 +49,8 @@ export class Bodies {
     const noted = await this.#config.store.getMeta(META_KEY);
     if (noted) this.#complete = Number(new DataView(noted.buffer, noted.byteOffset).getBigUint64(0));
     this.#noted = this.#complete;
+    // The core counts from its last checkpoint. Untold, it would hold a complete node for one that lags and not vote (R21).
+    if (this.#complete > 0) this.#config.onComplete(this.#complete);
     this.onFinal(this.#config.store.head);
   }
 
@@ -86,7 +89,8 @@ export class Bodies {
     }
     const missing: BatchRef[] = [];
     for (const ref of blocks.flatMap(({ refs }) => refs)) if (!(await this.#isHeld(ref))) missing.push(ref);
-    if (missing.length > 0) await fetcher.fetch(missing, []);
+    // Peers that do not answer must not hold up a stop.
+    if (missing.length > 0) await this.#orStopped(fetcher.fetch(missing, []));
     for (const block of blocks) {
       for (const ref of block.refs) {
         if (await this.#isHeld(ref)) continue;
@@ -107,18 +111,25 @@ export class Bodies {
 
   async #index({ header, refs }: Block): Promise<void> {
     const { store } = this.#config;
-    if (header.height <= store.transactionsIndexedThrough) return;
-    const entries: TransactionEntry[] = [];
+    const { height } = header;
+    if (height <= store.transactionsIndexedThrough) return;
     for (const [batchIndex, { digest }] of refs.entries()) {
       const bytes = await store.readBatch(toHex(digest));
       const batch = bytes && decodeBatch(bytes);
       if (!batch?.ok) throw new Error(`batch ${toHex(digest)} cannot be read back`);
-      bodyTransactions(batch.value.body).forEach((transaction, transactionIndex) => {
-        entries.push({ hash: keccak256(transaction), height: header.height, batchIndex, transactionIndex });
-      });
+      const entries = bodyTransactions(batch.value.body).map(
+        (transaction, transactionIndex): TransactionEntry => ({
+          hash: keccak256(transaction),
+          height,
+          batchIndex,
+          transactionIndex,
+        }),
+      );
+      // Batch by batch: a whole block may have more transactions than one call, or the memory, takes.
+      await store.indexTransactions(height - 1, entries);
+      this.transactions += entries.length;
     }
-    await store.indexTransactions(header.height, entries);
-    this.transactions += entries.length;
+    await store.indexTransactions(height, []);
   }
 
   async #note(): Promise<void> {
@@ -129,14 +140,21 @@ export class Bodies {
     await this.#config.store.setMeta(META_KEY, value);
   }
 
-  #pause(): Promise<void> {
+  async #pause(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    await this.#orStopped(
+      new Promise((resolve) => {
+        timer = setTimeout(resolve, RETRY_AFTER_MS);
+      }),
+    );
+    clearTimeout(timer);
+  }
+
+  #orStopped(work: Promise<void>): Promise<void> {
     if (this.#stopped) return Promise.resolve();
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, RETRY_AFTER_MS);
-      this.#wake = () => {
-        clearTimeout(timer);
-        resolve();
-      };
+    return new Promise((resolve, reject) => {
+      this.#wake = resolve;
+      work.then(resolve, reject);
     });
   }
 }
