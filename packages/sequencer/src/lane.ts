@@ -99,17 +99,12 @@ export class Lane {
   /** Seals what waits, as far as the lane's limit allows: rollups in turn, so that a busy one does not starve the others. */
   seal(nowMs: UnixMs): SealedBatch[] {
     const sealed: SealedBatch[] = [];
-    let progress = true;
-    while (progress && this.#unordered < MAX_UNORDERED_BATCHES_PER_LANE) {
-      progress = false;
-      for (const [rollupId, waiting] of this.#waiting) {
-        if (this.#unordered >= MAX_UNORDERED_BATCHES_PER_LANE) break;
-        const taken = this.#take(waiting);
-        if (waiting.length === 0) this.#waiting.delete(rollupId);
-        if (taken.length === 0) continue;
-        sealed.push(this.#sealOne(rollupId, taken, nowMs));
-        progress = true;
-      }
+    for (const [rollupId, waiting] of this.#waiting) {
+      if (this.#unordered >= MAX_UNORDERED_BATCHES_PER_LANE) break;
+      sealed.push(this.#sealOne(rollupId, this.#take(waiting), nowMs));
+      // What is left has its next turn after the others, in this call or in a later one.
+      this.#waiting.delete(rollupId);
+      if (waiting.length > 0) this.#waiting.set(rollupId, waiting);
     }
     return sealed;
   }
