@@ -122,12 +122,16 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
   /** Final blocks from the store and as they come, soft ones as they come. */
   const subscribeSequence = (rollupId: RollupId, fromHeight: Height, receiver: SequenceReceiver) => {
     const ended = new AbortController();
+    // One after another: reading a block's batches may take longer than reading its child's.
+    let delivered = Promise.resolve();
     const unlisten = sequencer.listen(({ stage, block: soft }, notarization) => {
       if (stage !== 'soft' || soft.header.height < fromHeight) return;
-      void readBatches(soft, rollupId).then((batches) => {
+      const deliver = async () => {
+        const batches = ended.signal.aborted ? undefined : await readBatches(soft, rollupId);
         if (batches && !ended.signal.aborted)
           receiver.onBlock({ stage, block: soft, certificate: notarization, batches });
-      });
+      };
+      delivered = delivered.then(deliver).catch(stop);
     });
     const stop = () => {
       unlisten();
