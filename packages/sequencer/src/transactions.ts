@@ -41,11 +41,6 @@ export class Transactions {
     this.#known.set(hash, { rollupId, stage: 'pending' });
   }
 
-  /** An accepted transaction could not be kept: as if never seen. */
-  forget(hash: TransactionHash): void {
-    this.#known.delete(hash);
-  }
-
   sealed(seq: LaneSeq, hashes: readonly TransactionHash[]): void {
     this.#bySeq.set(seq, hashes);
   }
