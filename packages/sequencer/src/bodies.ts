@@ -18,7 +18,7 @@ const NOTE_INTERVAL_BLOCKS = 256;
 
 export interface BodiesConfig {
   readonly store: NodeStore;
-  readonly fetcher: BatchFetcher;
+  readonly fetcher: Pick<BatchFetcher, 'fetch'>;
   readonly onComplete: (height: Height) => void;
   readonly logger: Logger;
 }
@@ -29,6 +29,7 @@ export class Bodies {
   #noted: Height = 0;
   #head: Height = 0;
   #running: Promise<void> | undefined;
+  #started = false;
   #stopped = false;
   /** Ends what is being waited for. */
   #wake: (() => void) | undefined;
@@ -49,14 +50,16 @@ export class Bodies {
     const noted = await this.#config.store.getMeta(META_KEY);
     if (noted) this.#complete = Number(new DataView(noted.buffer, noted.byteOffset).getBigUint64(0));
     this.#noted = this.#complete;
+    this.#started = true;
     // The core counts from its last checkpoint. Untold, it would hold a complete node for one that lags and not vote (R21).
     if (this.#complete > 0) this.#config.onComplete(this.#complete);
     this.onFinal(this.#config.store.head);
   }
 
-  /** Blocks up to this height are final and stored. */
+  /** Blocks up to this height are final and stored. Before the start it is only remembered: where to go on from is not known. */
   onFinal(height: Height): void {
     this.#head = Math.max(this.#head, height);
+    if (!this.#started) return;
     if (!this.#running && !this.#stopped && this.#complete < this.#head) this.#running = this.#run();
   }
 
@@ -80,11 +83,11 @@ export class Bodies {
   /** Completes the next run of blocks. */
   async #advance(): Promise<void> {
     const { store, fetcher, onComplete } = this.#config;
-    const heights = Math.min(BODIES_FETCHED_AHEAD_BLOCKS, this.#head - this.#complete);
+    const last = Math.min(this.#head, this.#complete + BODIES_FETCHED_AHEAD_BLOCKS);
     const blocks: Block[] = [];
-    for (let i = 1; i <= heights; i++) {
-      const stored = await store.readBlock(this.#complete + i);
-      if (!stored) throw new Error(`final block ${this.#complete + i} is not in the store`);
+    for (let height = this.#complete + 1; height <= last; height++) {
+      const stored = await store.readBlock(height);
+      if (!stored) throw new Error(`final block ${height} is not in the store`);
       blocks.push(Block.deserialize(stored.block));
     }
     const missing: BatchRef[] = [];
