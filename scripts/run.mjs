@@ -148,7 +148,10 @@ async function main() {
     say('building …');
     return run(node, [bin('typescript/bin/tsc'), '-b'], { env, what: 'the TypeScript build' });
   };
-  const bundle = () => run(node, [join(root, 'scripts/bundle.mjs')], { env, what: 'the bundle' });
+  const bundle = () => {
+    say('bundling …');
+    return run(node, [join(root, 'scripts/bundle.mjs')], { env, what: 'the bundle' });
+  };
   const squad = (argv) => show(node, [join(root, 'packages/cli/dist/bundle/main.js'), ...argv], env);
   const biome = (argv) => show(node, [bin('@biomejs/biome/bin/biome'), ...argv], env);
   const script = (file, argv = []) => show(node, [join(root, 'scripts', file), ...argv], env);

@@ -3,7 +3,6 @@
  * then every process is spawned as a person would start it by hand, with one `--config` file.
  */
 
-import { mkdir } from 'node:fs/promises';
 import { SquadError, toHex } from '@squad/types';
 import { type ProcessPlan, writeConfigs } from './configs.ts';
 import { ensureGenesis } from './genesis.ts';
@@ -14,6 +13,7 @@ import {
   checkCounts,
   checkFolder,
   type Manifest,
+  makeDirectory,
   openManifest,
   resetDirectory,
   rollupIds,
@@ -91,7 +91,7 @@ export async function startTestnet(options: TestnetOptions): Promise<Testnet> {
   // What can be refused without touching the folder is refused first.
   checkCounts(options.nodes ?? 4, options.rollups ?? 1);
   checkFolder(paths.directory);
-  await mkdir(paths.directory, { recursive: true });
+  await makeDirectory(paths.directory);
   const lock = lockDirectory(paths.directory);
   try {
     if (options.reset === true) {

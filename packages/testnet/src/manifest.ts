@@ -4,8 +4,9 @@
  */
 
 import { randomBytes } from 'node:crypto';
-import { existsSync, readdirSync } from 'node:fs';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { constants, existsSync, readdirSync } from 'node:fs';
+import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import { isHex, SquadError, toHex } from '@squad/types';
 import { z } from 'zod';
 import { pathsOf, sequencerNames } from './layout.ts';
@@ -75,7 +76,7 @@ export async function openManifest(
       sequencers: asked.sequencers ?? MIN_TESTNET_SEQUENCERS,
       rollups: asked.rollups ?? 1,
     };
-    await mkdir(directory, { recursive: true });
+    await makeDirectory(directory);
     await writeFile(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 });
     return { manifest, created: true };
   }
@@ -112,11 +113,42 @@ export async function readManifest(directory: string): Promise<Manifest> {
   );
 }
 
+/**
+ * Makes the folder and those above it. Throws `FOLDER_UNUSABLE` if it cannot be made or written to. One by one:
+ * the recursive mkdir of Node never ends where a parent exists and the system says it does not, as in /proc.
+ */
+export async function makeDirectory(directory: string, mode = 0o777): Promise<void> {
+  const missing: string[] = [];
+  for (let at = resolve(directory); !existsSync(at) && dirname(at) !== at; at = dirname(at)) missing.unshift(at);
+  try {
+    for (const path of missing) await mkdir(path, { mode });
+    await access(directory, constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw unusable(directory, error);
+  }
+}
+
+function unusable(directory: string, error: unknown): SquadError {
+  return new SquadError(
+    'FOLDER_UNUSABLE',
+    `the folder ${directory} cannot be used: ${(error as Error).message}`,
+    'Choose a folder with --dir that this user may write to, or that can be made.',
+    { directory },
+    error,
+  );
+}
+
 /** Throws `TESTNET_FOLDER_FOREIGN` if the folder holds files and none of them says that it is a testnet. */
 export function checkFolder(directory: string): void {
   const { manifestPath, lockName } = pathsOf(directory);
   if (!existsSync(directory) || existsSync(manifestPath)) return;
-  if (readdirSync(directory).every((file) => file === lockName)) return;
+  let files: string[];
+  try {
+    files = readdirSync(directory);
+  } catch (error) {
+    throw unusable(directory, error);
+  }
+  if (files.every((file) => file === lockName)) return;
   throw new SquadError(
     'TESTNET_FOLDER_FOREIGN',
     `${directory} holds files but no testnet (it has no manifest.json); SQUAD will neither use nor delete it`,

@@ -59,6 +59,19 @@ describe('openManifest', () => {
     expect((await refusal(openManifest(directory, {}))).code).toBe('TESTNET_FOLDER_FOREIGN');
   });
 
+  it('refuses a file in place of a folder, and a folder that cannot be made', async () => {
+    const file = join(temporaryDirectory(), 'file');
+    writeFileSync(file, '');
+    const places = [file, join(file, 'below')];
+    // Where a parent exists and the system still says that it does not.
+    if (existsSync('/proc/self')) places.push('/proc/nothing');
+    for (const place of places) {
+      const error = await refusal(openManifest(place, {}));
+      expect(error.code).toBe('FOLDER_UNUSABLE');
+      expect(error.message).toContain(place);
+    }
+  });
+
   it.each(['', '{', 'null', '{"kind":"other"}', '{"kind":"squad-testnet","version":9}'])(
     'refuses a manifest that reads %j',
     async (text) => {

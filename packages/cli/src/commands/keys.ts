@@ -2,12 +2,12 @@
 
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { nobleBls } from '@squad/crypto';
 import { blstBls, readKeystoreFile, readNodeKeyFile, writeSecretFile } from '@squad/crypto/node';
 import { defineOptions } from '@squad/service';
-import { publicDataOf, writeKeyFiles } from '@squad/testnet';
+import { makeDirectory, publicDataOf, writeKeyFiles } from '@squad/testnet';
 import { fromHex, SquadError, toHex } from '@squad/types';
 import type { Command } from 'commander';
 import { z } from 'zod';
@@ -100,7 +100,7 @@ async function create(command: Command): Promise<void> {
   for (const path of [paths.keystorePath, paths.nodeKeyPath, paths.validatorPath]) {
     if (existsSync(path)) throw exists(path);
   }
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeDirectory(folder, 0o700);
   const password = given === undefined ? randomBytes(24).toString('base64url') : await readPassword(given);
   const secrets = { blsSeed: randomBytes(32), nodeSeed: randomBytes(32) };
   if (given === undefined) await writeSecretFile(paths.passwordPath, `${password}\n`);
