@@ -1,6 +1,7 @@
 /** From keys to a genesis file, as the operators of a new network go. */
 
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkPossession, nobleBls } from '@squad/crypto';
 import { parseGenesis, toHex } from '@squad/types';
@@ -68,14 +69,13 @@ describe('squad keys', () => {
 describe('squad init', () => {
   let folder: string;
   let files: string[];
+  // Four keystores at full strength take seconds, more on a busy machine.
   beforeAll(async () => {
-    const { mkdtempSync } = await import('node:fs');
-    const { tmpdir } = await import('node:os');
     folder = mkdtempSync(join(tmpdir(), 'squad-init-'));
     files = ['alice', 'bob', 'carol', 'dave'].map((name) => join(folder, name, 'validator.json'));
     for (const name of ['alice', 'bob', 'carol', 'dave']) await makeKeys(folder, name);
-    return async () => (await import('node:fs')).rmSync(folder, { recursive: true, force: true });
-  });
+    return () => rmSync(folder, { recursive: true, force: true });
+  }, 120_000);
 
   const initialize = (output: string, ...more: string[]) =>
     squad('init', '--name', 'pilot', '--rollup', '901,902:opaque', '--output', output, ...more);

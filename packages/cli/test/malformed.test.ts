@@ -20,7 +20,7 @@ beforeAll(async () => {
   writeFileSync(join(folder, 'password.txt'), 'password\n');
   const { code } = await squad('keys', 'new', '--name', 'alice', '--dir', join(folder, 'alice'), ...password());
   expect(code).toBe(0);
-});
+}, 120_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const password = () => ['--password-file', join(folder, 'password.txt')];
