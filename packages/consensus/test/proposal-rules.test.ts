@@ -180,7 +180,7 @@ describe('what a proposal carries must be genuine even where the same is held', 
   it('the finalization of a block that is not the one whose finalization is held', () => {
     const fixture = new Fixture().start();
     const one = fixture.proposal({ view: 1 });
-    const two = fixture.proposal({ view: 1, header: { timestampMs: fixture.nowMs - 1 } });
+    const two = fixture.proposal({ view: 1, header: { timestampMs: fixture.nowMs + 1 } });
     fixture.sendProposal(two);
     // View 1 is final with a block that is not known here; the other one of its leader is.
     fixture.sendCertificate(fixture.certificate(VoteKind.finalize, 1, one.block));
