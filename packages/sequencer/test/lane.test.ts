@@ -1,0 +1,172 @@
+/** The own lane: what it seals, when, in which order, and where it says that it is full (R1, R2). */
+
+import { verifyBatch } from '@squad/crypto/node';
+import {
+  type Batch,
+  bodyTransactions,
+  decodeBatch,
+  encodeBatch,
+  MAX_BATCH_TRANSACTIONS,
+  MAX_TRANSACTION_BYTES,
+  MAX_UNORDERED_BATCHES_PER_LANE,
+  toHex,
+  ZERO_HASH,
+} from '@squad/types';
+import { describe, expect, it } from 'vitest';
+import { Lane, MAX_LANE_WAITING_BYTES, MAX_LANE_WAITING_TRANSACTIONS } from '../src/lane.ts';
+import { createGenesis, keysOf, OTHER_ROLLUP, ROLLUP, transaction } from './support.ts';
+
+const genesis = createGenesis(1);
+const NOW_MS = 1_700_000_123_000;
+const FRESH = { nextSeq: 0, lastDigest: ZERO_HASH, unordered: 0 };
+
+function createLane(batchBytes = 1000, head = FRESH): Lane {
+  return new Lane({ networkId: genesis.networkId, epoch: 0, author: 0, key: keysOf(0).node, batchBytes }, head);
+}
+
+function add(lane: Lane, count: number, rollupId = ROLLUP, byteLength = 96, first = 0): string[] {
+  const hashes: string[] = [];
+  for (let i = first; i < first + count; i++) {
+    const raw = transaction(rollupId % 7, i, byteLength);
+    const hash = toHex(raw.subarray(0, 200)); // short: it only has to tell them apart
+    lane.add(rollupId, hash, raw);
+    hashes.push(hash);
+  }
+  return hashes;
+}
+
+const contentOf = ({ body }: Batch) => bodyTransactions(body).map(toHex);
+
+describe('sealing', () => {
+  it('fills batches up to the size, keeps the order, and drops nothing', () => {
+    const lane = createLane(1000);
+    const hashes = add(lane, 95); // 100 bytes each with the length before it: 10 a batch
+    const sealed = lane.seal(NOW_MS);
+    expect(sealed.map(({ hashes: of }) => of.length)).toEqual([...Array(9).fill(10), 5]);
+    expect(sealed.flatMap(({ hashes: of }) => of)).toEqual(hashes);
+    expect(sealed.flatMap(({ batch }) => contentOf(batch))).toEqual(hashes);
+    expect(lane.waitingTransactions).toBe(0);
+    expect(lane.seal(NOW_MS)).toEqual([]);
+  });
+
+  it('makes batches that every other node takes', () => {
+    const lane = createLane();
+    add(lane, 25);
+    for (const { batch, digest } of lane.seal(NOW_MS)) {
+      const decoded = decodeBatch(encodeBatch(batch));
+      expect(decoded.ok).toBe(true);
+      const checked = verifyBatch(batch, keysOf(0).node.publicKey, genesis.networkId);
+      expect(checked).toEqual({ ok: true, value: { digest } });
+      expect(batch.signed.header).toMatchObject({ rollupId: ROLLUP, createdAtMs: NOW_MS, author: 0, epoch: 0 });
+    }
+  });
+
+  it('chains each batch to the one before it, over calls and from where an earlier run ended', () => {
+    const last = new Uint8Array(32).fill(9);
+    const lane = createLane(1000, { nextSeq: 41, lastDigest: last, unordered: 3 });
+    add(lane, 20);
+    const first = lane.seal(NOW_MS);
+    add(lane, 5, ROLLUP, 96, 20);
+    const headers = [...first, ...lane.seal(NOW_MS)];
+    expect(headers.map(({ batch }) => batch.signed.header.seq)).toEqual([41, 42, 43]);
+    expect(headers.map(({ batch }) => batch.signed.header.previousDigest)).toEqual([
+      last,
+      headers[0]!.digest,
+      headers[1]!.digest,
+    ]);
+    expect(lane.unordered).toBe(6);
+  });
+
+  it('is worth it at the size, not before', () => {
+    const lane = createLane(192);
+    add(lane, 1);
+    expect(lane.isWorthSealing).toBe(false);
+    add(lane, 1, ROLLUP, 96, 1);
+    expect(lane.isWorthSealing).toBe(true);
+    lane.seal(NOW_MS);
+    expect(lane.isWorthSealing).toBe(false);
+  });
+
+  it('takes a transaction that is larger than the size, alone', () => {
+    const lane = createLane(1024);
+    add(lane, 1);
+    add(lane, 1, ROLLUP, MAX_TRANSACTION_BYTES, 1);
+    add(lane, 1, ROLLUP, 96, 2);
+    expect(lane.seal(NOW_MS).map(({ hashes }) => hashes.length)).toEqual([1, 1, 1]);
+  });
+
+  it('puts no more transactions into a batch than one may have', () => {
+    const lane = createLane(512 * 1024);
+    add(lane, MAX_BATCH_TRANSACTIONS + 1, ROLLUP, 5);
+    expect(lane.seal(NOW_MS).map(({ hashes }) => hashes.length)).toEqual([MAX_BATCH_TRANSACTIONS, 1]);
+  });
+});
+
+describe('the lane’s limit', () => {
+  it('is 64 unordered batches: the rest waits until some are ordered', () => {
+    const lane = createLane(100);
+    const hashes = add(lane, 70);
+    expect(lane.seal(NOW_MS)).toHaveLength(MAX_UNORDERED_BATCHES_PER_LANE);
+    expect(lane.waitingTransactions).toBe(6);
+    expect(lane.seal(NOW_MS)).toEqual([]);
+    lane.ordered(4);
+    expect(lane.seal(NOW_MS).flatMap(({ hashes: of }) => of)).toEqual(hashes.slice(64, 68));
+    lane.ordered(64);
+    expect(lane.seal(NOW_MS).flatMap(({ hashes: of }) => of)).toEqual(hashes.slice(68));
+    expect(lane.unordered).toBe(2);
+  });
+
+  it('is shared in turns by the rollups, however small the room that becomes free', () => {
+    const lane = createLane(100, { ...FRESH, unordered: MAX_UNORDERED_BATCHES_PER_LANE });
+    add(lane, 20, ROLLUP);
+    add(lane, 3, OTHER_ROLLUP);
+    const rollups: number[] = [];
+    for (let i = 0; i < 6; i++) {
+      lane.ordered(1);
+      rollups.push(...lane.seal(NOW_MS).map(({ batch }) => batch.signed.header.rollupId));
+    }
+    expect(rollups).toEqual([ROLLUP, OTHER_ROLLUP, ROLLUP, OTHER_ROLLUP, ROLLUP, OTHER_ROLLUP]);
+    lane.ordered(64);
+    const rest = lane.seal(NOW_MS);
+    expect(rest).toHaveLength(17);
+    expect(rest.flatMap(({ hashes }) => hashes)).toEqual(
+      Array.from({ length: 17 }, (_, i) => toHex(transaction(ROLLUP % 7, i + 3, 96))),
+    );
+  });
+
+  it('keeps each rollup’s own order while they take turns', () => {
+    const lane = createLane(300);
+    const of = new Map([ROLLUP, OTHER_ROLLUP, 903].map((rollupId, i) => [rollupId, add(lane, 10 + 5 * i, rollupId)]));
+    const sealed = lane.seal(NOW_MS);
+    for (const [rollupId, hashes] of of) {
+      const own = sealed.filter(({ batch }) => batch.signed.header.rollupId === rollupId);
+      expect(own.flatMap(({ hashes: sealedHashes }) => sealedHashes)).toEqual(hashes);
+    }
+    expect(sealed.slice(0, 3).map(({ batch }) => batch.signed.header.rollupId)).toEqual([ROLLUP, OTHER_ROLLUP, 903]);
+  });
+});
+
+describe('what waits', () => {
+  it('is bounded in bytes: at the limit there is no room for one more', () => {
+    const lane = createLane(1024, { ...FRESH, unordered: MAX_UNORDERED_BATCHES_PER_LANE });
+    expect(lane.hasRoomFor(1, MAX_LANE_WAITING_BYTES)).toBe(true);
+    expect(lane.hasRoomFor(1, MAX_LANE_WAITING_BYTES + 1)).toBe(false);
+    add(lane, MAX_LANE_WAITING_BYTES / MAX_TRANSACTION_BYTES, ROLLUP, MAX_TRANSACTION_BYTES);
+    expect(lane.hasRoomFor(1, 0)).toBe(true);
+    expect(lane.hasRoomFor(1, 1)).toBe(false);
+    lane.ordered(1);
+    lane.seal(NOW_MS);
+    expect(lane.hasRoomFor(1, MAX_TRANSACTION_BYTES)).toBe(true);
+    expect(lane.hasRoomFor(1, MAX_TRANSACTION_BYTES + 1)).toBe(false);
+  });
+
+  it('is bounded in number', () => {
+    const lane = createLane();
+    expect(lane.hasRoomFor(MAX_LANE_WAITING_TRANSACTIONS, 1)).toBe(true);
+    expect(lane.hasRoomFor(MAX_LANE_WAITING_TRANSACTIONS + 1, 1)).toBe(false);
+    const raw = Uint8Array.of(1);
+    for (let i = 0; i < MAX_LANE_WAITING_TRANSACTIONS; i++) lane.add(ROLLUP, '0x01', raw);
+    expect(lane.hasRoomFor(0, 0)).toBe(true);
+    expect(lane.hasRoomFor(1, 1)).toBe(false);
+  });
+});
