@@ -10,6 +10,7 @@ import {
   type PublicClient,
   parseEther,
   TransactionReceiptNotFoundError,
+  toHex,
   webSocket,
 } from 'viem';
 import { mnemonicToAccount } from 'viem/accounts';
@@ -58,7 +59,7 @@ describe('viem', () => {
     expect(await client.getChainId()).toBe(901);
   });
 
-  it('sends ether; the receipt is there when the order is soft, and the same once it is final', async () => {
+  it('sends ether; under pending with a receipt when the order is soft, and the same in latest once it is final', async () => {
     const before = await client.getBlockNumber();
     const hash = await wallet.sendTransaction({ to: recipient(1), value: 7n });
     expect(await client.getTransaction({ hash })).toMatchObject({ hash, blockNumber: null, value: 7n });
@@ -66,8 +67,11 @@ describe('viem', () => {
     await expect(client.getTransactionReceipt({ hash })).rejects.toBeInstanceOf(TransactionReceiptNotFoundError);
 
     await node.orderSoft();
-    const soft = await client.waitForTransactionReceipt({ hash });
-    expect(soft).toMatchObject({ status: 'success', gasUsed: 21_000n, blockNumber: before + 1n, squadStage: 'soft' });
+    await expect(client.getTransactionReceipt({ hash })).rejects.toBeInstanceOf(TransactionReceiptNotFoundError);
+    expect(await client.getTransaction({ hash })).toMatchObject({ hash, blockNumber: null });
+    const receipt = { status: '0x1', gasUsed: '0x5208', blockNumber: toHex(before + 1n), squadStage: 'soft' };
+    expect((await node.call('squad_getTransactionReceipt', [hash])).result).toMatchObject(receipt);
+    expect((await node.call('eth_getBlockReceipts', ['pending'])).result).toMatchObject([receipt]);
     expect(await client.getBalance({ address: recipient(1) })).toBe(0n);
     expect(await client.getBalance({ address: recipient(1), blockTag: 'pending' })).toBe(7n);
     const pending = await client.getBlock({ blockTag: 'pending' });
@@ -75,7 +79,7 @@ describe('viem', () => {
 
     await node.makeFinal();
     const final = await client.getTransactionReceipt({ hash });
-    expect(final).toMatchObject({ blockNumber: soft.blockNumber, gasUsed: 21_000n, squadStage: 'final' });
+    expect(final).toMatchObject({ blockNumber: before + 1n, gasUsed: 21_000n, squadStage: 'final' });
     expect(await client.getBalance({ address: recipient(1) })).toBe(7n);
     const block = await client.getBlock({ blockHash: final.blockHash, includeTransactions: true });
     expect(block.transactions[0]).toMatchObject({

@@ -123,7 +123,9 @@ function transactionMethods(state: RpcState): RpcMethod[] {
       result,
       handler: ({ transactionHash }) => {
         const found = history.transaction(transactionHash);
-        if (found !== undefined) return formatTransaction(found);
+        // Like its receipt: it has a place once that is final. Under `pending` it has one before.
+        if (found !== undefined)
+          return isFinal(found) ? formatTransaction(found) : withoutPlace(formatTransaction(found));
         const waiting = submitted.get(transactionHash);
         return waiting === undefined ? null : formatWaitingTransaction(waiting.decoded, waiting.hash, waiting.from);
       },
@@ -154,6 +156,16 @@ function transactionMethods(state: RpcState): RpcMethod[] {
     }),
     defineMethod({
       name: 'eth_getTransactionReceipt',
+      summary: 'A receipt, once the transaction is in `latest`: whoever has it reads its effects there',
+      params: { transactionHash: Word },
+      result: { name: 'receipt', description: 'null if the transaction was not executed, or its block is not final' },
+      handler: ({ transactionHash }) => {
+        const found = history.transaction(transactionHash);
+        return found !== undefined && isFinal(found) ? formatReceipt(found) : null;
+      },
+    }),
+    defineMethod({
+      name: 'squad_getTransactionReceipt',
       summary: 'A receipt, as soon as the transaction is executed in soft order; squadStage tells how certain it is',
       params: { transactionHash: Word },
       result: { name: 'receipt', description: 'null if the transaction was not executed' },
@@ -174,6 +186,14 @@ function transactionMethods(state: RpcState): RpcMethod[] {
       },
     }),
   ];
+}
+
+function isFinal({ block }: FoundTransaction): boolean {
+  return block.stage === 'final';
+}
+
+function withoutPlace(transaction: JsonObject): JsonObject {
+  return { ...transaction, blockHash: null, blockNumber: null, transactionIndex: null };
 }
 
 function transactionAt(block: StagedBlock | undefined, index: number): JsonObject | null {
