@@ -3,9 +3,14 @@
  * accepted only if it is the canonical one: no trailing bytes, offsets in order, every list within its bound.
  */
 
+import { setHasher } from '@chainsafe/persistent-merkle-tree';
+import { hasher } from '@chainsafe/persistent-merkle-tree/hasher/as-sha256';
 import { type BasicType, ByteVectorType, type Type, UintNumberType } from '@chainsafe/ssz';
 import type { Epoch, Height, LaneSeq, RollupId, UnixMs, ValidatorIndex, View, Weight } from './ids.ts';
 import { type DecodeError, err, ok, type Result } from './result.ts';
+
+// WebAssembly: several times the speed of the default, and as much at home in a browser.
+setHasher(hasher);
 
 /** uint64 restricted to what a JavaScript number holds exactly; a larger one does not decode. */
 export class SafeUint64Type extends UintNumberType {
