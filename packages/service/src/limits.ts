@@ -4,6 +4,10 @@
 export const MAX_RPC_BODY_BYTES: number = 8 * 1024 * 1024;
 /** Calls in one JSON-RPC batch. */
 export const MAX_RPC_BATCH_CALLS = 1_000;
+/** Calls of one JSON-RPC batch that are being answered at once; the next one waits. */
+export const MAX_RPC_BATCH_CALLS_IN_FLIGHT = 256;
+/** Milliseconds for which the calls of one batch may hold the event loop before others get their turn. */
+export const MAX_RPC_BATCH_TURN_MS = 10;
 /** Bytes of one HTTP or WebSocket answer; in a batch, of all answers together. */
 export const MAX_RPC_RESPONSE_BYTES: number = 32 * 1024 * 1024;
 /** Open TCP connections of one JSON-RPC server, WebSockets included. */

@@ -3,7 +3,8 @@
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { RpcServer } from '../src/index.ts';
+import { z } from 'zod';
+import { defineMethod, MAX_RPC_BATCH_CALLS_IN_FLIGHT, type RpcServer } from '../src/index.ts';
 import { call, post, startServer, subscribers, TestSocket } from './json-rpc-support.ts';
 
 describe('limits of the server', () => {
@@ -46,6 +47,63 @@ describe('limits of the server', () => {
     expect((await post(server.url, JSON.stringify(echo(998)))).json).toMatchObject({ result: 'x'.repeat(998) });
     expect((await post(server.url, JSON.stringify(echo(999)))).json).toMatchObject({ error: large });
     expect((await post(server.url, JSON.stringify([echo(600), echo(600)]))).json).toMatchObject({ error: large });
+  });
+
+  it('stops making the calls of a batch once their answers do not fit', async () => {
+    let made = 0;
+    const waiting = defineMethod({
+      name: 'waiting',
+      summary: 'A hundred characters, after a turn of the event loop',
+      params: {},
+      result: { name: 'result', description: 'For the test' },
+      handler: async () => {
+        made++;
+        await new Promise(setImmediate);
+        return 'x'.repeat(100);
+      },
+    });
+    const atOnce = defineMethod({ ...waiting, params: {}, name: 'at_once', handler: () => `${++made}`.padEnd(100) });
+    server = await startServer({ maxResponseBytes: 1_000, methods: [waiting, atOnce] });
+    const batchOf = (method: string) => JSON.stringify(Array.from({ length: 1_000 }, (_, id) => call(method, [], id)));
+    const large = { error: { code: -32003, data: { code: 'ANSWER_TOO_LARGE' } } };
+
+    expect((await post(server.url, batchOf('at_once'))).json).toMatchObject(large);
+    expect(made).toBeLessThan(10);
+    made = 0;
+    expect((await post(server.url, batchOf('waiting'))).json).toMatchObject(large);
+    // Ten answers fill it; calls that end make room for others until then.
+    expect(made).toBeLessThan(MAX_RPC_BATCH_CALLS_IN_FLIGHT + 20);
+  });
+
+  it('answers a batch in order whatever finishes first, and lets others in between', async () => {
+    let others = 0;
+    const method = defineMethod({
+      name: 'slow',
+      summary: 'Holds the event loop for 2 ms; every third call waits as well',
+      params: { value: z.number() },
+      result: { name: 'result', description: 'For the test' },
+      handler: ({ value }): number | Promise<number> => {
+        const end = performance.now() + 2;
+        while (performance.now() < end);
+        return value % 3 === 0 ? new Promise((resolve) => setTimeout(resolve, value % 7, value)) : value;
+      },
+    });
+    const ticking = setInterval(() => others++, 1);
+    server = await startServer({ methods: [method] });
+    const calls = Array.from({ length: 300 }, (_, id) => call('slow', [id], id));
+    const { json } = await post(server.url, JSON.stringify(calls));
+    clearInterval(ticking);
+    expect((json as { id: number; result: number }[]).map(({ id, result }) => [id, result])).toEqual(
+      calls.map((_, id) => [id, id]),
+    );
+    expect(others).toBeGreaterThan(10);
+  });
+
+  it('refuses a parameter that is nested too deeply to be shown, as any other wrong one', async () => {
+    server = await startServer();
+    const depth = 200_000;
+    const body = JSON.stringify(call('subtract', ['?', 1])).replace('"?"', '['.repeat(depth) + ']'.repeat(depth));
+    expect((await post(server.url, body)).json).toMatchObject({ error: { code: -32602 } });
   });
 
   it('holds as many WebSockets as its limit, tells the next one, and has room again when one leaves', async () => {

@@ -5,6 +5,7 @@
 
 import type { Logger } from '../logger.ts';
 import { type Counter, type Histogram, type Metrics, noMetrics } from '../metrics.ts';
+import { type BatchOutcome, runBatch } from './batch.ts';
 import { RpcCode } from './code.ts';
 import { invalidRequest, isExpected, methodNotFound, RpcError, rateLimited, toRpcError } from './error.ts';
 import { defineMethod, type RawParams, type RpcContext, type RpcMethod } from './method.ts';
@@ -74,27 +75,16 @@ class TableDispatcher implements Dispatcher {
     const { maxBatchCalls } = this.#options;
     if (requests.length === 0) return errorAnswer(null, invalidRequest('an empty batch'));
     if (requests.length > maxBatchCalls) return errorAnswer(null, batchTooLarge(requests.length, maxBatchCalls));
-    const answers: (Answer | Promise<Answer>)[] = [];
-    let waiting = false;
-    for (const request of requests) {
-      const answer = this.#one(request, context);
-      if (answer instanceof Promise) waiting = true;
-      answers.push(answer);
-    }
-    if (!waiting) return this.#join(answers as Answer[]);
-    return Promise.all(answers).then((settled) => this.#join(settled));
+    const outcome = runBatch({
+      count: requests.length,
+      call: (index) => this.#one(requests[index], context),
+      maxCharacters: this.#options.maxResponseBytes,
+    });
+    return outcome instanceof Promise ? outcome.then((settled) => this.#joined(settled)) : this.#joined(outcome);
   }
 
-  #join(answers: readonly Answer[]): Answer {
-    let joined = '';
-    for (const answer of answers) {
-      if (answer === undefined) continue;
-      if (joined.length + answer.length > this.#options.maxResponseBytes) {
-        return errorAnswer(null, answerTooLarge(this.#options.maxResponseBytes));
-      }
-      joined += joined === '' ? `[${answer}` : `,${answer}`;
-    }
-    return joined === '' ? undefined : `${joined}]`;
+  #joined(outcome: BatchOutcome): Answer {
+    return outcome.tooLarge ? errorAnswer(null, answerTooLarge(this.#options.maxResponseBytes)) : outcome.text;
   }
 
   #one(request: unknown, context: RpcContext): Answer | Promise<Answer> {

@@ -133,6 +133,15 @@ function badParameter(name: string, given: unknown, error: z.ZodError) {
 
 /** Enough of a value to recognise it in an error. */
 function brief(value: unknown): string {
-  const text = typeof value === 'string' ? value : (JSON.stringify(value) ?? String(value));
+  const text = typeof value === 'string' ? value : asText(value);
   return text.length > 64 ? `${text.slice(0, 64)}…` : text;
+}
+
+/** A value that is nested too deeply to be written out is what a hostile caller sends: still the caller's fault. */
+function asText(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? String(value);
+  } catch {
+    return typeof value;
+  }
 }
