@@ -16,6 +16,8 @@ export const MAX_RPC_CONNECTIONS = 4_096;
 export const MAX_WEBSOCKET_CONNECTIONS = 1_024;
 /** Live subscriptions of one WebSocket connection. */
 export const MAX_SUBSCRIPTIONS_PER_CONNECTION = 64;
+/** Live subscriptions of one JSON-RPC server, over all of its connections: each event is sent to every one of them. */
+export const MAX_LIVE_SUBSCRIPTIONS = 4_096;
 /** Bytes that may wait for a slow WebSocket consumer before it is closed. */
 export const MAX_WEBSOCKET_BUFFER_BYTES: number = 16 * 1024 * 1024;
 /** WebSocket messages of one connection that are being handled; reading pauses at this number. */

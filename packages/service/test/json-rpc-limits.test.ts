@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { defineMethod, MAX_RPC_BATCH_CALLS_IN_FLIGHT, type RpcServer } from '../src/index.ts';
-import { call, post, startServer, subscribers, TestSocket } from './json-rpc-support.ts';
+import { defineMethod, defineSubscription, MAX_RPC_BATCH_CALLS_IN_FLIGHT, type RpcServer } from '../src/index.ts';
+import { call, post, startServer, subscribers, TestSocket, ticks } from './json-rpc-support.ts';
 
 describe('limits of the server', () => {
   let server: RpcServer | undefined;
@@ -135,6 +135,53 @@ describe('limits of the server', () => {
     socket.send(call('test_unsubscribe', [first.result]));
     await socket.next();
     expect(await subscribe()).toHaveProperty('result');
+  });
+
+  it('holds as many subscriptions as its limit over all connections, and has room again when a connection ends', async () => {
+    server = await startServer({ maxLiveSubscriptions: 2 });
+    const subscribe = async () => {
+      const socket = await open();
+      socket.send(call('test_subscribe', ['ticks']));
+      return { socket, answer: await socket.next() };
+    };
+    const first = await subscribe();
+    await subscribe();
+    const refused = { error: { code: -32005, data: { code: 'TOO_MANY_SUBSCRIPTIONS', limit: 2 } } };
+    expect((await subscribe()).answer).toMatchObject(refused);
+    first.socket.socket.close();
+    await first.socket.closed();
+    expect((await subscribe()).answer).toHaveProperty('result');
+  });
+
+  it('holds as many of one subscription as that allows, over all connections', async () => {
+    const rare = defineSubscription({
+      namespace: 'test',
+      name: 'rare',
+      summary: 'Costs much',
+      params: { sound: z.boolean() },
+      maxLive: 1,
+      result: { name: 'result', description: 'For the test' },
+      subscribe: ({ sound }) => {
+        if (!sound) throw new Error('no');
+        return () => {};
+      },
+    });
+    server = await startServer({ subscriptions: [ticks, rare] });
+    const [one, other] = [await open(), await open()];
+    const subscribe = async (socket: TestSocket, ...params: unknown[]) => {
+      socket.send(call('test_subscribe', params));
+      return (await socket.next()) as { result?: string };
+    };
+    // One that failed counts no longer.
+    expect(await subscribe(one, 'rare', false)).toHaveProperty('error');
+    const held = await subscribe(one, 'rare', true);
+    expect(held).toHaveProperty('result');
+    const refused = { error: { code: -32005, data: { code: 'TOO_MANY_SUBSCRIPTIONS', limit: 1 } } };
+    expect(await subscribe(other, 'rare', true)).toMatchObject(refused);
+    expect(await subscribe(other, 'ticks')).toHaveProperty('result');
+    one.send(call('test_unsubscribe', [held.result]));
+    await one.next();
+    expect(await subscribe(other, 'rare', true)).toHaveProperty('result');
   });
 
   it('limits the calls of one address over HTTP: each in a batch on its own, then whole requests', async () => {

@@ -76,6 +76,8 @@ function headerJson(header: BlockHeader) {
   };
 }
 
+export type BlockJson = ReturnType<typeof blockJson>;
+
 /** A block without its encoding, as subscribers get it. */
 export function blockJson({ stage, block }: StagedBlock) {
   const refs = block.refs.map(({ author, seq, rollupId, digest }) => ({

@@ -21,8 +21,9 @@ import type { GenesisRollup, Height } from '@squad/types';
 import { z } from 'zod';
 import { chainIdOf } from '../admission/evm-transaction.ts';
 import { type Rejection, rollupUnknown } from '../admission/rejection.ts';
-import type { SequencerApi } from './api.ts';
+import type { SequencerApi, StagedBlock } from './api.ts';
 import {
+  type BlockJson,
   blockJson,
   certificateJson,
   encodedBlockJson,
@@ -32,7 +33,7 @@ import {
   statusJson,
   transactionStatusJson,
 } from './format.ts';
-import { MAX_TRANSACTIONS_PER_CALL } from './limits.ts';
+import { MAX_SEQUENCE_SUBSCRIPTIONS, MAX_TRANSACTIONS_PER_CALL } from './limits.ts';
 import { BlockParam, HeightParam, type HeightTag } from './parameters.ts';
 
 /** Paths of the server: `/rollup/901` speaks for rollup 901 alone, `/` for all, with the first EVM rollup as default. */
@@ -151,6 +152,13 @@ function squadMethods(node: SequencerApi, routes: Routes): RpcMethod[] {
 
 export function sequencerSubscriptions(node: SequencerApi): RpcSubscription[] {
   const routes = new Routes(node.rollups);
+  // A block is told to all subscribers: hashed and formatted once.
+  const formatted = new WeakMap<StagedBlock, BlockJson>();
+  const format = (staged: StagedBlock): BlockJson => {
+    const known = formatted.get(staged) ?? blockJson(staged);
+    formatted.set(staged, known);
+    return known;
+  };
   return [
     defineSubscription({
       namespace: 'squad',
@@ -158,13 +166,14 @@ export function sequencerSubscriptions(node: SequencerApi): RpcSubscription[] {
       summary: 'each block when it becomes soft, and again when it becomes final',
       params: {},
       result: { name: 'block', description: 'A block with its stage' },
-      subscribe: (_params, subscriber) => node.subscribeBlocks((block) => subscriber.emit(blockJson(block))),
+      subscribe: (_params, subscriber) => node.subscribeBlocks((block) => subscriber.emit(format(block))),
     }),
     defineSubscription({
       namespace: 'squad',
       name: 'sequence',
       summary: "a rollup's batches from a height on, block by block: final ones, then soft and final ones as they come",
       params: { rollupId: Quantity, fromHeight: HeightParam },
+      maxLive: MAX_SEQUENCE_SUBSCRIPTIONS,
       result: { name: 'block', description: "A block with its certificate and this rollup's batches" },
       subscribe: ({ rollupId, fromHeight }, subscriber, context) => {
         const rollup = routes.byId(rollupId, context);

@@ -27,7 +27,7 @@ export type Unsubscribe = () => void;
 
 /** The receiving end of a subscription. */
 export interface RpcSubscriber {
-  /** Sends one notification. A consumer that does not keep up is closed, which aborts `closed`. */
+  /** Sends one notification. The result must not change afterwards: given to many, it is written out once. A consumer that does not keep up is closed, which aborts `closed`. */
   emit(result: unknown): void;
   /** Resolves when the connection can take more without filling its buffer; for replaying history at the reader's pace. */
   ready(): Promise<void>;

@@ -4,6 +4,7 @@ import websocketPlugin from '@fastify/websocket';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import type { WebSocket } from 'ws';
 import {
+  MAX_LIVE_SUBSCRIPTIONS,
   MAX_RATE_LIMITED_ADDRESSES,
   MAX_RPC_BATCH_CALLS,
   MAX_RPC_BODY_BYTES,
@@ -25,7 +26,7 @@ import { invalidRequest, RpcError, rateLimited } from './error.ts';
 import type { RpcContext, RpcMethod } from './method.ts';
 import type { ServiceInfo } from './open-rpc.ts';
 import { AddressBuckets, type RateLimit, TokenBucket } from './rate-limit.ts';
-import { type RpcSubscription, subscriptionMethods } from './subscription.ts';
+import { type RpcSubscription, subscriptionMethods, tooManyLive } from './subscription.ts';
 import { refuseWebSocket, WebSocketSession } from './websocket-session.ts';
 
 export interface RpcServerOptions {
@@ -53,6 +54,7 @@ export interface RpcServerOptions {
   readonly maxConnections?: number;
   readonly maxWebSockets?: number;
   readonly maxSubscriptions?: number;
+  readonly maxLiveSubscriptions?: number;
   readonly maxBufferBytes?: number;
   readonly maxInFlight?: number;
   readonly pingIntervalMs?: number;
@@ -232,6 +234,10 @@ class HttpAndWebSocketServer {
         charge,
       },
       logger,
+      mayOpen: () => {
+        const limit = this.#options.maxLiveSubscriptions ?? MAX_LIVE_SUBSCRIPTIONS;
+        if (this.#subscriptions >= limit) throw tooManyLive('subscriptions', limit);
+      },
       onSubscriptions: (change) => {
         this.#subscriptions += change;
       },

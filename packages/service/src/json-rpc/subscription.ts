@@ -37,6 +37,8 @@ export interface SubscriptionDefinition<Schemas extends Readonly<Record<string, 
   readonly summary: string;
   /** In positional order, after the name. */
   readonly params: Schemas;
+  /** Most live ones on one server, for what costs the server much. Default: only the limits of all subscriptions. */
+  readonly maxLive?: number;
   /** What each notification holds. */
   readonly result: RpcResult;
   readonly subscribe: (
@@ -49,7 +51,8 @@ export interface SubscriptionDefinition<Schemas extends Readonly<Record<string, 
 export function defineSubscription<const Schemas extends Readonly<Record<string, z.ZodType>>>(
   definition: SubscriptionDefinition<Schemas>,
 ): RpcSubscription {
-  const { namespace, name, summary, result, params, subscribe } = definition;
+  const { namespace, name, summary, result, params, subscribe, maxLive = Number.POSITIVE_INFINITY } = definition;
+  let live = 0;
   const parameters = parametersOf(params);
   return {
     namespace,
@@ -57,8 +60,23 @@ export function defineSubscription<const Schemas extends Readonly<Record<string,
     summary,
     result,
     parameterNames: parameters.map((parameter) => parameter.name),
-    open: (given, subscriber, context) => subscribe(parseParams<Schemas>(parameters, given), subscriber, context),
+    open: (given, subscriber, context) => {
+      const parsed = parseParams<Schemas>(parameters, given);
+      if (live >= maxLive) throw tooManyLive(`${namespace}_subscribe ${name}`, maxLive);
+      live++;
+      subscriber.closed.addEventListener('abort', () => live--, { once: true });
+      return subscribe(parsed, subscriber, context);
+    },
   };
+}
+
+/** The server holds so many already, over all connections. */
+export function tooManyLive(what: string, limit: number): RpcError {
+  return new RpcError(RpcCode.limitExceeded, `this endpoint serves ${limit} of ${what}, its limit`, {
+    code: 'TOO_MANY_SUBSCRIPTIONS',
+    remedy: 'Try again later, or use another endpoint.',
+    limit,
+  });
 }
 
 /** The subscribe and unsubscribe methods of every namespace that occurs. */

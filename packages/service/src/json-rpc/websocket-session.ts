@@ -40,6 +40,7 @@ export class WebSocketSession {
   readonly #logger: Logger;
   readonly #subscriptions = new Map<string, LiveSubscription>();
   readonly #onCount: (change: number) => void;
+  readonly #mayOpen: () => void;
   #inFlight = 0;
   #closed = false;
 
@@ -49,6 +50,8 @@ export class WebSocketSession {
     readonly limits: SessionLimits;
     readonly context: Omit<RpcContext, 'subscriptions'>;
     readonly logger: Logger;
+    /** Throws `RpcError` if the server holds as many subscriptions as it may. */
+    readonly mayOpen: () => void;
     /** Told +1 and -1 as subscriptions come and go. */
     readonly onSubscriptions: (change: number) => void;
   }) {
@@ -57,6 +60,7 @@ export class WebSocketSession {
     this.#limits = options.limits;
     this.#logger = options.logger;
     this.#onCount = options.onSubscriptions;
+    this.#mayOpen = options.mayOpen;
     this.#context = options.context;
     this.#socket.on('message', (data) => this.#onMessage(data));
     this.#socket.on('close', () => this.#onClose());
@@ -89,6 +93,7 @@ export class WebSocketSession {
     opened: LiveSubscription[],
   ): Promise<string> {
     if (this.#subscriptions.size >= this.#limits.maxSubscriptions) throw tooMany(this.#limits.maxSubscriptions);
+    this.#mayOpen();
     const id = `0x${randomBytes(16).toString('hex')}`;
     const live: LiveSubscription = { abort: new AbortController(), unsubscribe: undefined, early: [], earlyBytes: 0 };
     this.#subscriptions.set(id, live);
@@ -126,7 +131,7 @@ export class WebSocketSession {
       closed: live.abort.signal,
       emit: (result) => {
         if (live.abort.signal.aborted) return;
-        const text = `${head}${JSON.stringify(result) ?? 'null'}}}`;
+        const text = `${head}${textOf(result)}}}`;
         if (live.early === undefined) return this.#send(text);
         live.early.push(text);
         live.earlyBytes += text.length;
@@ -169,6 +174,19 @@ export class WebSocketSession {
     this.#closed = true;
     for (const id of [...this.#subscriptions.keys()]) this.#close(id);
   }
+}
+
+/** Texts of results, for as long as somebody holds the result: what goes to many subscribers is written out once. */
+const texts = new WeakMap<object, string>();
+
+function textOf(result: unknown): string {
+  if (typeof result !== 'object' || result === null) return JSON.stringify(result) ?? 'null';
+  let text = texts.get(result);
+  if (text === undefined) {
+    text = JSON.stringify(result);
+    texts.set(result, text);
+  }
+  return text;
 }
 
 /** Refuses a connection that was already upgraded. */
