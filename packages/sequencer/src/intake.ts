@@ -57,8 +57,9 @@ export class Intake {
     const outcomes = admitted.map((outcome, i): SubmitOutcome => {
       if (!outcome.ok) return rejected(outcome.error);
       const { hash } = outcome.value;
-      if (this.#config.transactions.has(hash)) return rejected(alreadyKnown());
-      if (!this.take(rollupId, hash, transactions[i]!)) return rejected(laneFull(LANE_RETRY_AFTER_MS));
+      // One that is final may come again: its rollup may have skipped it, for a nonce that came too early, say.
+      if (this.#config.transactions.isWaiting(hash)) return rejected(alreadyKnown());
+      if (!this.#add(rollupId, hash, transactions[i]!)) return rejected(laneFull(LANE_RETRY_AFTER_MS));
       taken.push(hash);
       return { accepted: true, hash };
     });
@@ -66,12 +67,14 @@ export class Intake {
     return outcomes;
   }
 
-  /** Takes a checked transaction into the lane; false if there is no room. */
+  /** Takes a checked transaction into the lane unless it is known; false if there is no room. */
   take(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array): boolean {
+    return this.#config.transactions.has(hash) || this.#add(rollupId, hash, transaction);
+  }
+
+  #add(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array): boolean {
     const { lane, transactions, batchAgeMs } = this.#config;
-    if (!lane) return false;
-    if (transactions.has(hash)) return true;
-    if (!lane.hasRoomFor(1, transaction.length)) return false;
+    if (!lane?.hasRoomFor(1, transaction.length)) return false;
     transactions.accept(hash, rollupId);
     lane.add(rollupId, hash, transaction);
     if (lane.isWorthSealing) this.seal();

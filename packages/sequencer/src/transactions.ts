@@ -14,12 +14,14 @@ import {
 import type { Stage, TransactionPlace, TransactionStatus } from './rpc/api.ts';
 
 /** Final transactions that are remembered here until the index has them for certain. */
-export const MAX_REMEMBERED_TRANSACTIONS = 262_144;
+export const MAX_REMEMBERED_TRANSACTIONS = 65_536;
 
 interface Known {
   readonly rollupId: RollupId;
   stage: 'pending' | Stage;
   place?: TransactionPlace;
+  /** It was final and came again: it waits to be ordered once more, and keeps its first place. */
+  isAgain?: boolean;
 }
 
 export class Transactions {
@@ -37,8 +39,16 @@ export class Transactions {
     return this.#known.has(hash);
   }
 
+  /** Taken in here and not final yet, or not once more. */
+  isWaiting(hash: TransactionHash): boolean {
+    const known = this.#known.get(hash);
+    return known !== undefined && (known.stage !== 'final' || known.isAgain === true);
+  }
+
   accept(hash: TransactionHash, rollupId: RollupId): void {
-    this.#known.set(hash, { rollupId, stage: 'pending' });
+    const known = this.#known.get(hash);
+    if (known?.stage === 'final') known.isAgain = true;
+    else this.#known.set(hash, { rollupId, stage: 'pending' });
   }
 
   sealed(seq: LaneSeq, hashes: readonly TransactionHash[]): void {
@@ -52,7 +62,11 @@ export class Transactions {
       if (ref.author !== this.#self) return;
       this.#bySeq.get(ref.seq)?.forEach((transaction, transactionIndex) => {
         const known = this.#known.get(transaction);
-        if (!known || known.stage === 'final') return;
+        if (!known) return;
+        if (known.stage === 'final') {
+          if (stage === 'final') known.isAgain = false;
+          return;
+        }
         known.stage = stage;
         const { height } = block.header;
         const { rollupId, author, seq } = ref;

@@ -1,0 +1,82 @@
+/** The way of a client's transaction into the own lane: taken once while it waits, and again once it is final. */
+
+import { noMetrics } from '@squad/service';
+import { type Block, genesisBlock, ok, toHex, ZERO_HASH } from '@squad/types';
+import { expect, it } from 'vitest';
+import type { StoredBatch } from '../src/actor.ts';
+import { Intake } from '../src/intake.ts';
+import { Lane } from '../src/lane.ts';
+import { createSequencerMetrics } from '../src/sequencer-metrics.ts';
+import { Transactions } from '../src/transactions.ts';
+import { createGenesis, keysOf, ROLLUP, ROLLUPS, refOf, transaction } from './support.ts';
+
+const SELF = 0;
+const genesis = createGenesis(1);
+
+function createIntake() {
+  const stored: StoredBatch[] = [];
+  const transactions = new Transactions(SELF);
+  const { networkId } = genesis;
+  const lane = new Lane(
+    { networkId, epoch: 0, author: SELF, key: keysOf(SELF).node, batchBytes: 1024 },
+    { nextSeq: 0, lastDigest: ZERO_HASH, unordered: 0 },
+  );
+  const intake = new Intake({
+    lane,
+    rollups: ROLLUPS,
+    // A hash is a name here: the bytes will do.
+    admission: {
+      admit: async (_rollup, all) => all.map((raw) => ok({ hash: toHex(raw) })),
+      close: async () => {},
+    },
+    transactions,
+    metrics: createSequencerMetrics(noMetrics),
+    now: () => 1_700_000_000_000,
+    batchAgeMs: 0,
+    store: async (batch) => void stored.push(batch),
+    spread: () => {},
+  });
+  const finalize = (height: number) => {
+    const block: Block = {
+      header: { ...genesisBlock(networkId, 0).header, height },
+      refs: stored.splice(0).map(refOf),
+    };
+    transactions.placed('final', block);
+    intake.ordered(block.refs.length);
+  };
+  return { intake, transactions, stored, finalize };
+}
+
+it('takes a transaction once while it waits, and again once it is final: its rollup may have skipped it', async () => {
+  const { intake, transactions, stored, finalize } = createIntake();
+  const raw = transaction(SELF, 1);
+  const hash = toHex(raw);
+  const accepted = { accepted: true, hash };
+  const known = { accepted: false, rejection: { code: 'ALREADY_KNOWN' } };
+
+  expect(await intake.submit(ROLLUP, [raw, raw])).toMatchObject([accepted, known]);
+  expect(await intake.submit(ROLLUP, [raw])).toMatchObject([known]);
+  finalize(1);
+  const first = transactions.status(hash);
+  expect(first).toMatchObject({ status: 'final', height: 1 });
+
+  // Twice in one call, it would wait for an answer that never comes if both were taken.
+  expect(await intake.submit(ROLLUP, [raw, raw])).toMatchObject([accepted, known]);
+  expect(stored).toHaveLength(1);
+  expect(await intake.submit(ROLLUP, [raw])).toMatchObject([known]);
+  // What was final stays final, where it was first.
+  expect(transactions.status(hash)).toEqual(first);
+  finalize(2);
+  expect(transactions.status(hash)).toEqual(first);
+  expect(await intake.submit(ROLLUP, [raw])).toMatchObject([accepted]);
+});
+
+it('does not take what others gossip once more', async () => {
+  const { intake, stored, finalize } = createIntake();
+  const raw = transaction(SELF, 1);
+  await intake.submit(ROLLUP, [raw]);
+  finalize(1);
+  expect(intake.take(ROLLUP, toHex(raw), raw)).toBe(true);
+  intake.seal();
+  expect(stored).toEqual([]);
+});
