@@ -26,7 +26,7 @@ function createIntake() {
     rollups: ROLLUPS,
     // A hash is a name here: the bytes will do.
     admission: {
-      admit: async (_rollup, all) => all.map((raw) => ok({ hash: toHex(raw) })),
+      admit: async (_rollup, all) => all.map((raw) => ok({ hash: toHex(raw), evm: undefined })),
       close: async () => {},
     },
     transactions,
