@@ -17,8 +17,8 @@ import {
   toHex,
 } from '@squad/types';
 
-/** Bytes of blocks in one answer by height; at least one block is answered. */
-export const MAX_RANGE_ANSWER_BYTES: number = 4 * 1024 * 1024;
+/** Bytes of blocks in one answer by height; beyond it only up to the first finalization. */
+export const MAX_RANGE_ANSWER_BYTES: number = 2 * 1024 * 1024;
 
 /** Rejects for a request that is none: the stream is closed on it. */
 export async function answerRequest(
