@@ -27,6 +27,7 @@ function createIntake() {
     // A hash is a name here: the bytes will do.
     admission: {
       admit: async (_rollup, all) => all.map((raw) => ok({ hash: toHex(raw), evm: undefined })),
+      waiting: 0,
       close: async () => {},
     },
     transactions,
