@@ -4,6 +4,7 @@ import { cpSync } from 'node:fs';
 import { SquadError, toHex } from '@squad/types';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { DEVELOPMENT_BALANCE } from '../src/config/development-accounts.ts';
 import { developmentRollup, type RollupFile } from '../src/config/rollup-file.ts';
 import type { ProvenBlock } from '../src/derivation/api.ts';
 import { MAX_HELD_BLOCKS } from '../src/derivation/derivation.ts';
@@ -105,6 +106,31 @@ describe('slots', () => {
     expect(skipped[0]).toBe('1 BEFORE_GENESIS ordered before the rollup began');
     expect(skipped[1]).toMatch(/^2 INVALID .*nonce of: 0 tx has nonce of: 5/);
     expect(skipped[2]).toMatch(/^2 MALFORMED ./);
+    expect(rollup.executor.latest).toMatchObject({ number: 1, transactionCount: 1 });
+    await rollup.derivation.close();
+  });
+});
+
+describe('a sender', () => {
+  const PRICE = 10n ** 11n;
+  const FEES = [{ type: 0, gasPrice: PRICE }, { type: 1, gasPrice: PRICE }, { type: 2 }] as const;
+
+  it.each(FEES)('can spend all that it has in one transaction, and not one wei more: type $type', async (fees) => {
+    const all = BigInt(DEVELOPMENT_BALANCE) - 21_000n * PRICE;
+    const transactions = [
+      sign(CHAIN, 0, { ...fees, nonce: 0, to: recipient(0), value: all + 1n }),
+      sign(CHAIN, 1, { ...fees, nonce: 0, to: recipient(0), value: all }),
+      sign(CHAIN, 2, { ...fees, nonce: 1, to: recipient(0), value: 1n }),
+    ];
+    const rollup = await openRollup(EVM, temporaryDirectory());
+    const skipped: string[] = [];
+    rollup.events.on('skipped', ({ code, reason }) => skipped.push(`${code} ${reason}`));
+    for (const block of sequenceOf(withEnd([{ at: 0, batches: [transactions] }]))) {
+      await rollup.derivation.applyFinal(block);
+    }
+    expect(skipped).toHaveLength(2);
+    expect(skipped[0]).toMatch(/^INVALID .*enough funds/);
+    expect(skipped[1]).toMatch(/^INVALID .*nonce of: 0 tx has nonce of: 1/);
     expect(rollup.executor.latest).toMatchObject({ number: 1, transactionCount: 1 });
     await rollup.derivation.close();
   });

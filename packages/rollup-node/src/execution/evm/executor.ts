@@ -6,8 +6,9 @@
 import { Block, type BlockHeader } from '@ethereumjs/block';
 import type { Common } from '@ethereumjs/common';
 import { createTxFromRLP, type TypedTransaction } from '@ethereumjs/tx';
+import { Account, Address } from '@ethereumjs/util';
 import { runTx, type VM } from '@ethereumjs/vm';
-import { type Bytes32, concatBytes, SquadError, ZERO_HASH } from '@squad/types';
+import { type Bytes32, concatBytes, SquadError, toHex, ZERO_HASH } from '@squad/types';
 import { type RollupFile, rollupFileHash, transactionGasCap } from '../../config/rollup-file.ts';
 import type { BlockEnvironment, BlockSummary, Cursor, ExecutionOutcome, Executor } from '../api.ts';
 import { keccak256, keyOf } from '../keccak.ts';
@@ -251,6 +252,8 @@ export class EvmExecutor implements Executor {
       return { status: 'skipped', code: 'GAS_LIMIT', reason };
     }
     if (open.gasUsed + transaction.gasLimit > open.block.header.gasLimit) return { status: 'full' };
+    const invalid = await this.#invalidity(transaction, from);
+    if (invalid !== undefined) return { status: 'skipped', code: 'INVALID', reason: invalid };
     try {
       const result = await runTx(this.#vm, {
         tx: transaction,
@@ -282,6 +285,21 @@ export class EvmExecutor implements Executor {
       if (error instanceof SquadError) throw error;
       return { status: 'skipped', code: 'INVALID', reason: firstSentence(error) };
     }
+  }
+
+  /**
+   * Why the sender cannot send this now: no money, or another nonce. `runTx` refuses the same, after a checkpoint and with an
+   * error that describes the whole block; anybody may have such transactions ordered for nothing, so they must be cheap.
+   */
+  async #invalidity(transaction: TypedTransaction, from: Uint8Array): Promise<string | undefined> {
+    const { nonce, balance } = (await this.#state.getAccount(new Address(from))) ?? new Account();
+    const price = 'maxFeePerGas' in transaction ? transaction.maxFeePerGas : transaction.gasPrice;
+    const cost = transaction.gasLimit * price + transaction.value;
+    if (balance < cost) {
+      return `sender doesn't have enough funds to send tx. The max cost is: ${cost} and the sender's account (${toHex(from)}) only has: ${balance}`;
+    }
+    if (nonce === transaction.nonce) return undefined;
+    return `the tx doesn't have the correct nonce. account has nonce of: ${nonce} tx has nonce of: ${transaction.nonce}`;
   }
 
   /** Hash of a sealed block; zero if there is none. Quick for recent ones: the BLOCKHASH instruction costs 20 gas only. */
