@@ -93,7 +93,7 @@ export const rollupNodeOptions = defineOptions({
   },
   metricsPort: {
     type: port,
-    default: 9545,
+    default: 9642,
     env: 'SQUAD_METRICS_PORT',
     flag: '--metrics-port',
     help: 'port of metrics and health; 0 takes a free one',

@@ -171,7 +171,7 @@ describe('a rollup node', () => {
       rollupId: ROLLUP,
     });
     const metrics = await (await fetch(`${node.monitorUrl}/metrics`)).text();
-    expect(metrics).toMatch(/^squad_follow_final_height 10$/m);
+    expect(metrics).toMatch(/^squad_follow_final_height_blocks 10$/m);
   });
 
   it('is alive and not ready while no sequencer is there, and says why', async () => {

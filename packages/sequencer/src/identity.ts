@@ -53,7 +53,7 @@ async function readPassword(path: string | undefined): Promise<string> {
   if (path === undefined)
     throw new SquadError('PASSWORD_MISSING', 'a keystore was given, and no password for it', remedy);
   try {
-    return (await readFile(path, 'utf8')).replace(/\r?\n$/, '');
+    return (await readFile(path, 'utf8')).split(/\r?\n/, 1)[0]!;
   } catch (cause) {
     throw new SquadError('PASSWORD_UNREADABLE', `the password file ${path} cannot be read`, remedy, { path }, cause);
   }

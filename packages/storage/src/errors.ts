@@ -2,15 +2,11 @@
 
 import { SquadError } from '@squad/types';
 
-/** Why a damaged log must not simply be thrown away by a validator. */
-const SIGNER_RECORD =
-  'Move the damaged folder away and keep it: the log is also the record of the votes that this validator has signed (R16), ' +
-  'and a validator that forgets them can sign against itself and be slashed. After a new start let the node follow without ' +
-  'voting until the network has finalized a view above every view in which this validator may have voted.';
-
+/** The log is also the record of the votes that this validator has signed (R16): it is never simply thrown away. */
 const RESTORE_LOG =
-  'Either restore the data folder from another copy, made while the node was stopped and not older than its last vote; or ' +
-  `start with an empty data folder and let the node catch up from its peers. ${SIGNER_RECORD}`;
+  'Move the folder away, keep it, and start with an empty one: the node catches up from its peers. A validator that forgets ' +
+  'its votes can sign against itself and be slashed: let it follow without its keystore until the network has finalized a ' +
+  'view above every view in which it may have voted. (On a testnet, --reset begins anew.)';
 
 export function logCorrupt(file: string, offset: number, fault: string): SquadError {
   return new SquadError('LOG_CORRUPT', `The log file ${file} is damaged at offset ${offset}: ${fault}.`, RESTORE_LOG, {
@@ -159,7 +155,7 @@ export function storeIdentity(file: string, fault: string): SquadError {
   return new SquadError(
     'STORE_IDENTITY',
     `The data folder's description ${file} ${fault}.`,
-    `Restore this file from another copy of the data folder: it is JSON with "schemaVersion" and "networkId". ${RESTORE_LOG}`,
+    `Write this file anew if you know its content: it is JSON with "schemaVersion" and "networkId". ${RESTORE_LOG}`,
     { file, fault },
   );
 }

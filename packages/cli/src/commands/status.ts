@@ -2,6 +2,7 @@
 
 import { defineOptions } from '@squad/service';
 import { isAlive, type NodeObservation, observe, readState, statusLines } from '@squad/testnet';
+import { SquadError } from '@squad/types';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { addOptions, readOptions } from '../options.ts';
@@ -54,9 +55,13 @@ async function status(command: Command): Promise<void> {
 async function testnetNodes(directory: string): Promise<{ name: string; rpcUrl: string }[]> {
   const state = await readState(directory);
   const alive = state.launcherPid !== null && isAlive(state.launcherPid);
-  if (!alive)
-    process.stderr.write(
-      `the testnet in ${directory} does not run (start it with: squad testnet --dir ${directory})\n`,
+  // Its ports may be another network's by now: that one's nodes would be shown as this one's.
+  if (!alive) {
+    throw new SquadError(
+      'TESTNET_NOT_RUNNING',
+      `the testnet in ${directory} does not run`,
+      `Start it with \`squad testnet --dir ${directory}\`, or name nodes with --rpc.`,
     );
+  }
   return state.processes;
 }

@@ -20,7 +20,7 @@ export function followerMetrics(
 ): FollowerMetrics {
   const port = metrics ?? noMetrics;
   port.gauge({
-    name: 'squad_follow_final_height',
+    name: 'squad_follow_final_height_blocks',
     help: 'Newest final block that was applied',
     read: () => follower.head.height,
   });

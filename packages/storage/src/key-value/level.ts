@@ -34,8 +34,11 @@ function openError(directory: string, error: unknown): Error {
   switch (systemCode(cause)) {
     case 'LEVEL_LOCKED':
       return keyValueLocked(directory, cause);
-    case 'LEVEL_IO_ERROR':
-      return folderUnusable(directory, cause);
+    case 'LEVEL_IO_ERROR': {
+      // A file of its own that is gone is damage; a folder that cannot be used is the operator's to mend.
+      const isMissingFile = /no such file/i.test(cause instanceof Error ? cause.message : String(cause));
+      return isMissingFile ? keyValueCorrupt(directory, cause) : folderUnusable(directory, cause);
+    }
     default:
       return keyValueCorrupt(directory, cause);
   }
