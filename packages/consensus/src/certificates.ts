@@ -66,12 +66,6 @@ export class HeldCertificates {
     this.#of(certificate.kind).set(certificate.view, certificate);
   }
 
-  /** A certificate of this kind and view, for this block. Two notarizations of one view would need more than F faults. */
-  holds(certificate: Certificate): boolean {
-    const held = this.#of(certificate.kind).get(certificate.view);
-    return held !== undefined && equalBytes(held.blockHash, certificate.blockHash);
-  }
-
   /** Views with a notarization below a view, highest first. */
   notarizedBelow(view: View): View[] {
     return [...this.#notarizations.keys()].filter((held) => held < view).sort((a, b) => b - a);

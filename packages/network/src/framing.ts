@@ -20,11 +20,6 @@ export function encodeFrame(payload: Uint8Array): Uint8Array {
   return framed;
 }
 
-/** Bytes that a frame takes on the stream. */
-export function framedLength(payload: Uint8Array): number {
-  return HEADER_BYTES + payload.length;
-}
-
 /** The other side broke the framing: a length of 0, or beyond the limit. */
 export class FramingError extends Error {
   readonly frameBytes: number;

@@ -21,15 +21,6 @@ export class FeedWindow {
     this.#acknowledged = fromHeight - 1;
   }
 
-  get acknowledgedHeight(): Height {
-    return this.#acknowledged;
-  }
-
-  /** Bytes posted and not acknowledged. */
-  get bytes(): number {
-    return this.#totalBytes;
-  }
-
   acknowledge(height: Height): void {
     if (height <= this.#acknowledged) return;
     this.#acknowledged = height;
