@@ -164,7 +164,7 @@ export function finalizeAwaited(s: State): void {
   if (!s.awaited) return;
   const { certificate } = s.awaited;
   const hash: BlockHash = toHex(certificate.blockHash);
-  if (!s.chain.pathFromHead(hash)) return; // fetched by #proceed
+  if (!s.chain.pathFromHead(hash)) return; // `fetchAwaited` asks for what is missing
   s.awaited = undefined;
   const path = s.chain.finalize(hash, certificate);
   for (const block of path) s.persistBlock(block);
