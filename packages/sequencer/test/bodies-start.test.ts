@@ -1,0 +1,104 @@
+/** Bodies of final blocks when finality goes on while the node starts: none may be left out. */
+
+import { keccak256, sha256 } from '@squad/crypto/node';
+import { silentLogger } from '@squad/service';
+import { type NodeStore, openMemoryNodeStore } from '@squad/storage';
+import {
+  type BatchRef,
+  Block,
+  batchDigest,
+  blockHashHex,
+  encodeBatch,
+  encodeBody,
+  genesisBlock,
+  type Height,
+  toHex,
+} from '@squad/types';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { BODIES_FETCHED_AHEAD_BLOCKS, Bodies } from '../src/bodies.ts';
+
+const NETWORK_ID = new Uint8Array(32);
+const ROLLUP = 901;
+
+const transactionOf = (height: Height) => new TextEncoder().encode(`transaction of block ${height}`);
+
+/** Makes final blocks `from` to `to` durable, each with one batch of one transaction. */
+async function finalize(store: NodeStore, from: number, to: number): Promise<void> {
+  for (let height: number = from; height <= to; height++) {
+    const body = encodeBody([transactionOf(height)]);
+    const header = {
+      networkId: NETWORK_ID,
+      epoch: 0,
+      author: 0,
+      seq: height,
+      previousDigest: new Uint8Array(32),
+      rollupId: ROLLUP,
+      bodyRoot: sha256(body),
+      byteLength: body.length,
+      transactionCount: 1,
+      createdAtMs: 0,
+    };
+    const digest = batchDigest(header);
+    const ref: BatchRef = { author: 0, seq: height, rollupId: ROLLUP, digest };
+    const genesis = genesisBlock(NETWORK_ID, 0);
+    const block: Block = { header: { ...genesis.header, height, view: height }, refs: [ref] };
+    store.appendTurn({
+      batches: [
+        { digest: toHex(digest), bytes: encodeBatch({ signed: { header, signature: new Uint8Array(64) }, body }) },
+      ],
+      finals: [
+        {
+          height,
+          hash: blockHashHex(block.header),
+          block: Block.serialize(block),
+          certificate: undefined,
+          batchDigests: [toHex(digest)],
+        },
+      ],
+    });
+  }
+  await store.sync();
+}
+
+function bodiesOf(store: NodeStore): Bodies {
+  const bodies = new Bodies({
+    store,
+    fetcher: { fetch: () => Promise.resolve() },
+    onComplete: () => {},
+    logger: silentLogger,
+  });
+  onTestFinished(() => bodies.stop());
+  return bodies;
+}
+
+async function notIndexed(store: NodeStore, to: Height): Promise<Height[]> {
+  const missing: Height[] = [];
+  for (let height = 1; height <= to; height++) {
+    if ((await store.findTransaction(keccak256(transactionOf(height)))) === undefined) missing.push(height);
+  }
+  return missing;
+}
+
+/** How many promise turns pass between the start and the block is what the loop varies: any of them must do. */
+it.each([0, 1, 2, 3, 4, 5, 6, 8, 10])(
+  'skips no block when one becomes final while the node starts (%i turns before the start)',
+  async (turns) => {
+    const noted = 40;
+    const head = noted + 3 * BODIES_FETCHED_AHEAD_BLOCKS;
+    const store = await openMemoryNodeStore();
+    await finalize(store, 1, noted);
+    const before = bodiesOf(store);
+    await before.start();
+    await vi.waitFor(() => expect(before.complete).toBe(noted));
+    await before.stop();
+    await finalize(store, noted + 1, head);
+
+    const after = bodiesOf(store);
+    after.onFinal(head);
+    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
+    await after.start();
+    await vi.waitFor(() => expect(after.complete).toBe(head));
+
+    expect(await notIndexed(store, head)).toEqual([]);
+  },
+);
