@@ -1,104 +1,153 @@
-/** Bodies of final blocks: completed and indexed in height order, also when finality goes on while the node starts. */
+/** Behind the final head: bodies that are missing are fetched, complete blocks are told and indexed, in order. */
 
-import { keccak256, sha256 } from '@squad/crypto/node';
+import { keccak256 } from '@squad/crypto/node';
 import { silentLogger } from '@squad/service';
-import { type NodeStore, openMemoryNodeStore } from '@squad/storage';
-import {
-  type BatchRef,
-  Block,
-  batchDigest,
-  blockHashHex,
-  encodeBatch,
-  encodeBody,
-  genesisBlock,
-  type Height,
-  toHex,
-} from '@squad/types';
-import { expect, it, onTestFinished, vi } from 'vitest';
-import { BODIES_FETCHED_AHEAD_BLOCKS, Bodies } from '../src/bodies.ts';
+import { type NodeStore, openMemoryNodeStore, type TransactionEntry } from '@squad/storage';
+import { type BatchRef, BatchRefs, Block, blockHashHex, encodeBatch, genesisBlock, toHex } from '@squad/types';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { StoredBatch } from '../src/actor.ts';
+import type { BatchFetcher } from '../src/batch-fetcher.ts';
+import { Bodies } from '../src/bodies.ts';
+import { createGenesis, refOf, sealBatch, transaction, until } from './support.ts';
 
-const NETWORK_ID = new Uint8Array(32);
-const ROLLUP = 901;
+const genesis = createGenesis(4);
+let store: NodeStore;
+let completed: number[];
+let asked: BatchRef[];
+let fetch: (refs: readonly BatchRef[]) => Promise<void>;
+const bodies: Bodies[] = [];
 
-const transactionOf = (height: Height) => new TextEncoder().encode(`transaction of block ${height}`);
+beforeEach(async () => {
+  store = await openMemoryNodeStore();
+  completed = [];
+  asked = [];
+  fetch = async () => {};
+});
+afterEach(async () => {
+  for (const one of bodies.splice(0)) await one.stop();
+});
 
-/** Makes final blocks `from` to `to` durable, each with one batch of one transaction. */
-async function finalize(store: NodeStore, from: number, to: number): Promise<void> {
-  for (let height: number = from; height <= to; height++) {
-    const body = encodeBody([transactionOf(height)]);
-    const header = {
-      networkId: NETWORK_ID,
-      epoch: 0,
-      author: 0,
-      seq: height,
-      previousDigest: new Uint8Array(32),
-      rollupId: ROLLUP,
-      bodyRoot: sha256(body),
-      byteLength: body.length,
-      transactionCount: 1,
-      createdAtMs: 0,
-    };
-    const digest = batchDigest(header);
-    const ref: BatchRef = { author: 0, seq: height, rollupId: ROLLUP, digest };
-    const genesis = genesisBlock(NETWORK_ID, 0);
-    const block: Block = { header: { ...genesis.header, height, view: height }, refs: [ref] };
-    store.appendTurn({
-      batches: [
-        { digest: toHex(digest), bytes: encodeBatch({ signed: { header, signature: new Uint8Array(64) }, body }) },
-      ],
-      finals: [
-        {
-          height,
-          hash: blockHashHex(block.header),
-          block: Block.serialize(block),
-          certificate: undefined,
-          batchDigests: [toHex(digest)],
-        },
-      ],
-    });
-  }
+function createBodies(over: NodeStore = store): Bodies {
+  const created = new Bodies({
+    store: over,
+    fetcher: {
+      fetch: (refs: readonly BatchRef[]) => {
+        asked.push(...refs);
+        return fetch(refs);
+      },
+    } as unknown as BatchFetcher,
+    onComplete: (height) => void completed.push(height),
+    logger: silentLogger,
+  });
+  bodies.push(created);
+  return created;
+}
+
+async function keep(batches: readonly StoredBatch[]): Promise<void> {
+  store.appendTurn({
+    batches: batches.map(({ batch, digest }) => ({ digest: toHex(digest), bytes: encodeBatch(batch) })),
+  });
   await store.sync();
 }
 
-function bodiesOf(store: NodeStore): Bodies {
-  const bodies = new Bodies({
-    store,
-    fetcher: { fetch: () => Promise.resolve() },
-    onComplete: () => {},
-    logger: silentLogger,
+async function finalize(height: number, batches: readonly StoredBatch[]): Promise<void> {
+  const { header } = genesisBlock(genesis.networkId, 0);
+  const refs = batches.map(refOf);
+  const block = { header: { ...header, height, view: height, refsRoot: BatchRefs.hashTreeRoot(refs) }, refs };
+  const hash = blockHashHex(block.header);
+  store.appendTurn({
+    finals: [{ height, hash, block: Block.serialize(block), certificate: undefined, batchDigests: [] }],
   });
-  onTestFinished(() => bodies.stop());
-  return bodies;
+  await store.sync();
 }
 
-async function notIndexed(store: NodeStore, to: Height): Promise<Height[]> {
-  const missing: Height[] = [];
-  for (let height = 1; height <= to; height++) {
-    if ((await store.findTransaction(keccak256(transactionOf(height)))) === undefined) missing.push(height);
-  }
-  return missing;
-}
+const batchOf = (seq: number, count = 2) =>
+  sealBatch(
+    genesis,
+    1,
+    { seq },
+    Array.from({ length: count }, (_, i) => transaction(1, 100 * seq + i)),
+  );
 
-/** How many promise turns pass between the start and the block is what the loop varies: any of them must do. */
-it.each([0, 1, 2, 3, 4, 5, 6, 8, 10])(
-  'skips no block when one becomes final while the node starts (%i turns before the start)',
-  async (turns) => {
-    const noted = 40;
-    const head = noted + 3 * BODIES_FETCHED_AHEAD_BLOCKS;
-    const store = await openMemoryNodeStore();
-    await finalize(store, 1, noted);
-    const before = bodiesOf(store);
-    await before.start();
-    await vi.waitFor(() => expect(before.complete).toBe(noted));
-    await before.stop();
-    await finalize(store, noted + 1, head);
+describe('bodies', () => {
+  it('that are held complete their blocks in order, and each transaction is found', async () => {
+    const batches = [0, 1, 2, 3].map((seq) => batchOf(seq));
+    await keep(batches);
+    await finalize(1, batches.slice(0, 3));
+    await finalize(2, []);
+    await finalize(3, batches.slice(3));
+    const one = createBodies();
+    await one.start();
+    await until('all three', () => one.complete === 3);
+    expect([completed, asked]).toEqual([[1, 2, 3], []]);
+    expect(one.transactions).toBe(8);
+    const place = await store.findTransaction(keccak256(transaction(1, 201)));
+    expect(place).toEqual({ height: 1, batchIndex: 2, transactionIndex: 1 });
+    expect(store.transactionsIndexedThrough).toBe(3);
+  });
 
-    const after = bodiesOf(store);
-    after.onFinal(head);
-    for (let turn = 0; turn < turns; turn++) await Promise.resolve();
-    await after.start();
-    await vi.waitFor(() => expect(after.complete).toBe(head));
+  it('that are missing are asked for, and again, until they come', async () => {
+    const batches = [0, 1].map((seq) => batchOf(seq));
+    await finalize(1, batches);
+    let calls = 0;
+    fetch = async () => {
+      if (++calls === 2) await keep(batches);
+    };
+    const one = createBodies();
+    await one.start();
+    await until('the block', () => one.complete === 1);
+    expect(calls).toBe(2);
+    expect(asked.slice(0, 2)).toEqual(batches.map(refOf));
+    expect(completed).toEqual([1]);
+  });
 
-    expect(await notIndexed(store, head)).toEqual([]);
-  },
-);
+  it('are indexed a batch at a time, and a block counts as indexed only at its end', async () => {
+    const batches = [0, 1, 2].map((seq) => batchOf(seq, 50));
+    await keep(batches);
+    await finalize(1, batches);
+    const calls: [number, number][] = [];
+    const counting = new Proxy(store, {
+      get: (target, key) => {
+        if (key === 'indexTransactions') {
+          return (through: number, entries: readonly TransactionEntry[]) => {
+            calls.push([through, entries.length]);
+            return target.indexTransactions(through, entries);
+          };
+        }
+        const value = Reflect.get(target, key, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+    const one = createBodies(counting);
+    await one.start();
+    await until('the block', () => one.complete === 1);
+    expect(calls).toEqual([
+      [0, 50],
+      [0, 50],
+      [0, 50],
+      [1, 0],
+    ]);
+  });
+
+  it('that were complete at an orderly end are told at the next start', async () => {
+    for (let height = 1; height <= 3; height++) await finalize(height, []);
+    const first = createBodies();
+    await first.start();
+    await until('all three', () => first.complete === 3);
+    await first.stop();
+    completed = [];
+    const second = createBodies();
+    await second.start();
+    expect([completed, second.complete]).toEqual([[3], 3]);
+  });
+
+  it('that nobody answers for do not hold up the end', async () => {
+    await finalize(1, [batchOf(0)]);
+    fetch = () => new Promise(() => {});
+    const one = createBodies();
+    await one.start();
+    await until('the request', () => asked.length > 0);
+    await one.stop();
+    expect(one.complete).toBe(0);
+  });
+});

@@ -203,7 +203,8 @@ export class TestNode {
   store!: NodeStore;
   network!: Network;
   readonly #cluster: Cluster;
-  #log = new MemoryLog();
+  /** Replace it before the start to have another one. */
+  log = new MemoryLog();
   #keyValueStore = new MemoryKeyValueStore();
   #feed!: Feed;
   #run = 0;
@@ -215,12 +216,13 @@ export class TestNode {
     this.index = index;
   }
 
-  async start(): Promise<void> {
+  /** All but the start. */
+  async open(): Promise<void> {
     const { genesis, hub, admission, options } = this.#cluster;
     const run = ++this.#run;
     this.#transactionsThrough = 0;
     this.#transactions = [];
-    this.store = await openMemoryNodeStore({ log: this.#log, keyValueStore: this.#keyValueStore });
+    this.store = await openMemoryNodeStore({ log: this.log, keyValueStore: this.#keyValueStore });
     const { bls, node } = keysOf(this.index);
     this.sequencer = await Sequencer.open({
       genesis,
@@ -247,6 +249,10 @@ export class TestNode {
       logger: silentLogger,
     });
     this.network = hub.createNetwork(networkConfig(genesis, this.index, this.sequencer.handlers));
+  }
+
+  async start(): Promise<void> {
+    await this.open();
     await this.sequencer.start(this.network, this.#feed);
     await this.network.start();
   }
@@ -257,18 +263,19 @@ export class TestNode {
     this.#feed.stop();
     await this.network.stop();
     await this.store.close();
-    this.#log = this.#log.reopen();
+    this.log = this.log.reopen();
     this.#keyValueStore = this.#keyValueStore.reopen();
   }
 
   /** As a power failure ends it: what was not synced is gone. */
   async crash(): Promise<void> {
     this.#run++;
-    this.#log = this.#log.crash();
+    this.log = this.log.crash();
     this.#keyValueStore = this.#keyValueStore.crash();
     await this.network.stop();
     this.#feed.stop();
-    await this.sequencer.stop().catch(() => {});
+    // Not awaited: its store may never answer. It is cut off from everything.
+    this.sequencer.stop().catch(() => {});
   }
 
   submit(transactions: readonly Uint8Array[], rollupId = ROLLUP): Promise<readonly SubmitOutcome[]> {

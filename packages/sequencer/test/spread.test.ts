@@ -1,0 +1,193 @@
+/** Batches between validators: what is acknowledged and when, what is sent again (R3 to R5). */
+
+import type { Network } from '@squad/network';
+import { noMetrics } from '@squad/service';
+import {
+  type BatchDigest,
+  decodeValidatorMessage,
+  encodeBatch,
+  MAX_UNORDERED_BATCHES_PER_LANE,
+  toHex,
+  type ValidatorMessage,
+} from '@squad/types';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { StoredBatch } from '../src/actor.ts';
+import { HeldLanes } from '../src/held-lanes.ts';
+import { createSequencerMetrics } from '../src/sequencer-metrics.ts';
+import { MAX_BATCHES_RESENT, Spread } from '../src/spread.ts';
+import { createGenesis, Journal, sealBatch, sealRun, transaction } from './support.ts';
+
+const SELF = 0;
+const PEER = 2;
+const genesis = createGenesis(4);
+
+let lanes: HeldLanes;
+let sent: { to: number | 'all'; channel: string; message: ValidatorMessage }[];
+let storing: StoredBatch[];
+let waiting: (() => void)[];
+let held: Map<BatchDigest, Uint8Array>;
+let blamed: string[];
+let journal: Journal;
+let spread: Spread;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  lanes = new HeldLanes(4);
+  [sent, storing, waiting, blamed] = [[], [], [], []];
+  held = new Map();
+  journal = new Journal();
+  spread = createSpread(SELF);
+});
+afterEach(() => {
+  spread.stop();
+  vi.useRealTimers();
+});
+
+function createSpread(self: number | undefined): Spread {
+  const send: Network['send'] = (to, channel, frame) => {
+    const message = decodeValidatorMessage(frame);
+    if (!message.ok) throw new Error(message.error.reason);
+    sent.push({ to, channel, message: message.value });
+  };
+  return new Spread({
+    genesis,
+    self,
+    lanes,
+    actor: {
+      storeBatch: async (batch) => void storing.push(batch),
+      whenDurable: (callback) => void waiting.push(callback),
+    },
+    store: { readBatch: async (digest) => held.get(digest) },
+    network: () => ({ send, connectedValidators: [1, PEER] }),
+    metrics: createSequencerMetrics(noMetrics),
+    logger: journal,
+    now: Date.now,
+    blame: (peer, reason) => void blamed.push(`${peer}: ${reason}`),
+  });
+}
+
+/** What the actor does with a batch: first the lanes know it, later it is durable. */
+const takeIn = ({ batch, digest }: StoredBatch) => lanes.add(batch.signed, digest);
+const becomeDurable = () => {
+  for (const callback of waiting.splice(0)) callback();
+};
+const acknowledgementsTo = () =>
+  sent.flatMap(({ to, message }) => (message.type === 'acknowledgements' ? [[to, message.acknowledgements]] : []));
+
+describe('a batch of another validator', () => {
+  it('is stored, and acknowledged to all once that is durable', () => {
+    const stored = sealBatch(genesis, PEER);
+    spread.onBatch(PEER, stored.batch);
+    expect(storing).toEqual([stored]);
+    expect(sent).toEqual([]);
+    takeIn(stored);
+    spread.onDurable([stored], [PEER]);
+    expect(acknowledgementsTo()).toEqual([['all', [{ author: PEER, seq: 0, digest: stored.digest }]]]);
+  });
+
+  it('that comes again while it is on its way to the disk is not acknowledged before it is there', () => {
+    const stored = sealBatch(genesis, PEER);
+    takeIn(stored);
+    spread.onBatch(PEER, stored.batch);
+    expect([sent, storing]).toEqual([[], []]);
+    becomeDurable();
+    expect(acknowledgementsTo()).toEqual([[PEER, [{ author: PEER, seq: 0, digest: stored.digest }]]]);
+  });
+
+  it('is not acknowledged early to a validator that connects either', () => {
+    takeIn(sealBatch(genesis, PEER));
+    spread.onConnected(1);
+    expect(sent).toEqual([]);
+    becomeDurable();
+    expect(acknowledgementsTo()).toHaveLength(1);
+    expect(acknowledgementsTo()[0]![0]).toBe(1);
+  });
+
+  it('is acknowledged by no node that only follows', () => {
+    spread = createSpread(undefined);
+    const stored = sealBatch(genesis, PEER);
+    spread.onBatch(PEER, stored.batch);
+    takeIn(stored);
+    spread.onDurable([stored], [PEER]);
+    spread.onConnected(PEER);
+    becomeDurable();
+    expect([storing.length, sent]).toEqual([1, []]);
+  });
+
+  it('of another epoch, or outside the window, is dropped without blame', () => {
+    spread.onBatch(PEER, sealBatch(genesis, PEER, {}, undefined, { epoch: 1 }).batch);
+    spread.onBatch(PEER, sealBatch(genesis, PEER, { seq: 2 * MAX_UNORDERED_BATCHES_PER_LANE }).batch);
+    expect([storing, sent, waiting, blamed]).toEqual([[], [], [], []]);
+  });
+
+  it('that forks its lane is evidence, with both headers, once', () => {
+    const [first, second, third] = [1, 2, 3].map((number) =>
+      sealBatch(genesis, PEER, {}, [transaction(PEER, number)]),
+    ) as [StoredBatch, StoredBatch, StoredBatch];
+    takeIn(first);
+    for (const { batch } of [second, third, second]) spread.onBatch(PEER, batch);
+    expect(storing).toEqual([]);
+    expect(journal.warnings).toHaveLength(1);
+    expect(journal.warnings[0]!.fields).toMatchObject({ first: first.batch.signed, second: second.batch.signed });
+  });
+});
+
+describe('own batches', () => {
+  const later = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+  const sentTo = (peer: number) =>
+    sent.flatMap(({ to, message }) =>
+      to === peer && message.type === 'batch' ? [message.batch.signed.header.seq] : [],
+    );
+  function own(count: number): StoredBatch[] {
+    const run = sealRun(genesis, SELF, count);
+    for (const stored of run) {
+      takeIn(stored);
+      held.set(toHex(stored.digest), encodeBatch(stored.batch));
+    }
+    return run;
+  }
+
+  it('are sent again, so many at a time, to who has not acknowledged them', async () => {
+    const run = own(MAX_BATCHES_RESENT + 2);
+    spread.onAcknowledgements(1, [{ author: SELF, seq: run.length - 1, digest: run.at(-1)!.digest }]);
+    spread.start();
+    await later(500);
+    expect(sentTo(PEER)).toEqual([...Array(MAX_BATCHES_RESENT).keys()]);
+    expect(sentTo(1)).toEqual([]);
+    spread.onAcknowledgements(PEER, [{ author: SELF, seq: 7, digest: run[7]!.digest }]);
+    sent.length = 0;
+    await later(500);
+    expect(sentTo(PEER)).toEqual([8, 9]);
+  });
+
+  it('are not sent again while they are young', async () => {
+    const young = sealBatch(genesis, SELF, {}, undefined, { createdAtMs: Date.now() });
+    takeIn(young);
+    held.set(toHex(young.digest), encodeBatch(young.batch));
+    spread.start();
+    await later(400);
+    spread.onConnected(PEER);
+    await later(0);
+    expect(sentTo(PEER)).toEqual([]);
+    await later(700);
+    expect(sentTo(PEER)).toContain(0);
+  });
+
+  it('are sent to who connects, whatever it had acknowledged before', async () => {
+    const run = own(2);
+    spread.onAcknowledgements(PEER, [{ author: SELF, seq: 1, digest: run[1]!.digest }]);
+    spread.onConnected(PEER);
+    await later(0);
+    expect(sentTo(PEER)).toEqual([0, 1]);
+  });
+
+  it('that the store cannot read end nothing', async () => {
+    own(1);
+    held.get = () => {
+      throw new Error('the disk is gone');
+    };
+    spread.onConnected(PEER);
+    await later(0);
+    expect(sentTo(PEER)).toEqual([]);
+  });
+});
