@@ -39,12 +39,7 @@ export function fetchAwaited(s: State): void {
   s.out.push({ type: 'fetchRange', fromHeight: s.chain.head.block.header.height + 1, holders });
 }
 
-export function onRangeFetched(
-  s: State,
-  from: ValidatorIndex,
-  blocks: readonly Block[],
-  answered: Certificate,
-): void {
+export function onRangeFetched(s: State, from: ValidatorIndex, blocks: readonly Block[], answered: Certificate): void {
   const head = s.chain.head;
   const fresh = blocks.filter(({ header }) => header.height > head.block.header.height);
   if (fresh.length === 0 || blocks.length > MAX_BLOCKS_PER_RANGE) return;

@@ -82,6 +82,13 @@ export class HeldCertificates {
     return held;
   }
 
+  /** The nullifications that are held strictly between two views, ascending. */
+  nullificationsBetween(from: View, to: View): Certificate[] {
+    return [...this.#nullifications.values()]
+      .filter(({ view }) => view > from && view < to)
+      .sort((a, b) => a.view - b.view);
+  }
+
   /** All, by view. */
   all(): Certificate[] {
     return [...this.#notarizations.values(), ...this.#nullifications.values()].sort((a, b) => a.view - b.view);

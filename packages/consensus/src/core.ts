@@ -55,14 +55,14 @@ export class Consensus {
 
   /** The state that must survive, to start a new run of records with (`ConsensusRecord` of type checkpoint). */
   checkpoint(): Checkpoint {
-    const { chain, held, signer } = this.#state;
+    const { chain, held, signer, awaited } = this.#state;
     const persisted = chain.above().filter((block) => block.persisted);
     return {
       finalized: chain.head.block,
       finalization: chain.finalization,
       laneTips: chain.head.tips,
       blocks: persisted.map(({ block }) => block),
-      certificates: held.all(),
+      certificates: awaited ? [...held.all(), awaited.certificate] : held.all(),
       votes: signer.votesAbove(chain.head.block.header.view),
     };
   }
@@ -80,6 +80,12 @@ export class Consensus {
   /** A block above the final head, or the final head itself: what peers ask for by hash. */
   block(hash: BlockHash): Block | undefined {
     return this.#state.chain.get(hash)?.block;
+  }
+
+  /** Such a block if it was announced as soft, or is final. */
+  softBlock(hash: BlockHash): Block | undefined {
+    const known = this.#state.chain.get(hash);
+    return known?.announced ? known.block : undefined;
   }
 
   step(nowMs: UnixMs, input: Input): Output[] {

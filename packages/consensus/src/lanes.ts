@@ -76,7 +76,10 @@ export class Lanes {
       lane.set(seq, [{ ...batch, heldSinceMs: nowMs }]);
     } else if (!there.some((held) => equalBytes(held.ref.digest, batch.ref.digest))) {
       this.#equivocators.add(author);
-      if (there.length < MAX_BATCHES_PER_SEQ) there.push({ ...batch, heldSinceMs: nowMs });
+      // The first one seen stays; of the others the oldest gives way. Were a later one refused, an equivocator could fill
+      // the place, and a branch that honest leaders must order could be held by nobody.
+      if (there.length >= MAX_BATCHES_PER_SEQ) there.splice(1, 1);
+      there.push({ ...batch, heldSinceMs: nowMs });
     }
   }
 

@@ -9,6 +9,7 @@ import {
   equalBytes,
   fromHex,
   MAX_CLOCK_DRIFT_MS,
+  MAX_SKIPPED_VIEWS,
   type Proposal,
   SkipCertificates,
   signersOf,
@@ -94,6 +95,7 @@ export function judgeProposal(s: State): void {
   const round = s.round;
   const { proposal: received } = round;
   if (!received || round.notarizedAtMs !== undefined || round.abandoned || s.self === undefined) return;
+  if (s.signer.votesIn(s.view).length > 0) return; // R16: before a restart, or NULLIFY
   const { proposal, hash } = received;
   const { header, refs } = proposal.block;
   if (!s.chain.get(hash)) s.chain.add(proposal.block);
@@ -124,10 +126,11 @@ export function judgeProposal(s: State): void {
     return;
   }
   if (s.lagsInBodies) return; // R21
+  const block = s.chain.get(hash);
+  if (!block) return; // the tree is full
   const vote = s.signer.notarize(header.view, fromHex(hash));
   if (!vote) return;
-  const block = s.chain.get(hash);
-  if (block) s.persistBlock(block);
+  s.persistBlock(block);
   round.notarizedAtMs = s.now;
   cast(s, vote);
 }
@@ -140,7 +143,7 @@ function abandon(s: State, reason: string): void {
 export function propose(s: State): void {
   const round = s.round;
   if (s.self === undefined || s.leader !== s.self || round.own || round.abandoned) return;
-  if (!s.fresh || s.lagsInBodies) return; // R19, R21
+  if (!s.fresh || s.lagsInBodies || s.signer.votesIn(s.view).length > 0) return; // R19, R21, R16
   const parent = chooseParent(s);
   if (!parent) return;
   const { heartbeatMs } = s.config.options;
@@ -166,10 +169,12 @@ export function propose(s: State): void {
     },
     refs,
   };
-  const vote = s.signer.notarize(s.view, blockHash(block.header));
-  if (!vote) return;
+  const hash = blockHash(block.header);
   s.chain.add(block);
-  s.persistBlock(s.chain.get(toHex(vote.blockHash))!);
+  const added = s.chain.get(toHex(hash));
+  const vote = added && s.signer.notarize(s.view, hash); // not added: the tree is full
+  if (!added || !vote) return;
+  s.persistBlock(added);
   s.persist({ type: 'vote', vote });
   round.own = {
     block,
@@ -189,7 +194,8 @@ function chooseParent(
 ): { readonly block: ChainBlock; readonly certificate: Certificate; readonly skips: Certificate[] } | undefined {
   for (const view of [...s.held.notarizedBelow(s.view), s.finalView]) {
     const skips = s.held.nullifiedBetween(view, s.view);
-    if (!skips) return undefined; // what lies lower skips this view too
+    // What lies lower skips these views too. Beyond the bound a proposal could not be decoded.
+    if (!skips || skips.length > MAX_SKIPPED_VIEWS) return undefined;
     const certificate = view === s.finalView ? s.chain.finalization : s.held.notarization(view)!;
     const block = s.chain.get(toHex(certificate.blockHash));
     if (block) return { block, certificate, skips };

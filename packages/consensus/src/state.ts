@@ -66,6 +66,8 @@ export class State {
   early: { readonly from: ValidatorIndex; readonly proposal: Proposal } | undefined;
   /** A finalization whose block is not in the tree yet. */
   awaited: { readonly certificate: Certificate; fetchAgainAtMs: UnixMs } | undefined;
+  /** Where the next part of a long justification begins when it is sent again. */
+  resent = 0;
   bodiesHeight: Height;
   now: UnixMs;
   out: Output[] = [];
@@ -86,7 +88,8 @@ export class State {
     const tips: readonly LaneTip[] = start?.laneTips ?? emptyTips(validatorSet);
     this.chain = new Chain(start?.finalized ?? block, tips, start?.finalization ?? this.genesis.certificate);
     this.lanes = new Lanes(validatorSet, faultyWeight(total), tips);
-    this.bodiesHeight = this.chain.head.block.header.height;
+    // The driver says how far the bodies are complete; until then nothing is taken for granted.
+    this.bodiesHeight = 0;
     this.round = newRound(nowMs);
   }
 

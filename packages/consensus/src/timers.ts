@@ -1,9 +1,20 @@
 /** Time: when a view is given up (R13, R17, R18), what is sent again, and when to be woken. */
 
-import { MAX_CLOCK_DRIFT_MS, toHex, type UnixMs, type ValidatorIndex, VoteKind } from '@squad/types';
+import {
+  type Certificate,
+  MAX_CLOCK_DRIFT_MS,
+  toHex,
+  type UnixMs,
+  type ValidatorIndex,
+  type View,
+  VoteKind,
+} from '@squad/types';
 import type { LaneTip } from './lanes.ts';
 import type { State } from './state.ts';
 import { cast } from './voting.ts';
+
+/** Certificates of a justification that are sent again to one peer at a time. */
+export const MAX_RESENT_CERTIFICATES = 128;
 
 /** R18: until when the leader may wait for something to order; not when this node holds an old batch to be ordered. */
 function graceEndsMs(s: State): UnixMs {
@@ -58,10 +69,22 @@ export function resend(s: State, to: ValidatorIndex | undefined): void {
   if (s.round.own) s.send({ type: 'proposal', proposal: s.round.own }, to);
   for (const vote of s.signer.votesIn(s.view)) s.send({ type: 'vote', vote }, to);
   const [notarized] = s.held.notarizedBelow(s.view);
+  // A leader needs the nullification of every view that it skips, and may have entered its view on the last one alone.
+  for (const certificate of justification(s, notarized)) s.send({ type: 'certificate', certificate }, to);
   if (notarized === undefined) return;
   for (const vote of s.signer.votesIn(notarized)) {
     if (vote.kind === VoteKind.finalize) s.send({ type: 'vote', vote }, to);
   }
+}
+
+/** The certificates from the highest notarized view on, but the last, which is the entry; of very many another part each time. */
+function justification(s: State, notarized: View | undefined): Certificate[] {
+  const nullifications = s.held.nullificationsBetween(notarized ?? s.finalView, s.view - 1);
+  const from = nullifications.length > MAX_RESENT_CERTIFICATES ? s.resent % nullifications.length : 0;
+  s.resent = from + MAX_RESENT_CERTIFICATES;
+  const part = nullifications.slice(from, from + MAX_RESENT_CERTIFICATES);
+  const notarization = notarized === undefined || notarized === s.view - 1 ? undefined : s.held.notarization(notarized);
+  return notarization ? [notarization, ...part] : part;
 }
 
 export function wakeAtMs(s: State): UnixMs {

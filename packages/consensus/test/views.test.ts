@@ -34,6 +34,15 @@ describe('R9: entering a view', () => {
     }
   });
 
+  it('hands who connects all that justifies the view: one that jumped over a nullification could never lead again', () => {
+    const fixture = new Fixture().start();
+    fixture.notarized({ view: 1 });
+    const skipped = [2, 3, 4].map((view) => fixture.nullified(view));
+    const outputs = fixture.step({ type: 'peerConnected', peer: fixture.others[0]! });
+    for (const certificate of skipped) expect(sentCertificates(outputs)).toContainEqual(certificate);
+    expect(sentCertificates(outputs).map(({ kind, view }) => [kind, view])).toContainEqual([VoteKind.notarize, 1]);
+  });
+
   it('persists a certificate before it is relayed', () => {
     const fixture = new Fixture().start();
     const outputs = fixture.sendCertificate(fixture.certificate(VoteKind.nullify, 1));

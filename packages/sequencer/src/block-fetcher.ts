@@ -45,7 +45,8 @@ export class BlockFetcher {
     if (this.#blocksInFetch.has(hex) || this.#blocksInFetch.size >= MAX_BLOCKS_IN_FETCH) return;
     this.#blocksInFetch.add(hex);
     const { network } = this.#config;
-    const found = await this.#ask(holders, async (peer) => {
+    // Not always the same one first: a holder that keeps silent costs a time-out.
+    const found = await this.#ask(shuffled(holders), async (peer) => {
       const answer = await network().request(peer, 'block', BlockRequest.serialize({ hash }));
       const blocks = decode(BlockResponse, 'BlockResponse', answer);
       if (!blocks.ok) return this.#lied(peer, `answered a request for a block with ${blocks.error.reason}`);

@@ -51,7 +51,7 @@ export class Bodies {
     if (noted) this.#complete = Number(new DataView(noted.buffer, noted.byteOffset).getBigUint64(0));
     this.#noted = this.#complete;
     this.#started = true;
-    // The core counts from its last checkpoint. Untold, it would hold a complete node for one that lags and not vote (R21).
+    // The core takes nothing for granted: untold, it would hold a complete node for one that lags and not vote (R21).
     if (this.#complete > 0) this.#config.onComplete(this.#complete);
     this.onFinal(this.#config.store.head);
   }

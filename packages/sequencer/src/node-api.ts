@@ -82,7 +82,7 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
     if ('hash' in selector) {
       const height = await store.heightOf(selector.hash);
       if (height !== undefined) return stagedFinal(await finalBlock(height));
-      const soft = sequencer.core.block(selector.hash);
+      const soft = sequencer.core.softBlock(selector.hash);
       return (
         soft && { stage: soft.header.height <= sequencer.final.block.header.height ? 'final' : 'soft', block: soft }
       );
