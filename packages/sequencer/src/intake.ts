@@ -25,6 +25,8 @@ export interface IntakeConfig {
   readonly store: (batch: StoredBatch) => Promise<void>;
   /** Sends a durable batch to the other validators. */
   readonly spread: (batch: StoredBatch) => void;
+  /** Why nothing is ordered at present; empty if it is. */
+  readonly notReadyReasons: () => readonly string[];
 }
 
 /** A call of `submit` that waits for its transactions to be durable. */
@@ -52,6 +54,9 @@ export class Intake {
       metrics.laneFull.increment();
       return transactions.map(() => rejected(laneFull(LANE_RETRY_AFTER_MS)));
     }
+    // With room in the lane it is durable at once and ordered when it can be; without, its sender would wait for ever.
+    const reasons = lane.isFull ? this.#config.notReadyReasons() : [];
+    if (reasons.length > 0) return transactions.map(() => rejected(notReady(reasons)));
     const admitted = await admission.admit(rollup, transactions);
     const taken: TransactionHash[] = [];
     const outcomes = admitted.map((outcome, i): SubmitOutcome => {

@@ -68,6 +68,11 @@ export class Lane {
     return this.#unordered;
   }
 
+  /** Whether it may seal no more until something is ordered. */
+  get isFull(): boolean {
+    return this.#unordered >= MAX_UNORDERED_BATCHES_PER_LANE;
+  }
+
   get waitingTransactions(): number {
     return this.#waitingTransactions;
   }

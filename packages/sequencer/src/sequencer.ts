@@ -195,6 +195,7 @@ export class Sequencer {
       batchAgeMs: parts.batchAgeMs,
       store: (batch) => this.#actor.storeBatch(batch),
       spread: ({ batch }) => this.#spread.send(batch),
+      notReadyReasons: () => this.notReadyReasons(),
     });
     this.#gossip = new GossipIntake({
       rollups: genesis.file.rollups,

@@ -1,7 +1,7 @@
 /** The way of a client's transaction into the own lane: taken once while it waits, and again once it is final. */
 
 import { noMetrics } from '@squad/service';
-import { type Block, genesisBlock, ok, toHex, ZERO_HASH } from '@squad/types';
+import { type Block, genesisBlock, MAX_UNORDERED_BATCHES_PER_LANE, ok, toHex, ZERO_HASH } from '@squad/types';
 import { expect, it } from 'vitest';
 import type { StoredBatch } from '../src/actor.ts';
 import { Intake } from '../src/intake.ts';
@@ -13,13 +13,13 @@ import { createGenesis, keysOf, ROLLUP, ROLLUPS, refOf, transaction } from './su
 const SELF = 0;
 const genesis = createGenesis(1);
 
-function createIntake() {
+function createIntake(head: { unordered?: number; reasons?: readonly string[] } = {}) {
   const stored: StoredBatch[] = [];
   const transactions = new Transactions(SELF);
   const { networkId } = genesis;
   const lane = new Lane(
     { networkId, epoch: 0, author: SELF, key: keysOf(SELF).node, batchBytes: 1024 },
-    { nextSeq: 0, lastDigest: ZERO_HASH, unordered: 0 },
+    { nextSeq: 0, lastDigest: ZERO_HASH, unordered: head.unordered ?? 0 },
   );
   const intake = new Intake({
     lane,
@@ -36,6 +36,7 @@ function createIntake() {
     batchAgeMs: 0,
     store: async (batch) => void stored.push(batch),
     spread: () => {},
+    notReadyReasons: () => head.reasons ?? [],
   });
   const finalize = (height: number) => {
     const block: Block = {
@@ -80,4 +81,14 @@ it('does not take what others gossip once more', async () => {
   expect(intake.take(ROLLUP, toHex(raw), raw)).toBe(true);
   intake.seal();
   expect(stored).toEqual([]);
+});
+
+it('says that nothing is ordered once the lane is full, and takes what still finds room', async () => {
+  const reasons = ['it reaches no quorum'];
+  const full = createIntake({ unordered: MAX_UNORDERED_BATCHES_PER_LANE, reasons });
+  expect(await full.intake.submit(ROLLUP, [transaction(SELF, 1)])).toMatchObject([
+    { accepted: false, rejection: { code: 'NOT_READY', message: expect.stringContaining(reasons[0]!) } },
+  ]);
+  const room = createIntake({ unordered: MAX_UNORDERED_BATCHES_PER_LANE - 1, reasons });
+  expect(await room.intake.submit(ROLLUP, [transaction(SELF, 1)])).toMatchObject([{ accepted: true }]);
 });

@@ -43,6 +43,10 @@ beforeEach(() => showLogsOnFailure(net.testnet));
 const nodes = () => net.testnet.nodes;
 const node = (index: number) => nodes()[index]!;
 
+const RollupBlock = z.object({ number: z.string(), hash: z.string(), stateRoot: z.string() });
+const rollupBlock = (tag: string) =>
+  rpcCall(net.testnet.rollupNodes[0]!.rpcUrl, 'eth_getBlockByNumber', [tag, false], RollupBlock);
+
 it('bears the crash of one sequencer under load, which then comes back and votes', async () => {
   const load = startLoad(nodes(), CHAIN_ID, nonces);
   const watch = watchGaps(node(0));
@@ -69,12 +73,17 @@ it('goes on after every process was killed at once', async () => {
   await waitFinalHeight(node(1), (await finalHeightOf(node(1))) + 5);
   const before = await finalHeightOf(node(1));
   const chainBefore = await chainOf(node(1), before);
+  const headBefore = await rollupBlock('latest');
   await Promise.all(net.testnet.processes.map(({ name }) => net.testnet.kill(name, 'SIGKILL')));
   await load.stop();
+  const accepted = nodes().flatMap(({ name }) => [...load.accepted(name)]);
 
   await Promise.all(net.testnet.processes.map(({ name }) => net.testnet.restart(name)));
   await waitReady(net.testnet.processes);
   expect(await chainOf(node(1), before)).toEqual(chainBefore);
+  expect(await rollupBlock(headBefore.number)).toEqual(headBefore);
+  // Accepted is durable: not even a crash of everything loses it.
+  await waitTransactionsFinal(node(1), accepted);
   await sendOne(node(3), 8);
   await expectNoDoubleVotes();
   expect(await expectSameChain(nodes())).toBeGreaterThan(before);

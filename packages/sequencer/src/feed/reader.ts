@@ -102,6 +102,7 @@ export function notHeld(what: string): SquadError {
 
 function stored<T>(result: Result<T>, what: string): T {
   if (result.ok) return result.value;
-  const remedy = 'The store was written by another version, or is damaged: delete the data directory and sync again.';
+  const remedy =
+    'The store was written by another version, or is damaged. Start the version that wrote it; else move the folder away, keep it, and follow without a keystore first.';
   throw new SquadError('FEED_STORE_UNREADABLE', `${what} in the store does not decode: ${result.error.reason}`, remedy);
 }
