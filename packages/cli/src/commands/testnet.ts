@@ -17,7 +17,7 @@ Examples:
   $ squad testnet                        4 sequencers and rollup 901 on http://127.0.0.1:8545
   $ squad testnet --nodes 7 --rollups 2  more of both
   $ squad testnet --reset                begin anew
-  $ squad testnet --dir /tmp/other --free-ports`,
+  $ squad testnet --dir elsewhere --free-ports`,
     )
     .action(async () => {
       const options = readOptions(command, testnetOptions).values;
