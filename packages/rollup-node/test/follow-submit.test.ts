@@ -7,10 +7,11 @@ import {
   RpcCode,
   RpcError,
   type RpcServer,
+  rpcCall,
   silentLogger,
 } from '@squad/service';
 import { decode, fromHex, GossipTransactions, toHex } from '@squad/types';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { keccak256 } from '../src/execution/keccak.ts';
 import { MAX_PENDING_SUBMISSIONS, MAX_SUBMIT_TRANSACTIONS } from '../src/submit/coalescer.ts';
@@ -75,6 +76,25 @@ describe('by JSON-RPC', () => {
     const submit = submitTo([url]);
     await Promise.all(Array.from({ length: MAX_SUBMIT_TRANSACTIONS + 1 }, (_, n) => submit(raw(n))));
     expect(calls.map(({ length }) => length).sort((a, b) => a - b)).toEqual([1, MAX_SUBMIT_TRANSACTIONS]);
+  });
+
+  it('sends no second call before the first is answered, so that none overtakes another', async () => {
+    const answer = Promise.withResolvers<void>();
+    const { url, calls } = await sequencer(async (bytes) => {
+      await answer.promise;
+      return takes(bytes);
+    });
+    const submit = submitTo([url], 30_000);
+    const all = Array.from({ length: MAX_SUBMIT_TRANSACTIONS + 2 }, (_, n) => submit(raw(n)));
+    await vi.waitUntil(() => calls.length > 0);
+    // Time for a second call to come, were there one.
+    await rpcCall(url, 'rpc.discover', [], z.unknown());
+    expect(calls).toHaveLength(1);
+    all.push(submit(raw(1_000)));
+    answer.resolve();
+    expect(await Promise.all(all)).toHaveLength(MAX_SUBMIT_TRANSACTIONS + 3);
+    const later = [MAX_SUBMIT_TRANSACTIONS, MAX_SUBMIT_TRANSACTIONS + 1, 1_000];
+    expect(calls.slice(1)).toEqual([later.map((n) => toHex(raw(n)))]);
   });
 
   it('tries the next sequencer when one cannot be reached, and stays with the one that answers', async () => {

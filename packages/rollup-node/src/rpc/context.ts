@@ -7,6 +7,7 @@ import { EvmHistory, type StagedBlock } from '../execution/evm/history.ts';
 import { EvmReader } from '../execution/evm/reader.ts';
 import { unknownBlock } from './errors.ts';
 import type { RollupRpcPorts } from './ports.ts';
+import { Queue } from './queue.ts';
 import type { BlockReference } from './schemas.ts';
 import { SubmittedTransactions } from './submitted.ts';
 
@@ -18,6 +19,8 @@ export class RpcState {
   readonly history: EvmHistory;
   readonly reader: EvmReader;
   readonly submitted: SubmittedTransactions;
+  /** Of the transactions that are being checked. */
+  readonly submissions = new Queue();
 
   constructor(
     rollup: { executor: EvmExecutor; events: DerivationEvents; skipped: SkippedTransactions },

@@ -13,6 +13,7 @@ import { keccak256 } from '../execution/keccak.ts';
 import { nextBaseFee } from './chain-methods.ts';
 import type { RpcState } from './context.ts';
 import { refused } from './errors.ts';
+import type { SubmittedTransaction } from './submitted.ts';
 
 export function submitMethod(state: RpcState): RpcMethod {
   return defineMethod({
@@ -24,11 +25,24 @@ export function submitMethod(state: RpcState): RpcMethod {
   });
 }
 
+/** Checks read state, some sooner than others; transactions are handed over in the order in which they came. */
 async function submit(state: RpcState, raw: Uint8Array): Promise<string> {
-  const hash = keccak256(raw);
-  if (state.submitted.get(hash) !== undefined || state.history.transaction(hash) !== undefined) {
-    throw refused('already known', 'ALREADY_KNOWN', 'Wait for its receipt.');
+  const place = state.submissions.enter();
+  try {
+    const transaction = await check(state, raw);
+    await place.turn;
+    const submitted = handOver(state, raw, transaction);
+    place.leave();
+    return await submitted;
+  } finally {
+    place.leave();
   }
+}
+
+/** Throws `RpcError` for what would be skipped when ordered. */
+async function check(state: RpcState, raw: Uint8Array): Promise<SubmittedTransaction> {
+  const hash = keccak256(raw);
+  refuseKnown(state, hash);
   refuseForeignChain(raw, state.executor.file.rollupId);
   const decoded = decodeTransaction(raw, state.executor.common);
   if ('reason' in decoded) {
@@ -39,13 +53,25 @@ async function submit(state: RpcState, raw: Uint8Array): Promise<string> {
   const { transaction, from } = decoded;
   checkGas(state, transaction);
   await checkSender(state, transaction, from);
-  state.submitted.add({ hash, from, decoded: transaction });
+  return { hash, from, decoded: transaction };
+}
+
+async function handOver(state: RpcState, raw: Uint8Array, transaction: SubmittedTransaction): Promise<string> {
+  const { hash } = transaction;
+  // The same one may have come twice, and both have been checked side by side.
+  refuseKnown(state, hash);
+  state.submitted.add(transaction);
   try {
     return await state.ports.submit(raw);
   } catch (error) {
     state.submitted.remove(hash);
     throw error;
   }
+}
+
+function refuseKnown(state: RpcState, hash: Uint8Array): void {
+  if (state.submitted.get(hash) === undefined && state.history.transaction(hash) === undefined) return;
+  throw refused('already known', 'ALREADY_KNOWN', 'Wait for its receipt.');
 }
 
 /** Before all else, since the library's words for it do not name it. Typed transactions begin with the chain id. */

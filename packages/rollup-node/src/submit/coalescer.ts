@@ -1,4 +1,8 @@
-/** Gathers transactions that come within a few milliseconds into one message. Nothing here waits for a full one. */
+/**
+ * Gathers transactions into messages: those that come within a few milliseconds, and those that come while a message is
+ * under way. One message is under way at a time, since two could arrive the wrong way round, and a sender's nonces with
+ * them.
+ */
 
 import { RpcCode, RpcError } from '@squad/service';
 import type { Hex } from '@squad/types';
@@ -23,8 +27,9 @@ export interface Submission {
 
 export class Coalescer {
   readonly #flush: (submissions: readonly Submission[]) => Promise<void>;
-  #waiting: Submission[] = [];
+  readonly #waiting: Submission[] = [];
   #waitingBytes = 0;
+  #isUnderWay = false;
   #pending = 0;
   #pendingBytes = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -40,12 +45,11 @@ export class Coalescer {
       return Promise.reject(busy(this.#pending));
     }
     const { promise, resolve, reject } = Promise.withResolvers<Hex>();
-    if (this.#waitingBytes + raw.length > MAX_SUBMIT_BYTES) this.#send();
     this.#pending++;
     this.#pendingBytes += raw.length;
     this.#waiting.push({ raw, resolve, reject });
     this.#waitingBytes += raw.length;
-    if (this.#waiting.length >= MAX_SUBMIT_TRANSACTIONS) this.#send();
+    if (this.#waiting.length >= MAX_SUBMIT_TRANSACTIONS || this.#waitingBytes >= MAX_SUBMIT_BYTES) this.#send();
     else this.#timer ??= setTimeout(() => this.#send(), SUBMIT_DELAY_MS);
     return promise;
   }
@@ -53,19 +57,31 @@ export class Coalescer {
   #send(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const submissions = this.#waiting;
-    const bytes = this.#waitingBytes;
-    if (submissions.length === 0) return;
-    this.#waiting = [];
-    this.#waitingBytes = 0;
+    if (this.#isUnderWay || this.#waiting.length === 0) return;
+    const submissions = this.#take();
+    const bytes = submissions.reduce((sum, { raw }) => sum + raw.length, 0);
+    this.#waitingBytes -= bytes;
+    this.#isUnderWay = true;
     void this.#flush(submissions)
       .catch((error: unknown) => {
         for (const { reject } of submissions) reject(error);
       })
       .finally(() => {
+        this.#isUnderWay = false;
         this.#pending -= submissions.length;
         this.#pendingBytes -= bytes;
+        this.#send();
       });
+  }
+
+  /** As many of those that wait as one message holds, at least one. */
+  #take(): readonly Submission[] {
+    let bytes = 0;
+    const end = this.#waiting.findIndex(({ raw }, index) => {
+      bytes += raw.length;
+      return index === MAX_SUBMIT_TRANSACTIONS || (index > 0 && bytes > MAX_SUBMIT_BYTES);
+    });
+    return this.#waiting.splice(0, end === -1 ? this.#waiting.length : end);
   }
 }
 
