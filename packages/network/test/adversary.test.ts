@@ -232,7 +232,13 @@ describe('under attack', () => {
 
   it('reads gossip from a peer that floods no faster than its rate', async () => {
     const rate = { frames: { perSecond: 1e6, burst: 1e6 }, bytes: { perSecond: 50_000, burst: 50_000 } };
-    const nodes = await victims({ gossipRate: rate, maxStreamWindowBytes: 256 * 1024 });
+    // The honest peer asks all the time: that many requests are not what is limited here.
+    const requests = { frames: { perSecond: 1e6, burst: 1e6 }, bytes: { perSecond: 1e9, burst: 1e9 } };
+    const nodes = await victims({
+      gossipRate: rate,
+      validatorRequestRate: requests,
+      maxStreamWindowBytes: 256 * 1024,
+    });
     const [victim] = nodes;
     const connection = await (await attacker('stranger')).dial(addressOf(victim));
     const stream = await connection.newStream(GOSSIP);
