@@ -3,15 +3,17 @@
  * blocks on: to the core (R21), and to the index of transactions.
  */
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { keccak256 } from '@squad/crypto/node';
 import type { Logger } from '@squad/service';
-import type { NodeStore, TransactionEntry } from '@squad/storage';
+import type { NodeStore } from '@squad/storage';
 import { type BatchRef, Block, bodyTransactions, decodeBatch, type Height, toHex } from '@squad/types';
 import type { BatchFetcher } from './batch-fetcher.ts';
 
 /** Final blocks whose bodies are fetched at the same time when this node is behind. */
 export const BODIES_FETCHED_AHEAD_BLOCKS = 16;
 const RETRY_AFTER_MS = 500;
+const HASH_BYTES = 32;
 const META_KEY = 'bodiesComplete';
 /** Blocks between two notes of how far the bodies are complete; after a crash these are looked through again. */
 const NOTE_INTERVAL_BLOCKS = 256;
@@ -120,19 +122,15 @@ export class Bodies {
       const bytes = await store.readBatch(toHex(digest));
       const batch = bytes && decodeBatch(bytes);
       if (!batch?.ok) throw new Error(`batch ${toHex(digest)} cannot be read back`);
-      const entries = bodyTransactions(batch.value.body).map(
-        (transaction, transactionIndex): TransactionEntry => ({
-          hash: keccak256(transaction),
-          height,
-          batchIndex,
-          transactionIndex,
-        }),
-      );
-      // Batch by batch: a whole block may have more transactions than one call, or the memory, takes.
-      await store.indexTransactions(height - 1, entries);
-      this.transactions += entries.length;
+      const transactions = bodyTransactions(batch.value.body);
+      const hashes = new Uint8Array(HASH_BYTES * transactions.length);
+      for (const [i, transaction] of transactions.entries()) hashes.set(keccak256(transaction), HASH_BYTES * i);
+      await store.indexTransactions(batchIndex, hashes);
+      // Nothing waits for the index; what does wait gets its turn between two batches.
+      await nextTurn();
+      this.transactions += transactions.length;
     }
-    await store.indexTransactions(height, []);
+    await store.completeTransactions(height);
   }
 
   async #note(): Promise<void> {

@@ -8,7 +8,6 @@ import {
   blockHashHex,
   Certificate,
   decodeBatch,
-  fromHex,
   type Genesis,
   type Height,
   MAX_BLOCKS_PER_RANGE,
@@ -30,6 +29,7 @@ import type {
   TransactionStatus,
 } from './rpc/api.ts';
 import type { Head, Sequencer } from './sequencer.ts';
+import { findTransaction } from './transaction-lookup.ts';
 
 export interface NodeApiParts {
   readonly genesis: Genesis;
@@ -111,12 +111,12 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
   const transactionStatus = async (hash: TransactionHash): Promise<TransactionStatus> => {
     const known = sequencer.transactions.status(hash);
     if (known) return known;
-    const location = await store.findTransaction(fromHex(hash));
-    const ordered = location && (await finalBlock(location.height));
-    const ref = location && ordered?.refs[location.batchIndex];
-    if (!location || !ordered || !ref) return { status: 'unknown' };
+    const found = await findTransaction(store, hash);
+    if (!found) return { status: 'unknown' };
+    const { header, ref, height, batchIndex, transactionIndex } = found;
     const { rollupId, author, seq } = ref;
-    return { status: 'final', ...location, blockHash: blockHashHex(ordered.header), rollupId, author, seq };
+    const blockHash = blockHashHex(header);
+    return { status: 'final', height, batchIndex, transactionIndex, blockHash, rollupId, author, seq };
   };
 
   /** Final blocks from the store and as they come, soft ones as they come. */

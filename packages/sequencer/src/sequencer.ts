@@ -18,7 +18,6 @@ import {
   decodeBatch,
   decodeValidatorMessage,
   encodeValidatorMessage,
-  fromHex,
   type Genesis,
   quorumWeight,
   type RollupId,
@@ -44,6 +43,7 @@ import { decodeRecord, heldBatch } from './records.ts';
 import type { StagedBlock, SubmitOutcome } from './rpc/api.ts';
 import type { SequencerMetrics } from './sequencer-metrics.ts';
 import { Spread } from './spread.ts';
+import { findTransaction } from './transaction-lookup.ts';
 import { Transactions } from './transactions.ts';
 
 const STARTING = 'it is starting';
@@ -205,7 +205,7 @@ export class Sequencer {
       takeoverMs: parts.gossipTakeoverMs,
       now,
       take: (rollupId, hash, transaction) => this.#intake.take(rollupId, hash, transaction),
-      isOrdered: async (hash) => (await store.findTransaction(fromHex(hash))) !== undefined,
+      isOrdered: async (hash) => (await findTransaction(store, hash)) !== undefined,
       logger,
     });
     const head: Head = { block: this.core.finalBlock, lagMs: 0 };

@@ -74,7 +74,7 @@ function bodiesOf(store: NodeStore): Bodies {
 async function notIndexed(store: NodeStore, to: Height): Promise<Height[]> {
   const missing: Height[] = [];
   for (let height = 1; height <= to; height++) {
-    if ((await store.findTransaction(keccak256(transactionOf(height)))) === undefined) missing.push(height);
+    if ((await store.transactionCandidates(keccak256(transactionOf(height)))).length === 0) missing.push(height);
   }
   return missing;
 }

@@ -2,7 +2,7 @@
 
 import { keccak256 } from '@squad/crypto/node';
 import { silentLogger } from '@squad/service';
-import { type NodeStore, openMemoryNodeStore, type TransactionEntry } from '@squad/storage';
+import { type NodeStore, openMemoryNodeStore } from '@squad/storage';
 import { type BatchRef, BatchRefs, Block, blockHashHex, encodeBatch, genesisBlock, toHex } from '@squad/types';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { StoredBatch } from '../src/actor.ts';
@@ -81,8 +81,8 @@ describe('bodies', () => {
     await until('all three', () => one.complete === 3);
     expect([completed, asked]).toEqual([[1, 2, 3], []]);
     expect(one.transactions).toBe(8);
-    const place = await store.findTransaction(keccak256(transaction(1, 201)));
-    expect(place).toEqual({ height: 1, batchIndex: 2, transactionIndex: 1 });
+    const places = await store.transactionCandidates(keccak256(transaction(1, 201)));
+    expect(places).toEqual([{ height: 1, batchIndex: 2, transactionIndex: 1 }]);
     expect(store.transactionsIndexedThrough).toBe(3);
   });
 
@@ -105,13 +105,13 @@ describe('bodies', () => {
     const batches = [0, 1, 2].map((seq) => batchOf(seq, 50));
     await keep(batches);
     await finalize(1, batches);
-    const calls: [number, number][] = [];
+    const calls: unknown[] = [];
     const counting = new Proxy(store, {
       get: (target, key) => {
         if (key === 'indexTransactions') {
-          return (through: number, entries: readonly TransactionEntry[]) => {
-            calls.push([through, entries.length]);
-            return target.indexTransactions(through, entries);
+          return (batchIndex: number, hashes: Uint8Array) => {
+            calls.push([batchIndex, hashes.length / 32, target.transactionsIndexedThrough]);
+            return target.indexTransactions(batchIndex, hashes);
           };
         }
         const value = Reflect.get(target, key, target);
@@ -122,11 +122,11 @@ describe('bodies', () => {
     await one.start();
     await until('the block', () => one.complete === 1);
     expect(calls).toEqual([
-      [0, 50],
-      [0, 50],
-      [0, 50],
-      [1, 0],
+      [0, 50, 0],
+      [1, 50, 0],
+      [2, 50, 0],
     ]);
+    expect(store.transactionsIndexedThrough).toBe(1);
   });
 
   it('that were complete at an orderly end are told at the next start', async () => {

@@ -5,6 +5,7 @@ import { MemoryLog } from '@squad/storage';
 import { type TransactionHash, toHex } from '@squad/types';
 import { afterEach, expect, it } from 'vitest';
 import { CHECKPOINT_INTERVAL_BLOCKS } from '../src/actor.ts';
+import { findTransaction } from '../src/transaction-lookup.ts';
 import { Cluster, ROLLUP, type TestNode, transaction, until } from './support.ts';
 
 let cluster: Cluster;
@@ -134,8 +135,9 @@ it('starts from a checkpoint, and goes on with lane and votes', { timeout: 60_00
   expect(node.height).toBe(height);
   // The lane goes on after the batch of before.
   expect(node.sequencer.lanes.head(0)).toMatchObject({ nextSeq: 1, unordered: 0 });
-  expect(await node.store.findTransaction(keccak256(transaction(0, 1)))).toMatchObject({
+  expect(await findTransaction(node.store, toHex(keccak256(transaction(0, 1))))).toMatchObject({
     batchIndex: 0,
     transactionIndex: 0,
+    ref: { author: 0, seq: 0 },
   });
 });

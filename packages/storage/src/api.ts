@@ -115,10 +115,6 @@ export interface TransactionLocation {
   readonly transactionIndex: number;
 }
 
-export interface TransactionEntry extends TransactionLocation {
-  readonly hash: Bytes32;
-}
-
 /**
  * The one store of a node: write-ahead log, batch store, block store and indexes.
  *
@@ -164,12 +160,19 @@ export interface NodeStore {
   setMeta(key: string, value: Uint8Array | undefined): Promise<void>;
 
   /**
-   * Indexes the transactions of final blocks; of several places of one hash the first stays. `throughHeight`: all blocks
-   * up to it are indexed now. Not synced: after a crash go on from `transactionsIndexedThrough`.
+   * Indexes the transactions of a batch of the final block above `transactionsIndexedThrough`. `hashes`: 32 bytes each, one
+   * after the other. Resolves when there is room for more. Not synced: after a crash go on from
+   * `transactionsIndexedThrough`, which may be much lower then.
    */
-  indexTransactions(throughHeight: Height, entries: readonly TransactionEntry[]): Promise<void>;
+  indexTransactions(batchIndex: number, hashes: Uint8Array): Promise<void>;
+  /** All batches of the block at `transactionsIndexedThrough + 1` are indexed. */
+  completeTransactions(height: Height): Promise<void>;
   readonly transactionsIndexedThrough: Height;
-  findTransaction(hash: Bytes32): Promise<TransactionLocation | undefined>;
+  /**
+   * Places, the earliest first, of transactions whose hash may be this one: the index knows only how hashes begin. At most
+   * `MAX_TRANSACTION_CANDIDATES`.
+   */
+  transactionCandidates(hash: Bytes32): Promise<readonly TransactionLocation[]>;
 
   /**
    * Lets go of batches that no block at or above the height orders, and of the transaction index below it. Frees whole

@@ -26,5 +26,11 @@ export const MAX_UNINDEXED_ENTRIES = 16_384;
 export const MAX_META_BYTES: number = 64 * 1024;
 /** Bytes of a `meta` key in UTF-8. */
 export const MAX_META_KEY_BYTES = 256;
-/** Transactions of one `indexTransactions` call. */
-export const MAX_INDEXED_TRANSACTIONS_PER_CALL = 1_048_576;
+/** Transactions whose places gather in memory before they are written to the index. */
+export const TRANSACTION_RUN_ENTRIES = 262_144;
+/** Blocks after which they are written even if they are fewer: what is looked through again after a crash. */
+export const TRANSACTION_RUN_BLOCKS = 16_384;
+/** Places of transactions whose hashes begin alike that a look-up returns. */
+export const MAX_TRANSACTION_CANDIDATES = 16;
+/** Batches of one block that the index can tell apart. */
+export const MAX_BATCHES_IN_INDEX = 65_536;

@@ -1,13 +1,16 @@
 /** What every node store must do, on disk and in memory. */
 
-import { fromHex } from '@squad/types';
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import {
   type FinalToStore,
+  MAX_BATCHES_IN_INDEX,
   MAX_CONSENSUS_KIND,
   MAX_META_BYTES,
   MAX_META_KEY_BYTES,
+  MAX_TRANSACTION_CANDIDATES,
   type NodeStore,
+  TRANSACTION_RUN_ENTRIES,
 } from '../src/index.ts';
 import type { Subject } from './compliance.ts';
 import { collect, name, record, refusal, rejection } from './support.ts';
@@ -40,6 +43,15 @@ const stored = (height: number, hasCertificate = true) => {
   const { hash, block, certificate } = final(height, [], hasCertificate);
   return { height, hash, block, certificate };
 };
+
+/** Hashes that differ at their beginning: it is all that the index keeps. */
+export const hashOf = (number: number): Uint8Array => createHash('sha256').update(String(number)).digest();
+
+const place = (height: number, batchIndex: number, transactionIndex: number) => ({
+  height,
+  batchIndex,
+  transactionIndex,
+});
 
 async function append(store: NodeStore, turn: Parameters<NodeStore['appendTurn']>[0]): Promise<number[]> {
   const positions = store.appendTurn(turn);
@@ -202,35 +214,88 @@ export function describeNodeStore(label: string, create: (sizes: NodeStoreSizes)
       await store.close();
     });
 
-    it('finds transactions; of two places the first stays', async () => {
+    it('finds transactions in memory, once written, and after a reopening; of two places the first comes first', async () => {
       const subject = await create(SIZES);
       let store = await subject.open();
-      const entry = (number: number, height: number, transactionIndex = 0) => ({
-        hash: fromHex(name(3, number)),
-        height,
-        batchIndex: 2,
-        transactionIndex,
-      });
-      await store.indexTransactions(5, [entry(1, 4), entry(2, 5, 7), entry(1, 5)]);
-      await store.indexTransactions(7, [entry(2, 7), entry(3, 7)]);
-      await rejection(store.indexTransactions(8, [{ ...entry(1, 8), hash: new Uint8Array(31) }]), 'STORE_INPUT');
+      const hashes = (...numbers: number[]) => Buffer.concat(numbers.map((number) => hashOf(number)));
+      await store.indexTransactions(0, hashes(1, 2));
+      await store.indexTransactions(3, hashes(1, 3));
+      await store.completeTransactions(1);
+      await store.indexTransactions(0, hashes(2, 4));
+      await rejection(store.indexTransactions(0, new Uint8Array(31)), 'STORE_INPUT');
+      await rejection(store.completeTransactions(3), 'STORE_INPUT');
+      await rejection(store.transactionCandidates(new Uint8Array(31)), 'STORE_INPUT');
+      await store.completeTransactions(2);
+      await store.completeTransactions(3);
+      const check = async () => {
+        expect(store.transactionsIndexedThrough).toBe(3);
+        expect(await store.transactionCandidates(hashOf(1))).toEqual([place(1, 0, 0), place(1, 3, 0)]);
+        expect(await store.transactionCandidates(hashOf(2))).toEqual([place(1, 0, 1), place(2, 0, 0)]);
+        expect(await store.transactionCandidates(hashOf(3))).toEqual([place(1, 3, 1)]);
+        expect(await store.transactionCandidates(hashOf(4))).toEqual([place(2, 0, 1)]);
+        expect(await store.transactionCandidates(hashOf(5))).toEqual([]);
+      };
+      await check();
       await store.close();
       store = await subject.open();
-      expect(store.transactionsIndexedThrough).toBe(7);
-      expect(await store.findTransaction(fromHex(name(3, 1)))).toEqual({
-        height: 4,
-        batchIndex: 2,
-        transactionIndex: 0,
-      });
-      expect(await store.findTransaction(fromHex(name(3, 2)))).toEqual({
-        height: 5,
-        batchIndex: 2,
-        transactionIndex: 7,
-      });
-      expect(await store.findTransaction(fromHex(name(3, 4)))).toBeUndefined();
-      await store.pruneBodiesBefore(7, []);
-      expect(await store.findTransaction(fromHex(name(3, 1)))).toBeUndefined();
-      expect((await store.findTransaction(fromHex(name(3, 3))))?.height).toBe(7);
+      await check();
+      // One that begins like another is a candidate for it too: the store cannot tell.
+      const alike = hashOf(3).slice();
+      alike[8]! ^= 1;
+      expect(await store.transactionCandidates(alike)).toEqual([place(1, 3, 1)]);
+      alike[7]! ^= 1;
+      expect(await store.transactionCandidates(alike)).toEqual([]);
+      await store.close();
+    });
+
+    it('goes on in a new run of transactions when one is full, and finds those of all runs', async () => {
+      const subject = await create(SIZES);
+      const store = await subject.open();
+      const perBatch = 16_384;
+      const batchesNeeded = TRANSACTION_RUN_ENTRIES / perBatch + 2;
+      for (let index = 0; index < batchesNeeded; index++) {
+        const hashes = new Uint8Array(32 * perBatch);
+        for (let i = 0; i < perBatch; i++) hashes.set(hashOf(index * perBatch + i).subarray(0, 16), 32 * i);
+        await store.indexTransactions(index, hashes);
+      }
+      await store.completeTransactions(1);
+      for (const number of [
+        0,
+        perBatch - 1,
+        TRANSACTION_RUN_ENTRIES - 1,
+        TRANSACTION_RUN_ENTRIES,
+        batchesNeeded * perBatch - 1,
+      ]) {
+        const [batchIndex, index] = [Math.floor(number / perBatch), number % perBatch];
+        expect(await store.transactionCandidates(hashOf(number))).toEqual([place(1, batchIndex, index)]);
+      }
+      await rejection(store.indexTransactions(0, new Uint8Array(32 * (TRANSACTION_RUN_ENTRIES + 1))), 'STORE_INPUT');
+      await rejection(store.indexTransactions(MAX_BATCHES_IN_INDEX, hashOf(1)), 'STORE_INPUT');
+      await store.indexTransactions(MAX_BATCHES_IN_INDEX - 1, hashOf(1));
+      expect(await store.transactionCandidates(hashOf(1))).toContainEqual(place(2, MAX_BATCHES_IN_INDEX - 1, 0));
+      await store.close();
+    });
+
+    it('returns a bounded number of places of one hash, and forgets those of pruned blocks run by run', async () => {
+      const subject = await create(SIZES);
+      let store = await subject.open();
+      for (let height = 1; height <= MAX_TRANSACTION_CANDIDATES + 1; height++) {
+        await store.indexTransactions(0, hashOf(1));
+        await store.completeTransactions(height);
+      }
+      const before = await store.transactionCandidates(hashOf(1));
+      expect(before.map(({ height }) => height)).toEqual(
+        Array.from({ length: MAX_TRANSACTION_CANDIDATES }, (_, i) => i + 1),
+      );
+      await store.close();
+      store = await subject.open();
+      const next = MAX_TRANSACTION_CANDIDATES + 2;
+      await store.indexTransactions(0, hashOf(1));
+      await store.completeTransactions(next);
+      await store.pruneBodiesBefore(next - 1, []);
+      expect(await store.transactionCandidates(hashOf(1))).toHaveLength(MAX_TRANSACTION_CANDIDATES);
+      await store.pruneBodiesBefore(next, []);
+      expect(await store.transactionCandidates(hashOf(1))).toEqual([place(next, 0, 0)]);
       await store.close();
     });
 

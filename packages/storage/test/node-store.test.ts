@@ -13,7 +13,7 @@ import {
   openNodeStore,
   STORE_SCHEMA_VERSION,
 } from '../src/index.ts';
-import { batch, final } from './node-store-compliance.ts';
+import { batch, final, hashOf } from './node-store-compliance.ts';
 import { collect, copyOfFolder, name, record, rejection, temporaryFolder } from './support.ts';
 
 const networkId = new Uint8Array(32).fill(5);
@@ -43,6 +43,33 @@ async function expectFilled(store: NodeStore): Promise<void> {
 }
 
 describe('a node store after a crash', () => {
+  it('begins again with the blocks whose transactions were not written, wherever the crash was', async () => {
+    const index = async (store: NodeStore, through: number) => {
+      for (let height = store.transactionsIndexedThrough + 1; height <= through; height++) {
+        for (const batchIndex of [0, 1]) await store.indexTransactions(batchIndex, hashOf(2 * height + batchIndex));
+        await store.completeTransactions(height);
+      }
+    };
+    for (let keptWrites = 0; keptWrites < 5; keptWrites++) {
+      let [log, keyValueStore] = [new MemoryLog(), new MemoryKeyValueStore()];
+      for (const through of [3, 6, 9]) {
+        const store = await createNodeStore({ log, keyValueStore });
+        await index(store, through);
+        if (through < 9) await store.close();
+        log = log.crash(9);
+        keyValueStore = keyValueStore.crash(keptWrites);
+      }
+      const store = await createNodeStore({ log, keyValueStore });
+      expect(store.transactionsIndexedThrough).toBeLessThanOrEqual(6);
+      await index(store, 9);
+      for (let height = 1; height <= 9; height++) {
+        const [first] = await store.transactionCandidates(hashOf(2 * height + 1));
+        expect(first).toEqual({ height, batchIndex: 1, transactionIndex: 0 });
+      }
+      await store.close();
+    }
+  });
+
   it('holds all that was synced, and replays from a checkpoint on without gaps', async () => {
     const step = fc.oneof(
       {

@@ -9,14 +9,14 @@
  *   4 + height u64          → block hash 32 | block
  *   5 + block hash          → height u64
  *   6 + height u64          → certificate that finalizes this very block
- *   7 + transaction hash    → height u64 | batch index u32 | transaction index u32
- *   8 + height u64 | batch index u32 | transaction index u32
- *                           → hashes of transactions of that block from there on, one after the other, for pruning
+ *   7 + bucket u16 | run u64 → base height u64 | entries of the transactions of the run in this bucket (transaction-run.ts)
+ *   7 + 2^14 u16 | run u64  → height up to which the run goes u64 | a bit for each bucket that it has, for pruning
  *   9 + height u64          → lowest log position at which a batch of that block can stand, u64, for pruning
  */
 
-import { type BatchDigest, type BlockHash, type Bytes32, concatBytes, fromHex, type Height, toHex } from '@squad/types';
-import type { LogPosition, StoredBlock, TransactionLocation } from '../api.ts';
+import { type BatchDigest, type BlockHash, concatBytes, fromHex, type Height, toHex } from '@squad/types';
+import type { LogPosition, StoredBlock } from '../api.ts';
+import { BUCKETS } from './transaction-run.ts';
 
 const PREFIX = {
   state: 0,
@@ -26,8 +26,7 @@ const PREFIX = {
   block: 4,
   blockHash: 5,
   certificate: 6,
-  transaction: 7,
-  transactionsOfBlock: 8,
+  transactions: 7,
   bodiesFrom: 9,
 } as const;
 
@@ -56,6 +55,7 @@ export const STATE_KEYS = {
   indexedThrough: prefixed(PREFIX.state, text.encode('indexedThrough')),
   checkpoint: prefixed(PREFIX.state, text.encode('checkpoint')),
   transactionsIndexedThrough: prefixed(PREFIX.state, text.encode('transactionsIndexedThrough')),
+  nextTransactionRun: prefixed(PREFIX.state, text.encode('nextTransactionRun')),
 } as const;
 
 export const metaKey = (name: string): Uint8Array => prefixed(PREFIX.meta, text.encode(name));
@@ -65,10 +65,21 @@ export const batchPositionKey = (position: LogPosition): Uint8Array =>
 export const blockKey = (height: Height): Uint8Array => prefixed(PREFIX.block, encodeUint64(height));
 export const blockHashKey = (hash: BlockHash): Uint8Array => prefixed(PREFIX.blockHash, fromHex(hash));
 export const certificateKey = (height: Height): Uint8Array => prefixed(PREFIX.certificate, encodeUint64(height));
-export const transactionKey = (hash: Bytes32): Uint8Array => prefixed(PREFIX.transaction, hash);
-/** The location of the first of them, or of the first that the block can have. */
-export const transactionsOfBlockKey = (location: TransactionLocation): Uint8Array =>
-  prefixed(PREFIX.transactionsOfBlock, encodeLocation(location));
+export function transactionBucketKey(bucket: number, run: number): Uint8Array {
+  const key = new Uint8Array(11);
+  key[0] = PREFIX.transactions;
+  const view = new DataView(key.buffer);
+  view.setUint16(1, bucket);
+  view.setBigUint64(3, BigInt(run));
+  return key;
+}
+/** What is known of a run as a whole stands behind the last bucket. */
+export const transactionRunKey = (run: number): Uint8Array => transactionBucketKey(BUCKETS, run);
+/** All runs' keys of a bucket, oldest first. */
+export const transactionRunRange = (bucket: number): { readonly gte: Uint8Array; readonly lt: Uint8Array } => ({
+  gte: transactionBucketKey(bucket, 0),
+  lt: transactionBucketKey(bucket + 1, 0),
+});
 export const bodiesFromKey = (height: Height): Uint8Array => prefixed(PREFIX.bodiesFrom, encodeUint64(height));
 
 /** Ends of the ranges of keys with a number in them. */
@@ -92,22 +103,4 @@ export function encodeBlockValue(block: StoredBlock): Uint8Array {
 
 export function decodeBlockValue(bytes: Uint8Array): { hash: BlockHash; block: Uint8Array } {
   return { hash: toHex(bytes.subarray(0, 32)), block: bytes.subarray(32) };
-}
-
-export function encodeLocation(location: TransactionLocation): Uint8Array {
-  const bytes = new Uint8Array(16);
-  const view = new DataView(bytes.buffer);
-  view.setBigUint64(0, BigInt(location.height));
-  view.setUint32(8, location.batchIndex);
-  view.setUint32(12, location.transactionIndex);
-  return bytes;
-}
-
-export function decodeLocation(bytes: Uint8Array): TransactionLocation {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  return {
-    height: Number(view.getBigUint64(0)),
-    batchIndex: view.getUint32(8),
-    transactionIndex: view.getUint32(12),
-  };
 }

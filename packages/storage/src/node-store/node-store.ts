@@ -14,7 +14,6 @@ import type {
   NodeStore,
   PositionedRecord,
   StoredBlock,
-  TransactionEntry,
   TransactionLocation,
   Turn,
 } from '../api.ts';
@@ -168,11 +167,16 @@ class LogNodeStore implements NodeStore {
     await this.#keyValueStore.write([[checkedMetaKey(key), value]], { sync: true });
   }
 
-  async indexTransactions(throughHeight: Height, entries: readonly TransactionEntry[]): Promise<void> {
-    await this.#transactions.add(throughHeight, entries);
+  async indexTransactions(batchIndex: number, hashes: Uint8Array): Promise<void> {
+    await this.#transactions.add(batchIndex, hashes);
   }
 
-  async findTransaction(hash: Bytes32): Promise<TransactionLocation | undefined> {
+  async completeTransactions(height: Height): Promise<void> {
+    await this.#transactions.complete(height);
+  }
+
+  async transactionCandidates(hash: Bytes32): Promise<readonly TransactionLocation[]> {
+    if (hash.length !== 32) throw storeInput('The byte length of a transaction hash', hash.length, '32');
     return this.#transactions.find(hash);
   }
 
@@ -195,6 +199,7 @@ class LogNodeStore implements NodeStore {
   async #close(): Promise<void> {
     try {
       await this.sync();
+      await this.#transactions.close();
       await this.#index.flush({ sync: true });
     } finally {
       await this.#keyValueStore.close();

@@ -1,0 +1,115 @@
+/**
+ * A run of the transaction index in memory: the first 8 bytes of each hash and the place, 16 bytes an entry, found by a
+ * hash table over typed arrays. Nothing is allocated for a transaction: tens of thousands come in a second.
+ *
+ * An entry: prefix of the hash, 8 bytes | height less the run's base, u32 | batch index, u16 | transaction index, u16, all
+ * big-endian.
+ */
+
+import type { Bytes32, Height } from '@squad/types';
+import type { TransactionLocation } from '../api.ts';
+
+export const HASH_BYTES = 32;
+export const ENTRY_BYTES = 16;
+const PREFIX_BYTES = 8;
+/** Hashes that begin with the same bits share a bucket: a key of the key-value store for each run. */
+const BUCKET_BITS = 14;
+export const BUCKETS: number = 2 ** BUCKET_BITS;
+
+export class TransactionRun {
+  readonly number: number;
+  readonly base: Height;
+  readonly #entries: Uint8Array;
+  readonly #view: DataView;
+  /** Newest entry of each chain, and for each entry the one before it: their index plus one, 0 for none. */
+  readonly #heads: Int32Array;
+  readonly #before: Int32Array;
+  #count = 0;
+
+  constructor(number: number, base: Height, capacity: number) {
+    this.number = number;
+    this.base = base;
+    this.#entries = new Uint8Array(ENTRY_BYTES * capacity);
+    this.#view = new DataView(this.#entries.buffer);
+    this.#heads = new Int32Array(capacity);
+    this.#before = new Int32Array(capacity);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get capacity(): number {
+    return this.#before.length;
+  }
+
+  /** All transactions of a batch, by their hashes, one after the other. There must be room for them. */
+  add(height: Height, batchIndex: number, hashes: Uint8Array): void {
+    const source = new DataView(hashes.buffer, hashes.byteOffset, hashes.byteLength);
+    const count = hashes.length / HASH_BYTES;
+    for (let i = 0; i < count; i++) {
+      const at = ENTRY_BYTES * this.#count;
+      const start = source.getUint32(HASH_BYTES * i);
+      this.#view.setUint32(at, start);
+      this.#view.setUint32(at + 4, source.getUint32(HASH_BYTES * i + 4));
+      this.#view.setUint32(at + 8, height - this.base);
+      this.#view.setUint16(at + 12, batchIndex);
+      this.#view.setUint16(at + 14, i);
+      const chain = start % this.#heads.length;
+      this.#before[this.#count] = this.#heads[chain]!;
+      this.#count++;
+      this.#heads[chain] = this.#count;
+    }
+  }
+
+  /** Places of hashes that begin like this one. */
+  find(hash: Bytes32): TransactionLocation[] {
+    const view = new DataView(hash.buffer, hash.byteOffset, hash.byteLength);
+    const found: TransactionLocation[] = [];
+    let index = this.#heads[view.getUint32(0) % this.#heads.length]!;
+    while (index > 0) {
+      const location = entryAt(this.#entries, ENTRY_BYTES * (index - 1), this.base, hash);
+      if (location !== undefined) found.push(location);
+      index = this.#before[index - 1]!;
+    }
+    return found;
+  }
+
+  /** The entries by bucket, each as one value. */
+  *buckets(): Iterable<{ readonly bucket: number; readonly entries: Uint8Array }> {
+    // A counting sort: where each bucket's entries end, then each entry to its place.
+    const ends = new Uint32Array(BUCKETS + 1);
+    for (let i = 0; i < this.#count; i++) ends[this.#bucketAt(i) + 1]!++;
+    for (let bucket = 1; bucket <= BUCKETS; bucket++) ends[bucket]! += ends[bucket - 1]!;
+    const next = ends.slice(0, BUCKETS);
+    const sorted = new Uint8Array(ENTRY_BYTES * this.#count);
+    for (let i = 0; i < this.#count; i++) {
+      const to = ENTRY_BYTES * next[this.#bucketAt(i)]!++;
+      sorted.set(this.#entries.subarray(ENTRY_BYTES * i, ENTRY_BYTES * (i + 1)), to);
+    }
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      const [start, end] = [ends[bucket]!, ends[bucket + 1]!];
+      if (end > start) yield { bucket, entries: sorted.subarray(ENTRY_BYTES * start, ENTRY_BYTES * end) };
+    }
+  }
+
+  #bucketAt(index: number): number {
+    return this.#view.getUint16(ENTRY_BYTES * index) >>> (16 - BUCKET_BITS);
+  }
+}
+
+export function bucketOf(hash: Bytes32): number {
+  return ((hash[0]! << 8) | hash[1]!) >>> (16 - BUCKET_BITS);
+}
+
+/** The place in an entry, if its prefix is that of the hash. */
+export function entryAt(
+  entries: Uint8Array,
+  offset: number,
+  base: Height,
+  hash: Bytes32,
+): TransactionLocation | undefined {
+  for (let byte = 0; byte < PREFIX_BYTES; byte++) if (entries[offset + byte] !== hash[byte]) return undefined;
+  const view = new DataView(entries.buffer, entries.byteOffset + offset, ENTRY_BYTES);
+  return { height: base + view.getUint32(8), batchIndex: view.getUint16(12), transactionIndex: view.getUint16(14) };
+}
