@@ -1,11 +1,11 @@
 /** From clients to the spread batch: admission (station 2), the own lane (4), durability, and the word to the clients. */
 
-import type { GenesisRollup, RollupId, TransactionHash } from '@squad/types';
+import type { GenesisRollup, LaneSeq, RollupId, TransactionHash } from '@squad/types';
 import type { StoredBatch } from './actor.ts';
 import type { Admission } from './admission/admission.ts';
 import { alreadyKnown, laneFull, notReady, type Rejection } from './admission/rejection.ts';
 import type { Lane } from './lane.ts';
-import type { SubmitOutcome } from './rpc/api.ts';
+import type { LanePlaces, SubmitOutcome } from './rpc/api.ts';
 import type { SequencerMetrics } from './sequencer-metrics.ts';
 import type { Transactions } from './transactions.ts';
 
@@ -33,6 +33,8 @@ export interface IntakeConfig {
 interface Waiter {
   missing: number;
   readonly done: () => void;
+  /** Where those that are durable stand, in the order of the lane. */
+  readonly places: { seq: LaneSeq; transactionIndex: number; count: number }[];
 }
 
 export class Intake {
@@ -45,7 +47,11 @@ export class Intake {
   }
 
   /** A transaction is accepted only once the batch that holds it survives a crash of this node. */
-  async submit(rollupId: RollupId, transactions: readonly Uint8Array[]): Promise<readonly SubmitOutcome[]> {
+  async submit(
+    rollupId: RollupId,
+    transactions: readonly Uint8Array[],
+    onPlaced?: (places: readonly LanePlaces[]) => void,
+  ): Promise<readonly SubmitOutcome[]> {
     const { lane, rollups, admission, metrics } = this.#config;
     if (!lane) return transactions.map(() => rejected(notReady(['it follows and has no lane of its own'])));
     const rollup = rollups.find((known) => known.rollupId === rollupId)!;
@@ -68,7 +74,10 @@ export class Intake {
       taken.push(hash);
       return { accepted: true, hash };
     });
-    if (taken.length > 0) await this.#durable(taken);
+    if (taken.length > 0) {
+      const places = await this.#durable(taken);
+      onPlaced?.(places);
+    }
     return outcomes;
   }
 
@@ -98,7 +107,7 @@ export class Intake {
         // R20: durable before it is spread, and before its clients are told.
         spread({ batch, digest });
         metrics.sealed(batch);
-        for (const hash of hashes) this.#tell(hash);
+        for (let i = 0; i < hashes.length; i++) this.#tell(hashes[i]!, batch.signed.header.seq, i);
       });
     }
   }
@@ -115,17 +124,25 @@ export class Intake {
     this.seal();
   }
 
-  #durable(hashes: readonly TransactionHash[]): Promise<void> {
-    return new Promise((done) => {
-      const waiter: Waiter = { missing: hashes.length, done };
+  #durable(hashes: readonly TransactionHash[]): Promise<readonly LanePlaces[]> {
+    return new Promise((resolve) => {
+      const places: Waiter['places'] = [];
+      const waiter: Waiter = {
+        missing: hashes.length,
+        places,
+        done: () => resolve(places.sort((a, b) => a.seq - b.seq)),
+      };
       for (const hash of hashes) this.#waiters.set(hash, waiter);
     });
   }
 
-  #tell(hash: TransactionHash): void {
+  #tell(hash: TransactionHash, seq: LaneSeq, transactionIndex: number): void {
     const waiter = this.#waiters.get(hash);
     if (!waiter) return;
     this.#waiters.delete(hash);
+    const last = waiter.places.at(-1);
+    if (last?.seq === seq && last.transactionIndex + last.count === transactionIndex) last.count++;
+    else waiter.places.push({ seq, transactionIndex, count: 1 });
     waiter.missing--;
     if (waiter.missing === 0) waiter.done();
   }

@@ -166,7 +166,7 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
 
   return {
     rollups: genesis.file.rollups,
-    submit: (rollupId, transactions) => sequencer.submit(rollupId, transactions),
+    submit: (rollupId, transactions, onPlaced) => sequencer.submit(rollupId, transactions, onPlaced),
     status,
     block,
     certificate,

@@ -40,7 +40,7 @@ import { Intake } from './intake.ts';
 import { Lane } from './lane.ts';
 import { answerRequest } from './peer-requests.ts';
 import { decodeRecord, heldBatch } from './records.ts';
-import type { StagedBlock, SubmitOutcome } from './rpc/api.ts';
+import type { LanePlaces, StagedBlock, SubmitOutcome } from './rpc/api.ts';
 import type { SequencerMetrics } from './sequencer-metrics.ts';
 import { Spread } from './spread.ts';
 import { findTransaction } from './transaction-lookup.ts';
@@ -288,9 +288,13 @@ export class Sequencer {
 
   // ---------------------------------------------------------------- clients
 
-  async submit(rollupId: RollupId, transactions: readonly Uint8Array[]): Promise<readonly SubmitOutcome[]> {
+  async submit(
+    rollupId: RollupId,
+    transactions: readonly Uint8Array[],
+    onPlaced?: (places: readonly LanePlaces[]) => void,
+  ): Promise<readonly SubmitOutcome[]> {
     if (!this.#isStarted) return transactions.map(() => ({ accepted: false, rejection: notReady([STARTING]) }));
-    return this.#intake.submit(rollupId, transactions);
+    return this.#intake.submit(rollupId, transactions, onPlaced);
   }
 
   // ---------------------------------------------------------------- peers

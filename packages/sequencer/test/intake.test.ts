@@ -73,6 +73,22 @@ it('takes a transaction once while it waits, and again once it is final: its rol
   expect(await intake.submit(ROLLUP, [raw])).toMatchObject([accepted]);
 });
 
+it('says where in the lane the accepted ones of a call stand, however many batches they fill', async () => {
+  const { intake } = createIntake();
+  const raws = Array.from({ length: 9 }, (_, i) => new Uint8Array(300).fill(i + 1));
+  const told: unknown[] = [];
+  await intake.submit(ROLLUP, [raws[0]!, raws[0]!, ...raws.slice(1)], (places) => told.push(places));
+  // A batch holds three of them; the fourth makes it worth sealing, and goes into one of its own.
+  expect(told).toEqual([[3, 1, 3, 1, 1].map((count, seq) => ({ seq, transactionIndex: 0, count }))]);
+  const later = intake.submit(ROLLUP, [transaction(SELF, 1)], (places) => told.push(places));
+  await intake.submit(ROLLUP, [transaction(SELF, 2)], (places) => told.push(places));
+  await later;
+  expect(told.slice(1)).toEqual([
+    [{ seq: 5, transactionIndex: 0, count: 1 }],
+    [{ seq: 5, transactionIndex: 1, count: 1 }],
+  ]);
+});
+
 it('does not take what others gossip once more', async () => {
   const { intake, stored, finalize } = createIntake();
   const raw = transaction(SELF, 1);

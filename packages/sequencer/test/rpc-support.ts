@@ -15,6 +15,7 @@ import {
 } from '@squad/types';
 import { createAdmission, laneFull } from '../src/admission/index.ts';
 import type {
+  LanePlaces,
   SequenceBlock,
   SequenceReceiver,
   SequencerApi,
@@ -48,13 +49,19 @@ export class FakeNode implements SequencerApi {
   softHeight = 5;
   finalHeight = 3;
 
-  async submit(rollupId: number, transactions: readonly Uint8Array[]): Promise<SubmitOutcome[]> {
+  async submit(
+    rollupId: number,
+    transactions: readonly Uint8Array[],
+    onPlaced?: (places: readonly LanePlaces[]) => void,
+  ): Promise<SubmitOutcome[]> {
     if (this.full) {
       const rejection = laneFull(40, ['http://other:8545']);
       return transactions.map(() => ({ accepted: false, rejection }));
     }
     const rollup = rollups.find((candidate) => candidate.rollupId === rollupId)!;
     const outcomes = await this.admission.admit(rollup, transactions);
+    const count = outcomes.filter(({ ok }) => ok).length;
+    if (count > 0) onPlaced?.([{ seq: 12, transactionIndex: this.submitted.length, count }]);
     return outcomes.map((outcome, i) => {
       if (!outcome.ok) return { accepted: false, rejection: outcome.error };
       this.submitted.push({ rollupId, transaction: toHex(transactions[i]!) });

@@ -171,6 +171,16 @@ describe('squad_sendTransactions', () => {
       { error: { code: -32_602, data: { code: 'TRANSACTION_MALFORMED' } } },
       { error: { code: -32_000, data: { code: 'WRONG_CHAIN' } } },
     ]);
+    const bad = { index: 1, error: { code: -32_000, data: { code: 'WRONG_CHAIN' } } };
+    const evm = [toHex(good), toHex(await legacy({ chainId: 902 })), toHex(good)];
+    expect(await call('squad_sendTransactions', [901, evm, 'places'])).toMatchObject({
+      author: null,
+      places: [[12, 1, 2]],
+      rejected: [bad],
+    });
+    expect(await refusal('squad_sendTransactions', [7, ['0xab'], 'all'])).toMatchObject({
+      code: -32_602,
+    });
     expect(await call('squad_sendTransactions', ['0x7', ['0xab']])).toEqual([{ hash: keccak256('0xab') }]);
     expect(await call('squad_sendTransactions', [7, ['0xAB']], '/rollup/7')).toEqual([{ hash: keccak256('0xab') }]);
   });

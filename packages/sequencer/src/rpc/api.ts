@@ -29,6 +29,13 @@ export type SubmitOutcome =
   | { readonly accepted: true; readonly hash: TransactionHash }
   | { readonly accepted: false; readonly rejection: Rejection };
 
+/** Accepted transactions that stand together in a batch of this node's lane: `count` of them from `transactionIndex` on. */
+export interface LanePlaces {
+  readonly seq: LaneSeq;
+  readonly transactionIndex: number;
+  readonly count: number;
+}
+
 export interface BlockHead {
   readonly height: Height;
   readonly hash: BlockHash;
@@ -115,9 +122,14 @@ export interface SequencerApi {
   readonly rollups: readonly GenesisRollup[];
   /**
    * Checks (station 2) and takes transactions of one rollup into the lane. One outcome for each, in order; back-pressure
-   * is a `LANE_FULL` rejection. The rollup is one of `rollups`.
+   * is a `LANE_FULL` rejection. The rollup is one of `rollups`. `onPlaced` is told, before this resolves, where those that
+   * were accepted stand in the lane, in their order.
    */
-  submit(rollupId: RollupId, transactions: readonly Uint8Array[]): Promise<readonly SubmitOutcome[]>;
+  submit(
+    rollupId: RollupId,
+    transactions: readonly Uint8Array[],
+    onPlaced?: (places: readonly LanePlaces[]) => void,
+  ): Promise<readonly SubmitOutcome[]>;
   status(): SequencerStatus;
   /** Undefined if there is none here. */
   block(selector: BlockSelector): Promise<StagedBlock | undefined>;

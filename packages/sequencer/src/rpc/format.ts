@@ -16,6 +16,7 @@ import {
 } from '@squad/types';
 import type { Rejection } from '../admission/rejection.ts';
 import type {
+  LanePlaces,
   SequenceBlock,
   SequencerStatus,
   StagedBlock,
@@ -52,6 +53,21 @@ export function rejectionJson({
 
 export function outcomeJson(outcome: SubmitOutcome): { hash: string } | { error: RejectionJson } {
   return outcome.accepted ? { hash: outcome.hash } : { error: rejectionJson(outcome.rejection) };
+}
+
+/** Some bytes a call in place of a hash a transaction: for who sends many. */
+export function placesJson(
+  author: number | undefined,
+  places: readonly LanePlaces[],
+  outcomes: readonly SubmitOutcome[],
+): unknown {
+  return {
+    author: author ?? null,
+    places: places.map(({ seq, transactionIndex, count }) => [seq, transactionIndex, count]),
+    rejected: outcomes.flatMap((outcome, index) =>
+      outcome.accepted ? [] : [{ index, error: rejectionJson(outcome.rejection) }],
+    ),
+  };
 }
 
 export function statusJson(status: SequencerStatus): unknown {

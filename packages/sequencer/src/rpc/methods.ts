@@ -21,13 +21,14 @@ import type { GenesisRollup, Height } from '@squad/types';
 import { z } from 'zod';
 import { chainIdOf } from '../admission/evm-transaction.ts';
 import { type Rejection, rollupUnknown } from '../admission/rejection.ts';
-import type { SequencerApi, StagedBlock } from './api.ts';
+import type { LanePlaces, SequencerApi, StagedBlock } from './api.ts';
 import {
   type BlockJson,
   blockJson,
   certificateJson,
   encodedBlockJson,
   outcomeJson,
+  placesJson,
   rejectionJson,
   sequenceBlockJson,
   statusJson,
@@ -98,16 +99,29 @@ function squadMethods(node: SequencerApi, routes: Routes): RpcMethod[] {
           .min(1)
           .max(MAX_TRANSACTIONS_PER_CALL, `more than MAX_TRANSACTIONS_PER_CALL = ${MAX_TRANSACTIONS_PER_CALL}`)
           .describe('each 0x-prefixed hex'),
+        answer: z
+          .enum(['outcomes', 'places'])
+          .default('outcomes')
+          .describe('an outcome each, or the places in the lane of all that were accepted'),
       },
-      result: { name: 'outcomes', description: 'In order: {hash}, or {error: {code, message, data: {code, remedy}}}' },
-      handler: async ({ rollupId, transactions }, context) => {
+      result: {
+        name: 'outcomes',
+        description:
+          'In order: {hash}, or {error: {code, message, data: {code, remedy}}}. As places: {author, places: [[seq, ' +
+          'transactionIndex, count], …] of the accepted ones in order, rejected: [{index, error}, …]}',
+      },
+      handler: async ({ rollupId, transactions, answer }, context) => {
         const rollup = routes.byId(rollupId, context);
         const raw = transactions.map(bytesOrRefuse);
         // The call itself has paid for one.
         const retryAfterMs = context.charge(raw.length - 1);
         if (retryAfterMs > 0) throw rateLimited(retryAfterMs);
-        const outcomes = await node.submit(rollup.rollupId, raw);
-        return outcomes.map(outcomeJson);
+        if (answer === 'outcomes') return (await node.submit(rollup.rollupId, raw)).map(outcomeJson);
+        let placed: readonly LanePlaces[] = [];
+        const outcomes = await node.submit(rollup.rollupId, raw, (places) => {
+          placed = places;
+        });
+        return placesJson(node.status().validatorIndex, placed, outcomes);
       },
     }),
     defineMethod({
