@@ -37,7 +37,7 @@ export async function ensureGenesis(
     genesisTimeMs: manifest.createdAtMs,
     epochLengthBlocks: EPOCH_LENGTH_BLOCKS,
     validators,
-    rollups: rollupIds(manifest.rollups).map((rollupId) => ({ rollupId, kind: 'evm' })),
+    rollups: rollupIds(manifest.rollups).map((rollupId) => ({ rollupId, kind: manifest.rollupKind })),
   };
   const genesis = parseGenesis(file);
   if (!genesis.ok) throw genesis.error;

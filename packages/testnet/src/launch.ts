@@ -31,6 +31,8 @@ export interface TestnetOptions {
   readonly nodes?: number | undefined;
   /** Default: the folder's own, or 1. */
   readonly rollups?: number | undefined;
+  /** Of a new testnet. Opaque rollups get no node: nothing here executes them. Default: `evm`. */
+  readonly rollupKind?: Manifest['rollupKind'] | undefined;
   /** `free`: any free ports. A base of 0: any free ports for this use. */
   readonly ports?: 'free' | Partial<PortBases>;
   /** Deletes the testnet in the folder first. */
@@ -101,6 +103,7 @@ export async function startTestnet(options: TestnetOptions): Promise<Testnet> {
     const { manifest, created } = await openManifest(paths.directory, {
       sequencers: options.nodes,
       rollups: options.rollups,
+      rollupKind: options.rollupKind,
     });
     const testnet = await prepare(options, paths, manifest, created, lock);
     progress(`starting ${testnet.processes.length} processes`);
@@ -120,7 +123,7 @@ async function prepare(
   lock: DirectoryLock,
 ): Promise<RunningTestnet> {
   const names = sequencerNames(manifest.sequencers);
-  const rollupNames = rollupNodeNames(manifest.rollups);
+  const rollupNames = manifest.rollupKind === 'opaque' ? [] : rollupNodeNames(manifest.rollups);
   const free: PortBases = { rollupRpc: 0, sequencerRpc: 0, sequencerP2p: 0, metrics: 0 };
   const bases = options.ports === 'free' ? free : { ...DEFAULT_PORT_BASES, ...options.ports };
   const ports = await assignPorts(names, rollupNames, bases);

@@ -27,6 +27,8 @@ const Manifest = z.strictObject({
   createdAtMs: z.int().min(0),
   sequencers: z.int().min(1).max(MAX_TESTNET_SEQUENCERS),
   rollups: z.int().min(1).max(MAX_TESTNET_ROLLUPS),
+  /** Opaque rollups have no node of their own here. */
+  rollupKind: z.enum(['evm', 'opaque']).default('evm'),
 });
 export type Manifest = z.infer<typeof Manifest>;
 
@@ -62,7 +64,12 @@ export interface OpenedManifest {
  */
 export async function openManifest(
   directory: string,
-  asked: { readonly sequencers?: number | undefined; readonly rollups?: number | undefined },
+  asked: {
+    readonly sequencers?: number | undefined;
+    readonly rollups?: number | undefined;
+    /** Of a new testnet; one that is there keeps its own. Default `evm`. */
+    readonly rollupKind?: Manifest['rollupKind'] | undefined;
+  },
 ): Promise<OpenedManifest> {
   checkCounts(asked.sequencers ?? MIN_TESTNET_SEQUENCERS, asked.rollups ?? 1);
   const { manifestPath } = pathsOf(directory);
@@ -75,6 +82,7 @@ export async function openManifest(
       createdAtMs: Date.now(),
       sequencers: asked.sequencers ?? MIN_TESTNET_SEQUENCERS,
       rollups: asked.rollups ?? 1,
+      rollupKind: asked.rollupKind ?? 'evm',
     };
     await makeDirectory(directory);
     await writeFile(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 });
