@@ -23,6 +23,7 @@ const LAYERS = {
   operator: 3,
   testnet: 4,
   cli: 5,
+  bench: 5,
 };
 
 const PURE = ['types', 'consensus', 'client'];

@@ -180,13 +180,17 @@ async function main() {
       await build();
       await bundle();
       return show(node, [bin('vitest/vitest.mjs'), 'run', '--project', task, ...args], env);
+    case 'bench':
+      await build();
+      await bundle();
+      return show(node, [join(root, 'packages/bench/dist/src/main.js'), ...args], env);
     case 'sim':
       await build();
       return show(node, [join(root, 'packages/consensus/dist/sim/main.js'), ...args], env);
     case 'test':
       return script('test.mjs', args);
     default:
-      fail(`unknown task "${task}". Tasks: start, test, squad, build, check, format, unit, e2e, sim.`);
+      fail(`unknown task "${task}". Tasks: start, test, squad, build, check, format, unit, e2e, sim, bench.`);
   }
 }
 

@@ -1,0 +1,3 @@
+/** Measures a network of real processes under load. */
+
+export * from './options.ts';

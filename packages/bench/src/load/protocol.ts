@@ -1,0 +1,79 @@
+/** What the bench and its load clients say to each other over IPC. */
+
+import type { SparseCounts } from './histogram.ts';
+
+export interface LoadTarget {
+  readonly name: string;
+  /** Whose lane takes what is sent to it. */
+  readonly author: number;
+  readonly rpcUrl: string;
+  readonly webSocketUrl: string;
+}
+
+export interface LoadConfig {
+  readonly client: number;
+  readonly clients: number;
+  readonly targets: readonly LoadTarget[];
+  readonly rollupId: number;
+  readonly transactionBytes: number;
+  readonly transactionsPerRequest: number;
+  readonly connectionsPerTarget: number;
+  /** Transactions a second of all clients together; undefined: as many as the nodes take. */
+  readonly rate: number | undefined;
+  /** Without a rate: transactions of this client that may be on their way, not final yet. */
+  readonly window: number;
+  /** From the start to the last due time. */
+  readonly durationUs: number;
+  readonly seed: number;
+}
+
+export type ToClient =
+  | { readonly type: 'configure'; readonly config: LoadConfig }
+  | { readonly type: 'start'; readonly startAtUs: number }
+  /** Wait no longer for what is not final. */
+  | { readonly type: 'finish' };
+
+export interface LoadCounts {
+  /** Due (with a rate), or sent. */
+  readonly offered: number;
+  readonly accepted: number;
+  readonly soft: number;
+  readonly final: number;
+  readonly rejected: number;
+  /** Sent, and the connection broke before the answer. */
+  readonly unanswered: number;
+}
+
+export interface SparseHistogram {
+  readonly counts: SparseCounts;
+  readonly maxUs: number;
+}
+
+/** Latency of the transactions that were due in one second of the run. */
+export interface SecondResult {
+  readonly second: number;
+  readonly offered: number;
+  readonly accepted: SparseHistogram;
+  readonly soft: SparseHistogram;
+  readonly final: SparseHistogram;
+}
+
+export interface LoadResult extends LoadCounts {
+  readonly seconds: readonly SecondResult[];
+  /** How many were accepted, soft, final in each tenth of a second of the run. */
+  readonly reached: Readonly<Record<'accepted' | 'soft' | 'final', readonly number[]>>;
+  /** Numbers of the accepted transactions: [first, count], ascending. */
+  readonly acceptedNumbers: readonly (readonly [first: number, count: number])[];
+  readonly rejectedByCode: Readonly<Record<string, number>>;
+  readonly finalTwice: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+}
+
+export type FromClient =
+  | { readonly type: 'ready' }
+  | { readonly type: 'progress'; readonly counts: LoadCounts }
+  /** Everything that was due was sent and answered. */
+  | { readonly type: 'sent' }
+  | { readonly type: 'done'; readonly result: LoadResult }
+  | { readonly type: 'failed'; readonly message: string };
