@@ -1,19 +1,16 @@
 /**
  * Behind the final head: sees to it that every body of every final block is held, in height order, and hands complete
- * blocks on: to the core (R21), and to the index of transactions.
+ * blocks on: to the core (R21), and to the indexer of transactions.
  */
 
-import { setImmediate as nextTurn } from 'node:timers/promises';
-import { keccak256 } from '@squad/crypto/node';
 import type { Logger } from '@squad/service';
 import type { NodeStore } from '@squad/storage';
-import { type BatchRef, Block, bodyTransactions, decodeBatch, type Height, toHex } from '@squad/types';
+import { type BatchRef, Block, type Height, toHex } from '@squad/types';
 import type { BatchFetcher } from './batch-fetcher.ts';
 
 /** Final blocks whose bodies are fetched at the same time when this node is behind. */
 export const BODIES_FETCHED_AHEAD_BLOCKS = 16;
 const RETRY_AFTER_MS = 500;
-const HASH_BYTES = 32;
 const META_KEY = 'bodiesComplete';
 /** Blocks between two notes of how far the bodies are complete; after a crash these are looked through again. */
 const NOTE_INTERVAL_BLOCKS = 256;
@@ -39,9 +36,6 @@ export class Bodies {
   constructor(config: BodiesConfig) {
     this.#config = config;
   }
-
-  /** Transactions of final blocks that were indexed since the start. */
-  transactions = 0;
 
   /** Every body up to here is held. */
   get complete(): Height {
@@ -102,7 +96,6 @@ export class Bodies {
         await this.#pause();
         return;
       }
-      await this.#index(block);
       this.#complete = block.header.height;
       onComplete(this.#complete);
       if (this.#complete - this.#noted >= NOTE_INTERVAL_BLOCKS) await this.#note();
@@ -112,25 +105,6 @@ export class Bodies {
   async #isHeld({ digest }: BatchRef): Promise<boolean> {
     const hex = toHex(digest);
     return this.#config.store.hasBatch(hex) || (await this.#config.store.readBatch(hex)) !== undefined;
-  }
-
-  async #index({ header, refs }: Block): Promise<void> {
-    const { store } = this.#config;
-    const { height } = header;
-    if (height <= store.transactionsIndexedThrough) return;
-    for (const [batchIndex, { digest }] of refs.entries()) {
-      const bytes = await store.readBatch(toHex(digest));
-      const batch = bytes && decodeBatch(bytes);
-      if (!batch?.ok) throw new Error(`batch ${toHex(digest)} cannot be read back`);
-      const transactions = bodyTransactions(batch.value.body);
-      const hashes = new Uint8Array(HASH_BYTES * transactions.length);
-      for (const [i, transaction] of transactions.entries()) hashes.set(keccak256(transaction), HASH_BYTES * i);
-      await store.indexTransactions(batchIndex, hashes);
-      // Nothing waits for the index; what does wait gets its turn between two batches.
-      await nextTurn();
-      this.transactions += transactions.length;
-    }
-    await store.completeTransactions(height);
   }
 
   async #note(): Promise<void> {

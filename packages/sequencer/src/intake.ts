@@ -4,7 +4,7 @@ import type { GenesisRollup, LaneSeq, RollupId, TransactionHash } from '@squad/t
 import type { StoredBatch } from './actor.ts';
 import type { Admission } from './admission/admission.ts';
 import { alreadyKnown, laneFull, notReady, type Rejection } from './admission/rejection.ts';
-import type { Lane } from './lane.ts';
+import type { Lane, OnPlaced } from './lane.ts';
 import type { LanePlaces, SubmitOutcome } from './rpc/api.ts';
 import type { SequencerMetrics } from './sequencer-metrics.ts';
 import type { Transactions } from './transactions.ts';
@@ -29,17 +29,8 @@ export interface IntakeConfig {
   readonly notReadyReasons: () => readonly string[];
 }
 
-/** A call of `submit` that waits for its transactions to be durable. */
-interface Waiter {
-  missing: number;
-  readonly done: () => void;
-  /** Where those that are durable stand, in the order of the lane. */
-  readonly places: { seq: LaneSeq; transactionIndex: number; count: number }[];
-}
-
 export class Intake {
   readonly #config: IntakeConfig;
-  readonly #waiters = new Map<TransactionHash, Waiter>();
   #sealTimer: NodeJS.Timeout | undefined;
 
   constructor(config: IntakeConfig) {
@@ -64,20 +55,18 @@ export class Intake {
     const reasons = lane.isFull ? this.#config.notReadyReasons() : [];
     if (reasons.length > 0) return transactions.map(() => rejected(notReady(reasons)));
     const admitted = await admission.admit(rollup, transactions);
-    const taken: TransactionHash[] = [];
+    const waiter = new Waiter();
     const outcomes = admitted.map((outcome, i): SubmitOutcome => {
       if (!outcome.ok) return rejected(outcome.error);
       const { hash } = outcome.value;
       // One that is final may come again: its rollup may have skipped it, for a nonce that came too early, say.
       if (this.#config.transactions.isWaiting(hash)) return rejected(alreadyKnown());
-      if (!this.#add(rollupId, hash, transactions[i]!)) return rejected(laneFull(LANE_RETRY_AFTER_MS));
-      taken.push(hash);
+      if (!this.#add(rollupId, hash, transactions[i]!, waiter.onPlaced)) return rejected(laneFull(LANE_RETRY_AFTER_MS));
+      waiter.missing++;
       return { accepted: true, hash };
     });
-    if (taken.length > 0) {
-      const places = await this.#durable(taken);
-      onPlaced?.(places);
-    }
+    const places = await waiter.durable();
+    if (places.length > 0) onPlaced?.(places);
     return outcomes;
   }
 
@@ -86,11 +75,11 @@ export class Intake {
     return this.#config.transactions.has(hash) || this.#add(rollupId, hash, transaction);
   }
 
-  #add(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array): boolean {
+  #add(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array, onPlaced?: OnPlaced): boolean {
     const { lane, transactions, batchAgeMs } = this.#config;
     if (!lane?.hasRoomFor(1, transaction.length)) return false;
     transactions.accept(hash, rollupId);
-    lane.add(rollupId, hash, transaction);
+    lane.add(rollupId, hash, transaction, onPlaced);
     if (lane.isWorthSealing) this.seal();
     else this.#sealTimer ??= setTimeout(() => this.seal(), batchAgeMs);
     return true;
@@ -101,13 +90,14 @@ export class Intake {
     clearTimeout(this.#sealTimer);
     this.#sealTimer = undefined;
     const { lane, transactions, now, store, spread, metrics } = this.#config;
-    for (const { batch, digest, hashes } of lane?.seal(now()) ?? []) {
-      transactions.sealed(batch.signed.header.seq, hashes);
+    for (const { batch, digest, hashes, onPlaced } of lane?.seal(now()) ?? []) {
+      const { seq, rollupId } = batch.signed.header;
+      transactions.sealed(seq, rollupId, hashes);
       void store({ batch, digest }).then(() => {
         // R20: durable before it is spread, and before its clients are told.
         spread({ batch, digest });
         metrics.sealed(batch);
-        for (let i = 0; i < hashes.length; i++) this.#tell(hashes[i]!, batch.signed.header.seq, i);
+        for (const [i, tell] of onPlaced.entries()) tell?.(seq, i);
       });
     }
   }
@@ -123,28 +113,30 @@ export class Intake {
   stop(): void {
     this.seal();
   }
+}
 
-  #durable(hashes: readonly TransactionHash[]): Promise<readonly LanePlaces[]> {
-    return new Promise((resolve) => {
-      const places: Waiter['places'] = [];
-      const waiter: Waiter = {
-        missing: hashes.length,
-        places,
-        done: () => resolve(places.sort((a, b) => a.seq - b.seq)),
-      };
-      for (const hash of hashes) this.#waiters.set(hash, waiter);
-    });
-  }
+/** A call of `submit` that waits for its transactions to be durable. */
+class Waiter {
+  missing = 0;
+  /** Where those that are durable stand, in the order of the lane. */
+  readonly #places: { seq: LaneSeq; transactionIndex: number; count: number }[] = [];
+  #resolve: (() => void) | undefined;
 
-  #tell(hash: TransactionHash, seq: LaneSeq, transactionIndex: number): void {
-    const waiter = this.#waiters.get(hash);
-    if (!waiter) return;
-    this.#waiters.delete(hash);
-    const last = waiter.places.at(-1);
+  readonly onPlaced: OnPlaced = (seq, transactionIndex) => {
+    const last = this.#places.at(-1);
     if (last?.seq === seq && last.transactionIndex + last.count === transactionIndex) last.count++;
-    else waiter.places.push({ seq, transactionIndex, count: 1 });
-    waiter.missing--;
-    if (waiter.missing === 0) waiter.done();
+    else this.#places.push({ seq, transactionIndex, count: 1 });
+    this.missing--;
+    if (this.missing === 0) this.#resolve?.();
+  };
+
+  async durable(): Promise<readonly LanePlaces[]> {
+    if (this.missing > 0) {
+      await new Promise<void>((resolve) => {
+        this.#resolve = resolve;
+      });
+    }
+    return this.#places.sort((a, b) => a.seq - b.seq);
   }
 }
 

@@ -27,10 +27,15 @@ export const MAX_LANE_WAITING_BYTES: number = 16 * 1024 * 1024;
 /** Transactions that wait to be sealed. */
 export const MAX_LANE_WAITING_TRANSACTIONS = 131_072;
 
+/** Told once the batch is durable: where in the lane the transaction stands. */
+export type OnPlaced = (seq: LaneSeq, transactionIndex: number) => void;
+
 export interface SealedBatch {
   readonly batch: Batch;
   readonly digest: Bytes32;
   readonly hashes: readonly TransactionHash[];
+  /** Of each transaction, where somebody wants to be told. */
+  readonly onPlaced: readonly (OnPlaced | undefined)[];
 }
 
 export interface LaneConfig {
@@ -44,6 +49,7 @@ export interface LaneConfig {
 interface Waiting {
   readonly hash: TransactionHash;
   readonly transaction: Uint8Array;
+  readonly onPlaced: OnPlaced | undefined;
 }
 
 export class Lane {
@@ -85,13 +91,13 @@ export class Lane {
     );
   }
 
-  add(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array): void {
+  add(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array, onPlaced?: OnPlaced): void {
     let waiting = this.#waiting.get(rollupId);
     if (!waiting) {
       waiting = [];
       this.#waiting.set(rollupId, waiting);
     }
-    waiting.push({ hash, transaction });
+    waiting.push({ hash, transaction, onPlaced });
     this.#waitingBytes += transaction.length;
     this.#waitingTransactions++;
   }
@@ -156,6 +162,11 @@ export class Lane {
     this.#unordered++;
     this.#waitingBytes -= body.length - 4 * taken.length;
     this.#waitingTransactions -= taken.length;
-    return { batch: { signed, body }, digest, hashes: taken.map(({ hash }) => hash) };
+    return {
+      batch: { signed, body },
+      digest,
+      hashes: taken.map(({ hash }) => hash),
+      onPlaced: taken.map(({ onPlaced }) => onPlaced),
+    };
   }
 }

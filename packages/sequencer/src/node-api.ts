@@ -63,7 +63,7 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
       final: headOf(sequencer.final),
       softLagMs: sequencer.soft.lagMs,
       finalLagMs: sequencer.final.lagMs,
-      transactions: sequencer.bodies.transactions,
+      transactions: sequencer.indexer.transactions,
       ready: reasons.length === 0,
       reasons,
       laneDepth: sequencer.laneDepth,

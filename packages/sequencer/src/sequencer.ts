@@ -43,6 +43,7 @@ import { decodeRecord, heldBatch } from './records.ts';
 import type { LanePlaces, StagedBlock, SubmitOutcome } from './rpc/api.ts';
 import type { SequencerMetrics } from './sequencer-metrics.ts';
 import { Spread } from './spread.ts';
+import { TransactionIndexer } from './transaction-indexer.ts';
 import { findTransaction } from './transaction-lookup.ts';
 import { Transactions } from './transactions.ts';
 
@@ -77,6 +78,7 @@ export class Sequencer {
   readonly lanes: HeldLanes;
   readonly transactions: Transactions;
   readonly bodies: Bodies;
+  readonly indexer: TransactionIndexer;
   readonly #actor: Actor;
   readonly #fetcher: BatchFetcher;
   readonly #blocks: BlockFetcher;
@@ -142,11 +144,15 @@ export class Sequencer {
       store: (batch) => this.#actor.storeBatch(batch),
       logger,
     });
+    this.indexer = new TransactionIndexer({ store, logger });
     this.bodies = new Bodies({
       store,
       fetcher: this.#fetcher,
       logger,
-      onComplete: (height) => this.#actor.submit({ type: 'bodiesComplete', height }),
+      onComplete: (height) => {
+        this.#actor.submit({ type: 'bodiesComplete', height });
+        this.indexer.onComplete(height);
+      },
     });
     this.#actor = new Actor({
       core: this.core,
@@ -256,6 +262,7 @@ export class Sequencer {
     this.#gossip.stop();
     this.#intake.stop();
     await this.bodies.stop();
+    await this.indexer.stop();
     await this.#actor.stop();
   }
 
@@ -437,7 +444,7 @@ export class Sequencer {
       if (!batch?.ok) continue;
       const hashes = bodyTransactions(batch.value.body).map((transaction) => toHex(keccak256(transaction)));
       for (const hash of hashes) this.transactions.accept(hash, header.rollupId);
-      this.transactions.sealed(header.seq, hashes);
+      this.transactions.sealed(header.seq, header.rollupId, hashes);
     }
   }
 }

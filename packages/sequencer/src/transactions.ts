@@ -1,6 +1,8 @@
 /**
  * What became of the transactions that were taken in here: pending, soft, final, with their place. Transactions of other
  * nodes are found once their block is final and indexed.
+ *
+ * They move in whole batches, so what is known is kept for a batch; for a transaction there is an entry in a map.
  */
 
 import {
@@ -16,20 +18,27 @@ import type { Stage, TransactionPlace, TransactionStatus } from './rpc/api.ts';
 /** Final transactions that are remembered here until the index has them for certain. */
 export const MAX_REMEMBERED_TRANSACTIONS = 65_536;
 
-interface Known {
+/** The transactions of one own batch, or all of a rollup that are not sealed yet. */
+interface Run {
   readonly rollupId: RollupId;
+  readonly hashes: readonly TransactionHash[];
   stage: 'pending' | Stage;
-  place?: TransactionPlace;
-  /** It was final and came again: it waits to be ordered once more, and keeps its first place. */
-  isAgain?: boolean;
+  place?: Omit<TransactionPlace, 'transactionIndex'>;
+  /** How many of them, from the first on, are forgotten. */
+  forgotten: number;
 }
 
 export class Transactions {
   readonly #self: ValidatorIndex | undefined;
-  readonly #known = new Map<TransactionHash, Known>();
-  readonly #bySeq = new Map<LaneSeq, readonly TransactionHash[]>();
-  /** Final ones, oldest first: the first to be forgotten. */
-  readonly #finals = new Set<TransactionHash>();
+  /** The run that a transaction is in; one that became final and came again stays in its first. */
+  readonly #known = new Map<TransactionHash, Run>();
+  /** Those that were final and came again, and wait to be ordered once more. */
+  readonly #again = new Set<TransactionHash>();
+  readonly #unsealed = new Map<RollupId, Run>();
+  readonly #bySeq = new Map<LaneSeq, Run>();
+  /** Oldest first: the first to be forgotten. */
+  readonly #finals: Run[] = [];
+  #finalCount = 0;
 
   constructor(self: ValidatorIndex | undefined) {
     this.#self = self;
@@ -41,55 +50,71 @@ export class Transactions {
 
   /** Taken in here and not final yet, or not once more. */
   isWaiting(hash: TransactionHash): boolean {
-    const known = this.#known.get(hash);
-    return known !== undefined && (known.stage !== 'final' || known.isAgain === true);
+    const run = this.#known.get(hash);
+    return run !== undefined && (run.stage !== 'final' || this.#again.has(hash));
   }
 
   accept(hash: TransactionHash, rollupId: RollupId): void {
-    const known = this.#known.get(hash);
-    if (known?.stage === 'final') known.isAgain = true;
-    else this.#known.set(hash, { rollupId, stage: 'pending' });
+    if (this.#known.get(hash)?.stage === 'final') this.#again.add(hash);
+    else this.#known.set(hash, this.#unsealedOf(rollupId));
   }
 
-  sealed(seq: LaneSeq, hashes: readonly TransactionHash[]): void {
-    this.#bySeq.set(seq, hashes);
+  sealed(seq: LaneSeq, rollupId: RollupId, hashes: readonly TransactionHash[]): void {
+    const run: Run = { rollupId, hashes, stage: 'pending', forgotten: 0 };
+    for (const hash of hashes) if (this.#known.get(hash)?.stage !== 'final') this.#known.set(hash, run);
+    this.#bySeq.set(seq, run);
   }
 
   /** A block became soft or final: the own batches in it have their place. */
   placed(stage: Stage, block: Block): void {
-    const hash = blockHashHex(block.header);
-    block.refs.forEach((ref, batchIndex) => {
-      if (ref.author !== this.#self) return;
-      this.#bySeq.get(ref.seq)?.forEach((transaction, transactionIndex) => {
-        const known = this.#known.get(transaction);
-        if (!known) return;
-        if (known.stage === 'final') {
-          if (stage === 'final') known.isAgain = false;
-          return;
-        }
-        known.stage = stage;
-        const { height } = block.header;
-        const { rollupId, author, seq } = ref;
-        known.place = { rollupId, height, blockHash: hash, batchIndex, author, seq, transactionIndex };
-        if (stage === 'final') this.#finals.add(transaction);
-      });
-      if (stage === 'final') this.#bySeq.delete(ref.seq);
+    const blockHash = blockHashHex(block.header);
+    const { height } = block.header;
+    block.refs.forEach(({ author, seq, rollupId }, batchIndex) => {
+      const run = author === this.#self ? this.#bySeq.get(seq) : undefined;
+      if (!run) return;
+      run.stage = stage;
+      run.place = { rollupId, height, blockHash, batchIndex, author, seq };
+      if (stage === 'final') this.#finalized(seq, run);
     });
-    if (stage === 'final') this.#forgetOldest();
   }
 
   status(hash: TransactionHash): TransactionStatus | undefined {
-    const known = this.#known.get(hash);
-    if (!known) return undefined;
-    if (known.stage === 'pending' || !known.place) return { status: 'pending', rollupId: known.rollupId };
-    return { status: known.stage, ...known.place };
+    const run = this.#known.get(hash);
+    if (!run) return undefined;
+    const { stage, place, rollupId } = run;
+    if (stage === 'pending' || !place) return { status: 'pending', rollupId };
+    return { status: stage, ...place, transactionIndex: run.hashes.indexOf(hash) };
+  }
+
+  #unsealedOf(rollupId: RollupId): Run {
+    let run = this.#unsealed.get(rollupId);
+    if (!run) {
+      run = { rollupId, hashes: [], stage: 'pending', forgotten: 0 };
+      this.#unsealed.set(rollupId, run);
+    }
+    return run;
+  }
+
+  #finalized(seq: LaneSeq, run: Run): void {
+    this.#bySeq.delete(seq);
+    this.#finals.push(run);
+    for (const hash of run.hashes) {
+      if (this.#known.get(hash) === run) this.#finalCount++;
+      else this.#again.delete(hash);
+    }
+    while (this.#finalCount > MAX_REMEMBERED_TRANSACTIONS) this.#forgetOldest();
   }
 
   #forgetOldest(): void {
-    for (const oldest of this.#finals) {
-      if (this.#finals.size <= MAX_REMEMBERED_TRANSACTIONS) return;
-      this.#finals.delete(oldest);
-      this.#known.delete(oldest);
+    const run = this.#finals[0]!;
+    if (run.forgotten === run.hashes.length) {
+      this.#finals.shift();
+      return;
     }
+    const hash = run.hashes[run.forgotten++]!;
+    if (this.#known.get(hash) !== run) return;
+    this.#known.delete(hash);
+    this.#again.delete(hash);
+    this.#finalCount--;
   }
 }

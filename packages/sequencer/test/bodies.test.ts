@@ -1,6 +1,5 @@
-/** Behind the final head: bodies that are missing are fetched, complete blocks are told and indexed, in order. */
+/** Behind the final head: bodies that are missing are fetched, complete blocks are told, in order. */
 
-import { keccak256 } from '@squad/crypto/node';
 import { silentLogger } from '@squad/service';
 import { type NodeStore, openMemoryNodeStore } from '@squad/storage';
 import { type BatchRef, BatchRefs, Block, blockHashHex, encodeBatch, genesisBlock, toHex } from '@squad/types';
@@ -70,7 +69,7 @@ const batchOf = (seq: number, count = 2) =>
   );
 
 describe('bodies', () => {
-  it('that are held complete their blocks in order, and each transaction is found', async () => {
+  it('that are held complete their blocks in order', async () => {
     const batches = [0, 1, 2, 3].map((seq) => batchOf(seq));
     await keep(batches);
     await finalize(1, batches.slice(0, 3));
@@ -80,10 +79,6 @@ describe('bodies', () => {
     await one.start();
     await until('all three', () => one.complete === 3);
     expect([completed, asked]).toEqual([[1, 2, 3], []]);
-    expect(one.transactions).toBe(8);
-    const places = await store.transactionCandidates(keccak256(transaction(1, 201)));
-    expect(places).toEqual([{ height: 1, batchIndex: 2, transactionIndex: 1 }]);
-    expect(store.transactionsIndexedThrough).toBe(3);
   });
 
   it('that are missing are asked for, and again, until they come', async () => {
@@ -99,34 +94,6 @@ describe('bodies', () => {
     expect(calls).toBe(2);
     expect(asked.slice(0, 2)).toEqual(batches.map(refOf));
     expect(completed).toEqual([1]);
-  });
-
-  it('are indexed a batch at a time, and a block counts as indexed only at its end', async () => {
-    const batches = [0, 1, 2].map((seq) => batchOf(seq, 50));
-    await keep(batches);
-    await finalize(1, batches);
-    const calls: unknown[] = [];
-    const counting = new Proxy(store, {
-      get: (target, key) => {
-        if (key === 'indexTransactions') {
-          return (batchIndex: number, hashes: Uint8Array) => {
-            calls.push([batchIndex, hashes.length / 32, target.transactionsIndexedThrough]);
-            return target.indexTransactions(batchIndex, hashes);
-          };
-        }
-        const value = Reflect.get(target, key, target);
-        return typeof value === 'function' ? value.bind(target) : value;
-      },
-    });
-    const one = createBodies(counting);
-    await one.start();
-    await until('the block', () => one.complete === 1);
-    expect(calls).toEqual([
-      [0, 50, 0],
-      [1, 50, 0],
-      [2, 50, 0],
-    ]);
-    expect(store.transactionsIndexedThrough).toBe(1);
   });
 
   it('that were complete at an orderly end are told at the next start', async () => {

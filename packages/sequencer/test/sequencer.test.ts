@@ -103,6 +103,7 @@ it('what was accepted survives a crash; what was not answered may be gone', asyn
   await until('all of them to be final', () =>
     [1, 2, 3].every((number) => transactions.status(hashOf(transaction(0, number)))?.status === 'final'),
   );
+  await until('their bodies', () => node.sequencer.bodies.complete === node.height);
   expect(await node.transactions()).toEqual([1, 2, 3].map((number) => toHex(transaction(0, number))));
 });
 

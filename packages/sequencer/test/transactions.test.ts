@@ -22,7 +22,7 @@ describe('a transaction', () => {
     expect([transactions.has(a), transactions.status(a)]).toEqual([false, undefined]);
     for (const hash of [a, b]) transactions.accept(hash, OTHER_ROLLUP);
     expect(transactions.status(b)).toEqual({ status: 'pending', rollupId: OTHER_ROLLUP });
-    transactions.sealed(7, [a, b]);
+    transactions.sealed(7, OTHER_ROLLUP, [a, b]);
     expect(transactions.status(b)).toEqual({ status: 'pending', rollupId: OTHER_ROLLUP });
 
     const block = blockOf(5, [
@@ -49,7 +49,7 @@ describe('a transaction', () => {
     const transactions = new Transactions(SELF);
     const [hash] = hashes(1) as [`0x${string}`];
     transactions.accept(hash, ROLLUP);
-    transactions.sealed(0, [hash]);
+    transactions.sealed(0, ROLLUP, [hash]);
     transactions.placed('soft', blockOf(5, [{ author: SELF, seq: 0 }]));
     const final = blockOf(6, [{ author: SELF, seq: 0 }]);
     transactions.placed('final', final);
@@ -65,7 +65,7 @@ describe('a transaction', () => {
     const transactions = new Transactions(SELF);
     const [hash] = hashes(1) as [`0x${string}`];
     transactions.accept(hash, ROLLUP);
-    transactions.sealed(3, [hash]);
+    transactions.sealed(3, ROLLUP, [hash]);
     transactions.placed('final', blockOf(5, [{ author: 2, seq: 3 }]));
     expect(transactions.status(hash)?.status).toBe('pending');
   });
@@ -76,8 +76,8 @@ it('remembers final ones up to the limit, the oldest go first; pending ones stay
   const many = Array.from({ length: MAX_REMEMBERED_TRANSACTIONS }, (_, i): `0x${string}` => `0x${i.toString(16)}`);
   const [pending, last] = ['0xpending', '0xlast'] as [`0x${string}`, `0x${string}`];
   for (const hash of [pending, ...many, last]) transactions.accept(hash, ROLLUP);
-  transactions.sealed(0, many);
-  transactions.sealed(1, [last]);
+  transactions.sealed(0, ROLLUP, many);
+  transactions.sealed(1, ROLLUP, [last]);
   transactions.placed('final', blockOf(1, [{ author: SELF, seq: 0 }]));
   expect(transactions.has(many[0]!)).toBe(true);
   transactions.placed('final', blockOf(2, [{ author: SELF, seq: 1 }]));

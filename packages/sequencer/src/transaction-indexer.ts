@@ -1,0 +1,84 @@
+/**
+ * Behind complete bodies: hashes the transactions of every final block and puts their places into the store's index. Nothing
+ * waits for it, so it gives way between two batches; a node that orders much may be some way behind.
+ */
+
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { keccak256 } from '@squad/crypto/node';
+import type { Logger } from '@squad/service';
+import type { NodeStore } from '@squad/storage';
+import { type BatchRef, Block, bodyTransactions, decodeBatch, type Height, toHex } from '@squad/types';
+
+const HASH_BYTES = 32;
+
+export interface TransactionIndexerConfig {
+  readonly store: NodeStore;
+  readonly logger: Logger;
+}
+
+export class TransactionIndexer {
+  readonly #config: TransactionIndexerConfig;
+  readonly #start: Height;
+  #complete: Height = 0;
+  #running: Promise<void> | undefined;
+  #stopped = false;
+
+  constructor(config: TransactionIndexerConfig) {
+    this.#config = config;
+    this.#start = config.store.head;
+  }
+
+  /** Transactions of blocks that became final since the start. */
+  transactions = 0;
+
+  /** The bodies of all final blocks up to this height are held. */
+  onComplete(height: Height): void {
+    this.#complete = Math.max(this.#complete, height);
+    if (!this.#running && !this.#stopped) this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { store, logger } = this.#config;
+    try {
+      while (store.transactionsIndexedThrough < this.#complete && !this.#stopped) {
+        await this.#index(store.transactionsIndexedThrough + 1);
+      }
+    } catch (error) {
+      logger.error({ err: error }, 'transactions of final blocks could not be indexed');
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  async #index(height: Height): Promise<void> {
+    const { store } = this.#config;
+    const stored = await store.readBlock(height);
+    if (!stored) throw new Error(`final block ${height} is not in the store`);
+    for (const [batchIndex, ref] of Block.deserialize(stored.block).refs.entries()) {
+      const hashes = await this.#hashesOf(ref);
+      await store.indexTransactions(batchIndex, hashes);
+      if (height > this.#start) this.transactions += hashes.length / HASH_BYTES;
+      await nextTurn();
+      // What is begun again after a stop finds the block's first batches twice, which does no harm.
+      if (this.#stopped) return;
+    }
+    await store.completeTransactions(height);
+  }
+
+  /** One after the other; empty if the body was pruned before it was indexed. */
+  async #hashesOf({ digest }: BatchRef): Promise<Uint8Array> {
+    const bytes = await this.#config.store.readBatch(toHex(digest));
+    if (!bytes) return new Uint8Array();
+    const batch = decodeBatch(bytes);
+    if (!batch.ok) throw new Error(`batch ${toHex(digest)} cannot be read back: ${batch.error.reason}`);
+    const transactions = bodyTransactions(batch.value.body);
+    const hashes = new Uint8Array(HASH_BYTES * transactions.length);
+    for (const [i, transaction] of transactions.entries()) hashes.set(keccak256(transaction), HASH_BYTES * i);
+    return hashes;
+  }
+}
