@@ -73,11 +73,15 @@ export class HeldLanes {
     return acknowledgements;
   }
 
-  /** A peer's word on the own lane. */
-  acknowledged(from: ValidatorIndex, own: ValidatorIndex, acknowledgements: readonly Acknowledgement[]): void {
-    for (const { author, seq } of acknowledgements) {
-      if (author === own) this.#ownAcknowledged.set(from, Math.max(this.#ownAcknowledged.get(from) ?? 0, seq + 1));
-    }
+  /** A peer's word on the own lane; true if it says something new. */
+  acknowledged(from: ValidatorIndex, own: ValidatorIndex, acknowledgements: readonly Acknowledgement[]): boolean {
+    const before = this.#ownAcknowledged.get(from) ?? 0;
+    const next = acknowledgements.reduce(
+      (most, { author, seq }) => (author === own ? Math.max(most, seq + 1) : most),
+      before,
+    );
+    this.#ownAcknowledged.set(from, next);
+    return next > before;
   }
 
   /** A peer that connects anew may have lost what it had not made durable. */

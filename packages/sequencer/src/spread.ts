@@ -10,6 +10,7 @@ import type { NodeStore } from '@squad/storage';
 import {
   type Acknowledgement,
   type Batch,
+  batchDigest,
   decodeBatch,
   encodeValidatorMessage,
   type Genesis,
@@ -24,6 +25,10 @@ import type { SequencerMetrics } from './sequencer-metrics.ts';
 export const MAX_BATCHES_RESENT = 8;
 /** Milliseconds between looks at what peers have not acknowledged. */
 const RESEND_INTERVAL_MS = 500;
+/** Milliseconds for which a peer may acknowledge nothing of what it was sent before it is sent that again. */
+export const RESEND_AFTER_MS = 1_000;
+/** Milliseconds between two acknowledgements, but for the first after a while, which leaves at once. */
+export const ACKNOWLEDGE_INTERVAL_MS = 20;
 
 export interface SpreadConfig {
   readonly genesis: Genesis;
@@ -43,7 +48,12 @@ export class Spread {
   readonly #rollups: ReadonlySet<number>;
   /** Authors whose fork was recorded: one pair of headers is all the evidence that it takes. */
   readonly #forked = new Set<ValidatorIndex>();
+  /** When a peer last acknowledged something new. */
+  readonly #progressAtMs = new Map<ValidatorIndex, number>();
   #resendTimer: NodeJS.Timeout | undefined;
+  /** Authors whose lanes have moved since the last acknowledgement to all. */
+  readonly #moved = new Set<ValidatorIndex>();
+  #acknowledgeTimer: NodeJS.Timeout | undefined;
 
   constructor(config: SpreadConfig) {
     this.#config = config;
@@ -58,6 +68,7 @@ export class Spread {
 
   stop(): void {
     clearInterval(this.#resendTimer);
+    clearTimeout(this.#acknowledgeTimer);
   }
 
   /** To all others; it must be durable. */
@@ -74,28 +85,27 @@ export class Spread {
     if (!this.#rollups.has(header.rollupId)) {
       return blame(from, `sent a batch of rollup ${header.rollupId}, which this network does not order`);
     }
+    // What is held or not wanted costs no check: a sender that hears too late is sent for again just when all are busy.
+    const digest = batchDigest(header);
+    const standing = lanes.standing(header, digest);
+    if (standing === 'outside') return;
+    if (standing === 'known') return this.#acknowledge([from], [from]);
     const checked = verifyBatch(batch, genesis.validatorSet.validators[from]!.nodePublicKey, genesis.networkId);
     if (!checked.ok) return blame(from, `sent a batch that is not good: ${checked.error.reason}`);
-    const { digest } = checked.value;
-    switch (lanes.standing(header, digest)) {
-      case 'new':
-        return void actor.storeBatch({ batch, digest });
-      case 'known':
-        return this.#acknowledge([from], [from]);
-      case 'equivocation':
-        return this.#recordFork(batch);
-      case 'outside':
-    }
+    if (standing === 'equivocation') return this.#recordFork(batch);
+    void actor.storeBatch({ batch, digest });
   }
 
   onAcknowledgements(from: ValidatorIndex, acknowledgements: readonly Acknowledgement[]): void {
-    const { self, lanes } = this.#config;
-    if (self !== undefined) lanes.acknowledged(from, self, acknowledgements);
+    const { self, lanes, now } = this.#config;
+    if (self === undefined) return;
+    if (lanes.acknowledged(from, self, acknowledgements)) this.#progressAtMs.set(from, now());
   }
 
   onConnected(peer: ValidatorIndex): void {
     const { lanes, genesis } = this.#config;
     lanes.forgetAcknowledged(peer);
+    this.#progressAtMs.delete(peer);
     this.#acknowledge([peer], genesis.validatorSet.validators.keys());
     this.#resendTo(peer);
   }
@@ -103,7 +113,17 @@ export class Spread {
   /** R3: acknowledged once it survives a crash, to all, as any of them may lead. Called when that is so. */
   onDurable(stored: readonly StoredBatch[], authors: readonly ValidatorIndex[]): void {
     this.#config.metrics.storedBatches.add(stored.length);
-    if (authors.length > 0) this.#sendAcknowledgements('all', authors);
+    for (const author of authors) this.#moved.add(author);
+    // Many small batches would mean many more small acknowledgements: each of them goes to everybody.
+    if (this.#moved.size > 0 && this.#acknowledgeTimer === undefined) this.#acknowledgeAll();
+  }
+
+  #acknowledgeAll(): void {
+    this.#acknowledgeTimer = undefined;
+    if (this.#moved.size === 0) return;
+    this.#sendAcknowledgements('all', this.#moved);
+    this.#moved.clear();
+    this.#acknowledgeTimer = setTimeout(() => this.#acknowledgeAll(), ACKNOWLEDGE_INTERVAL_MS);
   }
 
   /** What the lanes show may still be on its way to the disk: it is acknowledged behind the next sync. */
@@ -141,11 +161,13 @@ export class Spread {
   async #resend(peer: ValidatorIndex): Promise<void> {
     const { self, lanes, store, now } = this.#config;
     if (self === undefined) return;
+    const progressAtMs = this.#progressAtMs.get(peer) ?? Number.NEGATIVE_INFINITY;
+    if (now() - progressAtMs < RESEND_AFTER_MS) return;
     for (const digest of lanes.unacknowledgedBy(peer, self, MAX_BATCHES_RESENT)) {
       const bytes = await store.readBatch(toHex(digest));
       const batch = bytes && decodeBatch(bytes);
       // A batch that was just sent gets its time to be acknowledged.
-      if (!batch?.ok || now() - batch.value.signed.header.createdAtMs < RESEND_INTERVAL_MS) return;
+      if (!batch?.ok || now() - batch.value.signed.header.createdAtMs < RESEND_AFTER_MS) return;
       this.#config.network().send(peer, 'data', encodeValidatorMessage({ type: 'batch', batch: batch.value }));
     }
   }

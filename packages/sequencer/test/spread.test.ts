@@ -14,7 +14,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { StoredBatch } from '../src/actor.ts';
 import { HeldLanes } from '../src/held-lanes.ts';
 import { createSequencerMetrics } from '../src/sequencer-metrics.ts';
-import { MAX_BATCHES_RESENT, Spread } from '../src/spread.ts';
+import { ACKNOWLEDGE_INTERVAL_MS, MAX_BATCHES_RESENT, RESEND_AFTER_MS, Spread } from '../src/spread.ts';
 import { createGenesis, Journal, sealBatch, sealRun, transaction } from './support.ts';
 
 const SELF = 0;
@@ -83,6 +83,33 @@ describe('a batch of another validator', () => {
     takeIn(stored);
     spread.onDurable([stored], [PEER]);
     expect(acknowledgementsTo()).toEqual([['all', [{ author: PEER, seq: 0, digest: stored.digest }]]]);
+  });
+
+  it('is acknowledged with others that become durable at about the same time, by one message', async () => {
+    const [first, second, third] = sealRun(genesis, PEER, 3) as [StoredBatch, StoredBatch, StoredBatch];
+    for (const stored of [first, second, third]) {
+      takeIn(stored);
+      spread.onDurable([stored], [PEER]);
+    }
+    expect(acknowledgementsTo()).toMatchObject([['all', [{ seq: 0 }]]]);
+    await vi.advanceTimersByTimeAsync(ACKNOWLEDGE_INTERVAL_MS);
+    expect(acknowledgementsTo()).toMatchObject([
+      ['all', [{ seq: 0 }]],
+      ['all', [{ seq: 2, digest: third.digest }]],
+    ]);
+    await vi.advanceTimersByTimeAsync(10 * ACKNOWLEDGE_INTERVAL_MS);
+    expect(acknowledgementsTo()).toHaveLength(2);
+  });
+
+  it('that is held is acknowledged unchecked; that is new is checked, and blamed on its sender', () => {
+    const stored = sealBatch(genesis, PEER);
+    const changed = { ...stored.batch, body: stored.batch.body.map((byte) => byte ^ 1) };
+    spread.onBatch(PEER, changed);
+    expect([storing, blamed]).toEqual([[], [expect.stringContaining('not the one that the header commits to')]]);
+    takeIn(stored);
+    spread.onBatch(PEER, changed);
+    becomeDurable();
+    expect([acknowledgementsTo().length, blamed.length]).toEqual([1, 1]);
   });
 
   it('that comes again while it is on its way to the disk is not acknowledged before it is there', () => {
@@ -156,6 +183,9 @@ describe('own batches', () => {
     expect(sentTo(1)).toEqual([]);
     spread.onAcknowledgements(PEER, [{ author: SELF, seq: 7, digest: run[7]!.digest }]);
     sent.length = 0;
+    // It takes them in, if slowly: what is under way may still come.
+    await later(RESEND_AFTER_MS - 500);
+    expect(sentTo(PEER)).toEqual([]);
     await later(500);
     expect(sentTo(PEER)).toEqual([8, 9]);
   });
@@ -165,7 +195,7 @@ describe('own batches', () => {
     takeIn(young);
     held.set(toHex(young.digest), encodeBatch(young.batch));
     spread.start();
-    await later(400);
+    await later(RESEND_AFTER_MS - 100);
     spread.onConnected(PEER);
     await later(0);
     expect(sentTo(PEER)).toEqual([]);
