@@ -24,7 +24,7 @@ export interface IntakeConfig {
   /** Resolves once the batch is durable here. */
   readonly store: (batch: StoredBatch) => Promise<void>;
   /** Sends a durable batch to the other validators. */
-  readonly spread: (batch: StoredBatch) => void;
+  readonly spread: (batch: StoredBatch, hashPrefixes: Uint8Array) => void;
   /** Why nothing is ordered at present; empty if it is. */
   readonly notReadyReasons: () => readonly string[];
 }
@@ -90,12 +90,12 @@ export class Intake {
     clearTimeout(this.#sealTimer);
     this.#sealTimer = undefined;
     const { lane, transactions, now, store, spread, metrics } = this.#config;
-    for (const { batch, digest, hashes, onPlaced } of lane?.seal(now()) ?? []) {
+    for (const { batch, digest, hashes, hashPrefixes, onPlaced } of lane?.seal(now()) ?? []) {
       const { seq, rollupId } = batch.signed.header;
       transactions.sealed(seq, rollupId, hashes);
       void store({ batch, digest }).then(() => {
         // R20: durable before it is spread, and before its clients are told.
-        spread({ batch, digest });
+        spread({ batch, digest }, hashPrefixes);
         metrics.sealed(batch);
         for (const [i, tell] of onPlaced.entries()) tell?.(seq, i);
       });

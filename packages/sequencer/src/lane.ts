@@ -12,6 +12,7 @@ import {
   batchDigest,
   type Epoch,
   encodeBody,
+  HASH_PREFIX_BYTES,
   type LaneSeq,
   MAX_BATCH_BODY_BYTES,
   MAX_BATCH_TRANSACTIONS,
@@ -34,6 +35,8 @@ export interface SealedBatch {
   readonly batch: Batch;
   readonly digest: Bytes32;
   readonly hashes: readonly TransactionHash[];
+  /** How each of them begins, as `HashPrefixes` has it. */
+  readonly hashPrefixes: Uint8Array;
   /** Of each transaction, where somebody wants to be told. */
   readonly onPlaced: readonly (OnPlaced | undefined)[];
 }
@@ -162,11 +165,19 @@ export class Lane {
     this.#unordered++;
     this.#waitingBytes -= body.length - 4 * taken.length;
     this.#waitingTransactions -= taken.length;
+    const hashes = taken.map(({ hash }) => hash);
     return {
       batch: { signed, body },
       digest,
-      hashes: taken.map(({ hash }) => hash),
+      hashes,
+      hashPrefixes: prefixesOf(hashes),
       onPlaced: taken.map(({ onPlaced }) => onPlaced),
     };
   }
+}
+
+function prefixesOf(hashes: readonly TransactionHash[]): Uint8Array {
+  // One native call for all of them.
+  const digits = hashes.map((hash) => hash.slice(2, 2 + 2 * HASH_PREFIX_BYTES)).join('');
+  return new Uint8Array(Buffer.from(digits, 'hex'));
 }

@@ -35,6 +35,7 @@ import { BlockFetcher } from './block-fetcher.ts';
 import { Bodies } from './bodies.ts';
 import type { Feed } from './feed/index.ts';
 import { GossipIntake } from './gossip-intake.ts';
+import { HashPrefixes } from './hash-prefixes.ts';
 import { HeldLanes } from './held-lanes.ts';
 import { Intake } from './intake.ts';
 import { Lane } from './lane.ts';
@@ -144,7 +145,8 @@ export class Sequencer {
       store: (batch) => this.#actor.storeBatch(batch),
       logger,
     });
-    this.indexer = new TransactionIndexer({ store, logger });
+    const hashPrefixes = new HashPrefixes();
+    this.indexer = new TransactionIndexer({ store, hashPrefixes, logger });
     this.bodies = new Bodies({
       store,
       fetcher: this.#fetcher,
@@ -180,6 +182,8 @@ export class Sequencer {
       actor: this.#actor,
       store,
       network: () => this.#network,
+      hashPrefixes,
+      random: Math.random,
       metrics,
       logger,
       now,
@@ -200,7 +204,7 @@ export class Sequencer {
       now,
       batchAgeMs: parts.batchAgeMs,
       store: (batch) => this.#actor.storeBatch(batch),
-      spread: ({ batch }) => this.#spread.send(batch),
+      spread: (batch, prefixes) => this.#spread.send(batch, prefixes),
       notReadyReasons: () => this.notReadyReasons(),
     });
     this.#gossip = new GossipIntake({
@@ -316,7 +320,7 @@ export class Sequencer {
     const message = decoded.value;
     switch (message.type) {
       case 'batch':
-        return this.#spread.onBatch(from, message.batch);
+        return this.#spread.onBatch(from, message.batch, message.hashPrefixes);
       case 'acknowledgements':
         this.#spread.onAcknowledgements(from, message.acknowledgements);
         return this.#actor.submit(

@@ -18,6 +18,7 @@ import {
   type ValidatorIndex,
 } from '@squad/types';
 import type { Actor, StoredBatch } from './actor.ts';
+import { type HashPrefixes, isPlausible } from './hash-prefixes.ts';
 import type { HeldLanes } from './held-lanes.ts';
 import type { SequencerMetrics } from './sequencer-metrics.ts';
 
@@ -37,9 +38,12 @@ export interface SpreadConfig {
   readonly actor: Pick<Actor, 'storeBatch' | 'whenDurable'>;
   readonly store: Pick<NodeStore, 'readBatch'>;
   readonly network: () => Pick<Network, 'send' | 'connectedValidators'>;
+  readonly hashPrefixes: HashPrefixes;
   readonly metrics: SequencerMetrics;
   readonly logger: Logger;
   readonly now: () => number;
+  /** In [0, 1), not to be foreseen. */
+  readonly random: () => number;
   readonly blame: (peer: ValidatorIndex, reason: string) => void;
 }
 
@@ -72,13 +76,14 @@ export class Spread {
   }
 
   /** To all others; it must be durable. */
-  send(batch: Batch): void {
-    this.#config.network().send('all', 'data', encodeValidatorMessage({ type: 'batch', batch }));
+  send({ batch, digest }: StoredBatch, hashPrefixes: Uint8Array): void {
+    this.#config.hashPrefixes.keep(toHex(digest), hashPrefixes);
+    this.#config.network().send('all', 'data', encodeValidatorMessage({ type: 'batch', batch, hashPrefixes }));
   }
 
   /** The receiving end. */
-  onBatch(from: ValidatorIndex, batch: Batch): void {
-    const { genesis, lanes, actor, blame } = this.#config;
+  onBatch(from: ValidatorIndex, batch: Batch, prefixes?: Uint8Array): void {
+    const { genesis, lanes, actor, blame, hashPrefixes, random } = this.#config;
     const { header } = batch.signed;
     if (header.author !== from) return blame(from, `sent a batch of validator ${header.author} as its own`);
     if (header.epoch !== genesis.validatorSet.epoch) return;
@@ -94,6 +99,9 @@ export class Spread {
     if (!checked.ok) return blame(from, `sent a batch that is not good: ${checked.error.reason}`);
     if (standing === 'equivocation') return this.#recordFork(batch);
     void actor.storeBatch({ batch, digest });
+    if (prefixes === undefined) return;
+    if (isPlausible(batch.body, prefixes, random())) hashPrefixes.keep(toHex(digest), prefixes);
+    else blame(from, 'told hashes that are not those of its transactions');
   }
 
   onAcknowledgements(from: ValidatorIndex, acknowledgements: readonly Acknowledgement[]): void {

@@ -1,18 +1,17 @@
 /**
- * Behind complete bodies: hashes the transactions of every final block and puts their places into the store's index. Nothing
- * waits for it, so it gives way between two batches; a node that orders much may be some way behind.
+ * Behind complete bodies: puts the places of the transactions of every final block into the store's index, by how their hashes
+ * begin. Nothing waits for it, so it gives way between two batches; a node that orders much may be some way behind.
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { keccak256 } from '@squad/crypto/node';
 import type { Logger } from '@squad/service';
 import type { NodeStore } from '@squad/storage';
-import { type BatchRef, Block, bodyTransactions, decodeBatch, type Height, toHex } from '@squad/types';
-
-const HASH_BYTES = 32;
+import { type BatchRef, Block, decodeBatch, HASH_PREFIX_BYTES, type Height, toHex } from '@squad/types';
+import { type HashPrefixes, hashPrefixesOf } from './hash-prefixes.ts';
 
 export interface TransactionIndexerConfig {
   readonly store: NodeStore;
+  readonly hashPrefixes: HashPrefixes;
   readonly logger: Logger;
 }
 
@@ -60,9 +59,9 @@ export class TransactionIndexer {
     const stored = await store.readBlock(height);
     if (!stored) throw new Error(`final block ${height} is not in the store`);
     for (const [batchIndex, ref] of Block.deserialize(stored.block).refs.entries()) {
-      const hashes = await this.#hashesOf(ref);
-      await store.indexTransactions(batchIndex, hashes);
-      if (height > this.#start) this.transactions += hashes.length / HASH_BYTES;
+      const prefixes = await this.#prefixesOf(ref);
+      await store.indexTransactions(batchIndex, prefixes);
+      if (height > this.#start) this.transactions += prefixes.length / HASH_PREFIX_BYTES;
       await nextTurn();
       // What is begun again after a stop finds the block's first batches twice, which does no harm.
       if (this.#stopped) return;
@@ -70,15 +69,15 @@ export class TransactionIndexer {
     await store.completeTransactions(height);
   }
 
-  /** One after the other; empty if the body was pruned before it was indexed. */
-  async #hashesOf({ digest }: BatchRef): Promise<Uint8Array> {
-    const bytes = await this.#config.store.readBatch(toHex(digest));
+  /** As its author told them, or hashed here; empty if the body was pruned before it was indexed. */
+  async #prefixesOf({ digest }: BatchRef): Promise<Uint8Array> {
+    const { store, hashPrefixes } = this.#config;
+    const told = hashPrefixes.take(toHex(digest));
+    if (told) return told;
+    const bytes = await store.readBatch(toHex(digest));
     if (!bytes) return new Uint8Array();
     const batch = decodeBatch(bytes);
     if (!batch.ok) throw new Error(`batch ${toHex(digest)} cannot be read back: ${batch.error.reason}`);
-    const transactions = bodyTransactions(batch.value.body);
-    const hashes = new Uint8Array(HASH_BYTES * transactions.length);
-    for (const [i, transaction] of transactions.entries()) hashes.set(keccak256(transaction), HASH_BYTES * i);
-    return hashes;
+    return hashPrefixesOf(batch.value.body);
   }
 }

@@ -12,6 +12,7 @@ import {
 } from '@squad/types';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { StoredBatch } from '../src/actor.ts';
+import { HashPrefixes, hashPrefixesOf } from '../src/hash-prefixes.ts';
 import { HeldLanes } from '../src/held-lanes.ts';
 import { createSequencerMetrics } from '../src/sequencer-metrics.ts';
 import { ACKNOWLEDGE_INTERVAL_MS, MAX_BATCHES_RESENT, RESEND_AFTER_MS, Spread } from '../src/spread.ts';
@@ -27,6 +28,7 @@ let storing: StoredBatch[];
 let waiting: (() => void)[];
 let held: Map<BatchDigest, Uint8Array>;
 let blamed: string[];
+let hashPrefixes: HashPrefixes;
 let journal: Journal;
 let spread: Spread;
 
@@ -35,6 +37,7 @@ beforeEach(() => {
   lanes = new HeldLanes(4);
   [sent, storing, waiting, blamed] = [[], [], [], []];
   held = new Map();
+  hashPrefixes = new HashPrefixes();
   journal = new Journal();
   spread = createSpread(SELF);
 });
@@ -59,6 +62,8 @@ function createSpread(self: number | undefined): Spread {
     },
     store: { readBatch: async (digest) => held.get(digest) },
     network: () => ({ send, connectedValidators: [1, PEER] }),
+    hashPrefixes,
+    random: () => 0.5,
     metrics: createSequencerMetrics(noMetrics),
     logger: journal,
     now: Date.now,
@@ -110,6 +115,17 @@ describe('a batch of another validator', () => {
     spread.onBatch(PEER, changed);
     becomeDurable();
     expect([acknowledgementsTo().length, blamed.length]).toEqual([1, 1]);
+  });
+
+  it('comes with how its hashes begin, which is kept if one that is looked at is right, and blamed if it is not', () => {
+    const [first, second] = sealRun(genesis, PEER, 2) as [StoredBatch, StoredBatch];
+    spread.onBatch(PEER, first.batch, hashPrefixesOf(first.batch.body));
+    expect(hashPrefixes.take(toHex(first.digest))).toEqual(hashPrefixesOf(first.batch.body));
+    spread.onBatch(PEER, second.batch, new Uint8Array(hashPrefixesOf(second.batch.body).length));
+    expect(hashPrefixes.take(toHex(second.digest))).toBeUndefined();
+    // The batch itself is good.
+    expect(storing).toHaveLength(2);
+    expect(blamed).toEqual([expect.stringContaining('hashes')]);
   });
 
   it('that comes again while it is on its way to the disk is not acknowledged before it is there', () => {

@@ -4,8 +4,9 @@ import { keccak256 } from '@squad/crypto/node';
 import { silentLogger } from '@squad/service';
 import { createNodeStore, MemoryKeyValueStore, MemoryLog, type NodeStore } from '@squad/storage';
 import { Block, blockHashHex, encodeBatch, genesisBlock, toHex } from '@squad/types';
-import { expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import type { StoredBatch } from '../src/actor.ts';
+import { HashPrefixes, hashPrefixesOf, isPlausible, MAX_HASH_PREFIX_BYTES } from '../src/hash-prefixes.ts';
 import { TransactionIndexer } from '../src/transaction-indexer.ts';
 import { findTransaction } from '../src/transaction-lookup.ts';
 import { createGenesis, refOf, sealBatch, transaction, until } from './support.ts';
@@ -41,13 +42,20 @@ async function finalize(store: NodeStore, height: number, { withBodies = true } 
   await store.sync();
 }
 
+let prefixes = new HashPrefixes();
+beforeEach(() => {
+  prefixes = new HashPrefixes();
+});
+const createIndexer = (store: NodeStore) =>
+  new TransactionIndexer({ store, hashPrefixes: prefixes, logger: silentLogger });
+
 const placeOf = (store: NodeStore, number: number) =>
   findTransaction(store, toHex(keccak256(transaction(AUTHOR, number))));
 
 it('finds every transaction at its place, and counts those since the start', async () => {
   const store = await createNodeStore({ log: new MemoryLog(), keyValueStore: new MemoryKeyValueStore() });
   await finalize(store, 1);
-  const indexer = new TransactionIndexer({ store, logger: silentLogger });
+  const indexer = createIndexer(store);
   for (const height of [2, 3]) await finalize(store, height);
   indexer.onComplete(1);
   indexer.onComplete(3);
@@ -66,7 +74,7 @@ it('takes up after a crash the blocks whose places were lost, though their bodie
   let keyValueStore = new MemoryKeyValueStore();
   const store = await createNodeStore({ log, keyValueStore });
   for (const height of [1, 2, 3]) await finalize(store, height);
-  const before = new TransactionIndexer({ store, logger: silentLogger });
+  const before = createIndexer(store);
   before.onComplete(3);
   await until('the index', () => store.transactionsIndexedThrough === 3);
   log = log.crash(0);
@@ -74,7 +82,7 @@ it('takes up after a crash the blocks whose places were lost, though their bodie
 
   const after = await createNodeStore({ log, keyValueStore });
   expect(after.transactionsIndexedThrough).toBe(0);
-  const indexer = new TransactionIndexer({ store: after, logger: silentLogger });
+  const indexer = createIndexer(after);
   await finalize(after, 4);
   indexer.onComplete(4);
   await until('the index', () => after.transactionsIndexedThrough === 4);
@@ -85,11 +93,11 @@ it('takes up after a crash the blocks whose places were lost, though their bodie
 it('stops between two batches, and goes on from there', async () => {
   const store = await createNodeStore({ log: new MemoryLog(), keyValueStore: new MemoryKeyValueStore() });
   for (const height of [1, 2]) await finalize(store, height);
-  const first = new TransactionIndexer({ store, logger: silentLogger });
+  const first = createIndexer(store);
   first.onComplete(2);
   await first.stop();
   expect(store.transactionsIndexedThrough).toBe(0);
-  const second = new TransactionIndexer({ store, logger: silentLogger });
+  const second = createIndexer(store);
   second.onComplete(2);
   await until('the index', () => store.transactionsIndexedThrough === 2);
   for (let number = 4; number < 12; number++) expect((await placeOf(store, number))?.height).toBe(number >> 2);
@@ -99,9 +107,44 @@ it('passes over bodies that were pruned before their turn', async () => {
   const store = await createNodeStore({ log: new MemoryLog(), keyValueStore: new MemoryKeyValueStore() });
   await finalize(store, 1, { withBodies: false });
   await finalize(store, 2);
-  const indexer = new TransactionIndexer({ store, logger: silentLogger });
+  const indexer = createIndexer(store);
   indexer.onComplete(2);
   await until('the index', () => store.transactionsIndexedThrough === 2);
   expect(await placeOf(store, 4)).toBeUndefined();
   expect((await placeOf(store, 8))?.height).toBe(2);
+});
+
+it('believes what the author told of hashes: what is looked up is checked where it is found', async () => {
+  const store = await createNodeStore({ log: new MemoryLog(), keyValueStore: new MemoryKeyValueStore() });
+  await finalize(store, 1);
+  const [first, second] = batchesOf(1) as [StoredBatch, StoredBatch];
+  prefixes.keep(toHex(first.digest), hashPrefixesOf(first.batch.body));
+  // The second one's author lies: it says the hashes of the first.
+  prefixes.keep(toHex(second.digest), hashPrefixesOf(first.batch.body));
+  createIndexer(store).onComplete(1);
+  await until('the index', () => store.transactionsIndexedThrough === 1);
+  expect(await placeOf(store, 4)).toMatchObject({ batchIndex: 0, transactionIndex: 0 });
+  expect(await placeOf(store, 5)).toMatchObject({ batchIndex: 0, transactionIndex: 1 });
+  expect(await placeOf(store, 6)).toBeUndefined();
+});
+
+describe('hash prefixes', () => {
+  it('are handed out once, and the oldest go when there are too many', () => {
+    const half = new Uint8Array(MAX_HASH_PREFIX_BYTES / 2);
+    prefixes.keep('0x01', half);
+    prefixes.keep('0x02', half);
+    expect([prefixes.take('0x01'), prefixes.take('0x01')]).toEqual([half, undefined]);
+    prefixes.keep('0x03', half);
+    prefixes.keep('0x04', new Uint8Array(8));
+    expect([prefixes.take('0x02'), prefixes.take('0x03')?.length]).toEqual([undefined, half.length]);
+  });
+
+  it('are implausible where one that is looked at is wrong', () => {
+    const { body } = batchOf(1).batch;
+    const right = hashPrefixesOf(body);
+    expect([0, 0.49, 0.5, 0.999].map((random) => isPlausible(body, right, random))).toEqual([true, true, true, true]);
+    const wrong = right.slice();
+    wrong[15]! ^= 1;
+    expect([0, 0.49, 0.5, 0.999].map((random) => isPlausible(body, wrong, random))).toEqual([true, true, false, false]);
+  });
 });

@@ -160,11 +160,11 @@ export interface NodeStore {
   setMeta(key: string, value: Uint8Array | undefined): Promise<void>;
 
   /**
-   * Indexes the transactions of a batch of the final block above `transactionsIndexedThrough`. `hashes`: 32 bytes each, one
-   * after the other. Resolves when there is room for more. Not synced: after a crash go on from
-   * `transactionsIndexedThrough`, which may be much lower then.
+   * Indexes the transactions of a batch of the final block above `transactionsIndexedThrough`. `hashPrefixes`: the first
+   * `HASH_PREFIX_BYTES` of each one's hash, one after the other. Resolves when there is room for more. Not synced: after a
+   * crash go on from `transactionsIndexedThrough`, which may be much lower then.
    */
-  indexTransactions(batchIndex: number, hashes: Uint8Array): Promise<void>;
+  indexTransactions(batchIndex: number, hashPrefixes: Uint8Array): Promise<void>;
   /** All batches of the block at `transactionsIndexedThrough + 1` are indexed. */
   completeTransactions(height: Height): Promise<void>;
   readonly transactionsIndexedThrough: Height;

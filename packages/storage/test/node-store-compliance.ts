@@ -1,6 +1,7 @@
 /** What every node store must do, on disk and in memory. */
 
 import { createHash } from 'node:crypto';
+import { HASH_PREFIX_BYTES } from '@squad/types';
 import { describe, expect, it } from 'vitest';
 import {
   type FinalToStore,
@@ -46,6 +47,7 @@ const stored = (height: number, hasCertificate = true) => {
 
 /** Hashes that differ at their beginning: it is all that the index keeps. */
 export const hashOf = (number: number): Uint8Array => createHash('sha256').update(String(number)).digest();
+export const prefixOf = (number: number): Uint8Array => hashOf(number).subarray(0, HASH_PREFIX_BYTES);
 
 const place = (height: number, batchIndex: number, transactionIndex: number) => ({
   height,
@@ -217,12 +219,12 @@ export function describeNodeStore(label: string, create: (sizes: NodeStoreSizes)
     it('finds transactions in memory, once written, and after a reopening; of two places the first comes first', async () => {
       const subject = await create(SIZES);
       let store = await subject.open();
-      const hashes = (...numbers: number[]) => Buffer.concat(numbers.map((number) => hashOf(number)));
+      const hashes = (...numbers: number[]) => Buffer.concat(numbers.map(prefixOf));
       await store.indexTransactions(0, hashes(1, 2));
       await store.indexTransactions(3, hashes(1, 3));
       await store.completeTransactions(1);
       await store.indexTransactions(0, hashes(2, 4));
-      await rejection(store.indexTransactions(0, new Uint8Array(31)), 'STORE_INPUT');
+      await rejection(store.indexTransactions(0, new Uint8Array(7)), 'STORE_INPUT');
       await rejection(store.completeTransactions(3), 'STORE_INPUT');
       await rejection(store.transactionCandidates(new Uint8Array(31)), 'STORE_INPUT');
       await store.completeTransactions(2);
@@ -254,9 +256,9 @@ export function describeNodeStore(label: string, create: (sizes: NodeStoreSizes)
       const perBatch = 16_384;
       const batchesNeeded = TRANSACTION_RUN_ENTRIES / perBatch + 2;
       for (let index = 0; index < batchesNeeded; index++) {
-        const hashes = new Uint8Array(32 * perBatch);
-        for (let i = 0; i < perBatch; i++) hashes.set(hashOf(index * perBatch + i).subarray(0, 16), 32 * i);
-        await store.indexTransactions(index, hashes);
+        const prefixes = new Uint8Array(HASH_PREFIX_BYTES * perBatch);
+        for (let i = 0; i < perBatch; i++) prefixes.set(prefixOf(index * perBatch + i), HASH_PREFIX_BYTES * i);
+        await store.indexTransactions(index, prefixes);
       }
       await store.completeTransactions(1);
       for (const number of [
@@ -269,9 +271,12 @@ export function describeNodeStore(label: string, create: (sizes: NodeStoreSizes)
         const [batchIndex, index] = [Math.floor(number / perBatch), number % perBatch];
         expect(await store.transactionCandidates(hashOf(number))).toEqual([place(1, batchIndex, index)]);
       }
-      await rejection(store.indexTransactions(0, new Uint8Array(32 * (TRANSACTION_RUN_ENTRIES + 1))), 'STORE_INPUT');
-      await rejection(store.indexTransactions(MAX_BATCHES_IN_INDEX, hashOf(1)), 'STORE_INPUT');
-      await store.indexTransactions(MAX_BATCHES_IN_INDEX - 1, hashOf(1));
+      await rejection(
+        store.indexTransactions(0, new Uint8Array(HASH_PREFIX_BYTES * (TRANSACTION_RUN_ENTRIES + 1))),
+        'STORE_INPUT',
+      );
+      await rejection(store.indexTransactions(MAX_BATCHES_IN_INDEX, prefixOf(1)), 'STORE_INPUT');
+      await store.indexTransactions(MAX_BATCHES_IN_INDEX - 1, prefixOf(1));
       expect(await store.transactionCandidates(hashOf(1))).toContainEqual(place(2, MAX_BATCHES_IN_INDEX - 1, 0));
       await store.close();
     });
@@ -280,7 +285,7 @@ export function describeNodeStore(label: string, create: (sizes: NodeStoreSizes)
       const subject = await create(SIZES);
       let store = await subject.open();
       for (let height = 1; height <= MAX_TRANSACTION_CANDIDATES + 1; height++) {
-        await store.indexTransactions(0, hashOf(1));
+        await store.indexTransactions(0, prefixOf(1));
         await store.completeTransactions(height);
       }
       const before = await store.transactionCandidates(hashOf(1));
@@ -290,7 +295,7 @@ export function describeNodeStore(label: string, create: (sizes: NodeStoreSizes)
       await store.close();
       store = await subject.open();
       const next = MAX_TRANSACTION_CANDIDATES + 2;
-      await store.indexTransactions(0, hashOf(1));
+      await store.indexTransactions(0, prefixOf(1));
       await store.completeTransactions(next);
       await store.pruneBodiesBefore(next - 1, []);
       expect(await store.transactionCandidates(hashOf(1))).toHaveLength(MAX_TRANSACTION_CANDIDATES);

@@ -60,6 +60,9 @@ export interface Batch {
 
 const HEADER_BYTES = SignedBatchHeader.fixedSize!;
 
+/** Bytes of a transaction's hash that indexes know it by. */
+export const HASH_PREFIX_BYTES = 8;
+
 /** The digest of a batch: the hash tree root of its header. */
 export function batchDigest(header: BatchHeader): Uint8Array {
   return BatchHeader.hashTreeRoot(header);
@@ -72,6 +75,15 @@ export function batchSigningRoot(header: BatchHeader): Uint8Array {
 /** On the wire and in the log: the fixed-size signed header, then the body. */
 export function encodeBatch(batch: Batch): Uint8Array {
   return concatBytes(SignedBatchHeader.serialize(batch.signed), batch.body);
+}
+
+/** Splits an encoded batch from what follows it. The header tells the length; nothing else is checked. */
+export function splitBatch(bytes: Uint8Array): Result<{ readonly batch: Uint8Array; readonly rest: Uint8Array }> {
+  if (bytes.length < HEADER_BYTES) return decodeError('Batch', `${bytes.length} bytes are shorter than its header`);
+  const signed = decode(SignedBatchHeader, 'SignedBatchHeader', bytes.subarray(0, HEADER_BYTES));
+  if (!signed.ok) return signed;
+  const end = HEADER_BYTES + signed.value.header.byteLength;
+  return ok({ batch: bytes.subarray(0, end), rest: bytes.subarray(end) });
 }
 
 /** Checks form only: sizes, and that the body is a run of `transactionCount` transactions. Not the root, not the signature. */
@@ -130,6 +142,14 @@ function bodyLayout(body: Uint8Array): Result<number> {
     return decodeError('body', `more than MAX_BATCH_TRANSACTIONS = ${MAX_BATCH_TRANSACTIONS} transactions`);
   }
   return ok(count);
+}
+
+/** One transaction of a body whose form was checked, as a view into it; the body must have so many. */
+export function bodyTransaction(body: Uint8Array, index: number): Uint8Array {
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+  let offset = 0;
+  for (let i = 0; i < index; i++) offset += 4 + view.getUint32(offset, true);
+  return body.subarray(offset + 4, offset + 4 + view.getUint32(offset, true));
 }
 
 /** The transactions of a body whose form was checked, as views into it. */

@@ -4,7 +4,7 @@
  */
 
 import { ByteListType, ContainerType, ListCompositeType, type ValueOf } from '@chainsafe/ssz';
-import { type Batch, decodeBatch, encodeBatch } from './batch.ts';
+import { type Batch, decodeBatch, encodeBatch, HASH_PREFIX_BYTES, splitBatch } from './batch.ts';
 import { Block, BlockHeader, decodeProposal, Proposal } from './block.ts';
 import { concatBytes } from './ids.ts';
 import {
@@ -21,6 +21,7 @@ import {
   decodeError,
   HeightType,
   LaneSeqType,
+  plainBytes,
   RollupIdType,
   Uint8,
   ValidatorIndexType,
@@ -40,7 +41,12 @@ export type ValidatorMessage =
   | { readonly type: 'proposal'; readonly proposal: Proposal }
   | { readonly type: 'vote'; readonly vote: Vote }
   | { readonly type: 'certificate'; readonly certificate: Certificate }
-  | { readonly type: 'batch'; readonly batch: Batch }
+  | {
+      readonly type: 'batch';
+      readonly batch: Batch;
+      /** The first `HASH_PREFIX_BYTES` of each transaction's hash, so that not every node hashes all: the author's word only. */
+      readonly hashPrefixes?: Uint8Array;
+    }
   | { readonly type: 'acknowledgements'; readonly acknowledgements: readonly Acknowledgement[] };
 
 /** The part of it that the consensus core reads. */
@@ -61,7 +67,11 @@ export function encodeValidatorMessage(message: ValidatorMessage): Uint8Array {
     case 'certificate':
       return frame(KIND.certificate, Certificate.serialize(message.certificate));
     case 'batch':
-      return frame(KIND.batch, encodeBatch(message.batch));
+      return concatBytes(
+        Uint8Array.of(KIND.batch),
+        encodeBatch(message.batch),
+        message.hashPrefixes ?? new Uint8Array(),
+      );
     case 'acknowledgements':
       return frame(KIND.acknowledgements, Acknowledgements.serialize([...message.acknowledgements]));
   }
@@ -77,7 +87,7 @@ export function decodeValidatorMessage(bytes: Uint8Array): Result<ValidatorMessa
     case KIND.certificate:
       return map(decodeCertificate(payload), (certificate) => ({ type: 'certificate', certificate }));
     case KIND.batch:
-      return map(decodeBatch(payload), (batch) => ({ type: 'batch', batch }));
+      return decodeBatchMessage(payload);
     case KIND.acknowledgements:
       return map(decode(Acknowledgements, 'Acknowledgements', payload), (acknowledgements) => ({
         type: 'acknowledgements',
@@ -86,6 +96,24 @@ export function decodeValidatorMessage(bytes: Uint8Array): Result<ValidatorMessa
     default:
       return decodeError('ValidatorMessage', bytes.length === 0 ? 'empty' : `unknown kind ${bytes[0]}`);
   }
+}
+
+/** A batch, and nothing or the prefixes of all its transactions' hashes. */
+function decodeBatchMessage(payload: Uint8Array): Result<ValidatorMessage> {
+  const parts = splitBatch(payload);
+  if (!parts.ok) return parts;
+  const batch = decodeBatch(parts.value.batch);
+  if (!batch.ok) return batch;
+  const hashPrefixes = parts.value.rest;
+  if (hashPrefixes.length === 0) return ok({ type: 'batch', batch: batch.value });
+  const { transactionCount } = batch.value.signed.header;
+  if (hashPrefixes.length !== HASH_PREFIX_BYTES * transactionCount) {
+    return decodeError(
+      'ValidatorMessage',
+      `${hashPrefixes.length} bytes after a batch of ${transactionCount} transactions`,
+    );
+  }
+  return ok({ type: 'batch', batch: batch.value, hashPrefixes: plainBytes(hashPrefixes) });
 }
 
 function map<T, U>(result: Result<T>, f: (value: T) => U): Result<U> {

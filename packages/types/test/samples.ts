@@ -177,4 +177,5 @@ export const validatorMessages: readonly ValidatorMessage[] = [
       { author: 3, seq: 0, digest: pattern(32, 0x51) },
     ],
   },
+  { type: 'batch', batch, hashPrefixes: pattern(24, 0x60) },
 ];

@@ -1,7 +1,7 @@
 /** The sequencer's JSON-RPC methods and subscriptions, as tables for `createRpcServer`. */
 
 import {
-  bytesOfHex,
+  bytesOfHexes,
   defineMethod,
   defineSubscription,
   Hash,
@@ -112,7 +112,7 @@ function squadMethods(node: SequencerApi, routes: Routes): RpcMethod[] {
       },
       handler: async ({ rollupId, transactions, answer }, context) => {
         const rollup = routes.byId(rollupId, context);
-        const raw = transactions.map(bytesOrRefuse);
+        const raw = bytesOrRefuse(transactions);
         // The call itself has paid for one.
         const retryAfterMs = context.charge(raw.length - 1);
         if (retryAfterMs > 0) throw rateLimited(retryAfterMs);
@@ -260,9 +260,10 @@ function heightOf(node: SequencerApi, height: Height | HeightTag): Height {
   return typeof height === 'number' ? height : node.status()[height].height;
 }
 
-function bytesOrRefuse(text: string, index: number): Uint8Array {
-  const bytes = bytesOfHex(text);
-  if (bytes !== undefined) return bytes;
+function bytesOrRefuse(texts: readonly string[]): Uint8Array[] {
+  const bytes = bytesOfHexes(texts);
+  if (typeof bytes !== 'number') return bytes;
+  const index = bytes;
   throw invalidParams(`transactions.${index}: expected 0x and pairs of hex digits`, { param: 'transactions', index });
 }
 

@@ -31,11 +31,31 @@ export function hexBytes(options: {
 
 /** Undefined if it is not 0x and pairs of hex digits. */
 export function bytesOfHex(text: string): Uint8Array | undefined {
-  if (text.length % 2 !== 0 || text.charCodeAt(0) !== 48 || text.charCodeAt(1) !== 120) return undefined;
+  const bytes = bytesOfHexes([text]);
+  return typeof bytes === 'number' ? undefined : bytes[0];
+}
+
+/**
+ * Of many texts the bytes, as views of one piece of memory: allocating for each of them takes longer than decoding it.
+ * The index of the first that is not 0x and pairs of hex digits, if there is one.
+ */
+export function bytesOfHexes(texts: readonly string[]): Uint8Array[] | number {
+  let length = 0;
+  for (const [i, text] of texts.entries()) {
+    if (text.length % 2 !== 0 || text.charCodeAt(0) !== 48 || text.charCodeAt(1) !== 120) return i;
+    length += text.length / 2 - 1;
+  }
   // Memory of its own, not Node's shared pool: transactions live long.
-  const bytes = new Uint8Array(text.length / 2 - 1);
-  const written = Buffer.from(bytes.buffer).write(text.slice(2), 'hex');
-  return written === bytes.length ? bytes : undefined;
+  const memory = Buffer.from(new ArrayBuffer(length));
+  const all: Uint8Array[] = [];
+  let offset = 0;
+  for (const [i, text] of texts.entries()) {
+    const size = text.length / 2 - 1;
+    if (memory.write(text.slice(2), offset, 'hex') !== size) return i;
+    all.push(new Uint8Array(memory.buffer, offset, size));
+    offset += size;
+  }
+  return all;
 }
 
 /** 0x and 64 hex digits; lower case comes out. */

@@ -167,8 +167,8 @@ class LogNodeStore implements NodeStore {
     await this.#keyValueStore.write([[checkedMetaKey(key), value]], { sync: true });
   }
 
-  async indexTransactions(batchIndex: number, hashes: Uint8Array): Promise<void> {
-    await this.#transactions.add(batchIndex, hashes);
+  async indexTransactions(batchIndex: number, hashPrefixes: Uint8Array): Promise<void> {
+    await this.#transactions.add(batchIndex, hashPrefixes);
   }
 
   async completeTransactions(height: Height): Promise<void> {

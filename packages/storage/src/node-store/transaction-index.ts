@@ -2,11 +2,11 @@
  * Where transactions were ordered, by hash. A run of entries gathers in memory and is written when it is full, one value for
  * each bucket of hashes: a write for some 16 transactions, where one for each cost a node a third of its time.
  *
- * Only the first 8 bytes of a hash are kept. Who asks gets every place whose hash begins like that, and looks there.
+ * Only the first `HASH_PREFIX_BYTES` of a hash are kept. Who asks gets every place whose hash begins like that, and looks there.
  * A look-up reads one value of each run that was written: of 262,144 transactions each.
  */
 
-import type { Bytes32, Height } from '@squad/types';
+import { type Bytes32, HASH_PREFIX_BYTES, type Height } from '@squad/types';
 import type { KeyValueEntry, KeyValueStore, TransactionLocation } from '../api.ts';
 import { storeInput } from '../errors.ts';
 import {
@@ -23,7 +23,7 @@ import {
   transactionRunKey,
   transactionRunRange,
 } from './keys.ts';
-import { BUCKETS, bucketOf, ENTRY_BYTES, entryAt, HASH_BYTES, TransactionRun } from './transaction-run.ts';
+import { BUCKETS, bucketOf, ENTRY_BYTES, entryAt, TransactionRun } from './transaction-run.ts';
 
 const WRITES_PER_CALL = 2048;
 
@@ -58,17 +58,23 @@ export class TransactionIndex {
   }
 
   /** Adds the transactions of a batch of the block above `through`. Resolves when there is room for more. */
-  async add(batchIndex: number, hashes: Uint8Array): Promise<void> {
-    const count = hashes.length / HASH_BYTES;
-    if (!Number.isInteger(count)) throw storeInput('The byte length of hashes', hashes.length, 'a multiple of 32');
+  async add(batchIndex: number, prefixes: Uint8Array): Promise<void> {
+    const count = prefixes.length / HASH_PREFIX_BYTES;
+    if (!Number.isInteger(count)) {
+      throw storeInput('The byte length of hash prefixes', prefixes.length, `a multiple of ${HASH_PREFIX_BYTES}`);
+    }
     if (count > TRANSACTION_RUN_ENTRIES) {
-      throw storeInput('The number of hashes', count, `at most TRANSACTION_RUN_ENTRIES = ${TRANSACTION_RUN_ENTRIES}`);
+      throw storeInput(
+        'The number of hash prefixes',
+        count,
+        `at most TRANSACTION_RUN_ENTRIES = ${TRANSACTION_RUN_ENTRIES}`,
+      );
     }
     if (batchIndex >= MAX_BATCHES_IN_INDEX) {
       throw storeInput('A batch index', batchIndex, `below MAX_BATCHES_IN_INDEX = ${MAX_BATCHES_IN_INDEX}`);
     }
     if (this.#open.count + count > this.#open.capacity) await this.#turnOver();
-    this.#open.add(this.#through + 1, batchIndex, hashes);
+    this.#open.add(this.#through + 1, batchIndex, prefixes);
   }
 
   /** The block above `through` is added whole. */

@@ -6,12 +6,10 @@
  * big-endian.
  */
 
-import type { Bytes32, Height } from '@squad/types';
+import { type Bytes32, HASH_PREFIX_BYTES, type Height } from '@squad/types';
 import type { TransactionLocation } from '../api.ts';
 
-export const HASH_BYTES = 32;
 export const ENTRY_BYTES = 16;
-const PREFIX_BYTES = 8;
 /** Hashes that begin with the same bits share a bucket: a key of the key-value store for each run. */
 const BUCKET_BITS = 14;
 export const BUCKETS: number = 2 ** BUCKET_BITS;
@@ -43,15 +41,15 @@ export class TransactionRun {
     return this.#before.length;
   }
 
-  /** All transactions of a batch, by their hashes, one after the other. There must be room for them. */
-  add(height: Height, batchIndex: number, hashes: Uint8Array): void {
-    const source = new DataView(hashes.buffer, hashes.byteOffset, hashes.byteLength);
-    const count = hashes.length / HASH_BYTES;
+  /** All transactions of a batch, by the prefixes of their hashes, one after the other. There must be room for them. */
+  add(height: Height, batchIndex: number, prefixes: Uint8Array): void {
+    const source = new DataView(prefixes.buffer, prefixes.byteOffset, prefixes.byteLength);
+    const count = prefixes.length / HASH_PREFIX_BYTES;
     for (let i = 0; i < count; i++) {
       const at = ENTRY_BYTES * this.#count;
-      const start = source.getUint32(HASH_BYTES * i);
+      const start = source.getUint32(HASH_PREFIX_BYTES * i);
       this.#view.setUint32(at, start);
-      this.#view.setUint32(at + 4, source.getUint32(HASH_BYTES * i + 4));
+      this.#view.setUint32(at + 4, source.getUint32(HASH_PREFIX_BYTES * i + 4));
       this.#view.setUint32(at + 8, height - this.base);
       this.#view.setUint16(at + 12, batchIndex);
       this.#view.setUint16(at + 14, i);
@@ -109,7 +107,7 @@ export function entryAt(
   base: Height,
   hash: Bytes32,
 ): TransactionLocation | undefined {
-  for (let byte = 0; byte < PREFIX_BYTES; byte++) if (entries[offset + byte] !== hash[byte]) return undefined;
+  for (let byte = 0; byte < HASH_PREFIX_BYTES; byte++) if (entries[offset + byte] !== hash[byte]) return undefined;
   const view = new DataView(entries.buffer, entries.byteOffset + offset, ENTRY_BYTES);
   return { height: base + view.getUint32(8), batchIndex: view.getUint16(12), transactionIndex: view.getUint16(14) };
 }
