@@ -11,6 +11,8 @@ import type { Transactions } from './transactions.ts';
 
 /** What a client whom the lane has no room for should wait. */
 const LANE_RETRY_AFTER_MS = 100;
+/** Milliseconds for which a full lane may wait for an order before new clients are told why there is none. */
+const STUCK_AFTER_MS = 2_000;
 
 export interface IntakeConfig {
   /** Undefined for a node that only follows. */
@@ -32,6 +34,8 @@ export interface IntakeConfig {
 export class Intake {
   readonly #config: IntakeConfig;
   #sealTimer: NodeJS.Timeout | undefined;
+  /** When own batches were last ordered. */
+  #orderedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(config: IntakeConfig) {
     this.#config = config;
@@ -52,7 +56,8 @@ export class Intake {
       return transactions.map(() => rejected(laneFull(LANE_RETRY_AFTER_MS)));
     }
     // With room in the lane it is durable at once and ordered when it can be; without, its sender would wait for ever.
-    const reasons = lane.isFull ? this.#config.notReadyReasons() : [];
+    const isStuck = lane.isFull && this.#config.now() - this.#orderedAtMs > STUCK_AFTER_MS;
+    const reasons = isStuck ? this.#config.notReadyReasons() : [];
     if (reasons.length > 0) return transactions.map(() => rejected(notReady(reasons)));
     const admitted = await admission.admit(rollup, transactions);
     const waiter = new Waiter();
@@ -106,6 +111,7 @@ export class Intake {
   ordered(batches: number): void {
     const { lane } = this.#config;
     if (!lane || batches === 0) return;
+    this.#orderedAtMs = this.#config.now();
     lane.ordered(batches);
     if (lane.waitingTransactions > 0) this.seal();
   }

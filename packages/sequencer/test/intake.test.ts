@@ -108,3 +108,14 @@ it('says that nothing is ordered once the lane is full, and takes what still fin
   const room = createIntake({ unordered: MAX_UNORDERED_BATCHES_PER_LANE - 1, reasons });
   expect(await room.intake.submit(ROLLUP, [transaction(SELF, 1)])).toMatchObject([{ accepted: true }]);
 });
+
+it('lets a client wait while a full lane is ordered, whatever else is not ready for a moment', async () => {
+  const { intake } = createIntake({ unordered: MAX_UNORDERED_BATCHES_PER_LANE, reasons: ['it looks for a block'] });
+  intake.ordered(1);
+  expect(await intake.submit(ROLLUP, [transaction(SELF, 1)])).toMatchObject([{ accepted: true }]);
+  const waiting = intake.submit(ROLLUP, [transaction(SELF, 2)]);
+  const first = await Promise.race([waiting, new Promise((resolve) => setImmediate(() => resolve('still waiting')))]);
+  expect(first).toBe('still waiting');
+  intake.ordered(1);
+  expect(await waiting).toMatchObject([{ accepted: true }]);
+});
