@@ -84,6 +84,11 @@ export class HeldLanes {
     return next > before;
   }
 
+  /** The next seq of the own lane that a peer has not acknowledged. */
+  ownAcknowledgedBy(peer: ValidatorIndex): LaneSeq {
+    return this.#ownAcknowledged.get(peer) ?? 0;
+  }
+
   /** A peer that connects anew may have lost what it had not made durable. */
   forgetAcknowledged(peer: ValidatorIndex): void {
     this.#ownAcknowledged.delete(peer);

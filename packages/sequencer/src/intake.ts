@@ -107,13 +107,22 @@ export class Intake {
     }
   }
 
-  /** Own batches became final: there is room in the lane for what waits. */
-  ordered(batches: number): void {
+  /** Own batches became final, the last of them at `seq`: there is room in the lane for what waits. */
+  ordered(batches: number, seq: LaneSeq): void {
     const { lane } = this.#config;
     if (!lane || batches === 0) return;
     this.#orderedAtMs = this.#config.now();
-    lane.ordered(batches);
+    lane.ordered(batches, seq);
     if (lane.waitingTransactions > 0) this.seal();
+  }
+
+  /** A quorum holds the own lane up to `seq`: more may be on its way. */
+  acknowledged(seq: LaneSeq): void {
+    const { lane } = this.#config;
+    if (!lane) return;
+    const wasFull = lane.isFull;
+    lane.acknowledged(seq);
+    if (wasFull && lane.waitingTransactions > 0) this.seal();
   }
 
   stop(): void {

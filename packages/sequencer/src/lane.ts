@@ -1,7 +1,7 @@
 /**
  * Station 4: the own lane (R1, R2). Transactions in, sealed and signed batches out, at a size or an age, whichever is
- * first. When as many batches as a lane may have are unordered, transactions wait here, up to a bound; beyond it the lane
- * is full and says so. What was taken in is never dropped.
+ * first. When as many batches as a lane may have are unordered, or as many bytes on their way to the others, transactions
+ * wait here, up to a bound; beyond it the lane is full and says so. What was taken in is never dropped.
  */
 
 import { bodyRoot, type NodeKey, signBatchHeader } from '@squad/crypto';
@@ -27,6 +27,11 @@ import {
 export const MAX_LANE_WAITING_BYTES: number = 16 * 1024 * 1024;
 /** Transactions that wait to be sealed. */
 export const MAX_LANE_WAITING_TRANSACTIONS = 131_072;
+/**
+ * Bytes of bodies that are sealed and not yet held by a quorum, beyond which no more is sealed: what waits between here and
+ * the others' disks delays every block that orders it, and the votes of those who miss it.
+ */
+export const MAX_LANE_BYTES_IN_FLIGHT: number = 512 * 1024;
 
 /** Told once the batch is durable: where in the lane the transaction stands. */
 export type OnPlaced = (seq: LaneSeq, transactionIndex: number) => void;
@@ -61,6 +66,9 @@ export class Lane {
   #lastDigest: Bytes32;
   /** Sealed and not final yet. */
   #unordered: number;
+  /** Sealed, and not held by a quorum as far as is known; oldest first. */
+  readonly #inFlight: { readonly seq: LaneSeq; readonly bytes: number }[] = [];
+  #bytesInFlight = 0;
   readonly #waiting = new Map<RollupId, Waiting[]>();
   #waitingBytes = 0;
   #waitingTransactions = 0;
@@ -77,9 +85,9 @@ export class Lane {
     return this.#unordered;
   }
 
-  /** Whether it may seal no more until something is ordered. */
+  /** Whether it may seal no more until something is ordered, or held by a quorum. */
   get isFull(): boolean {
-    return this.#unordered >= MAX_UNORDERED_BATCHES_PER_LANE;
+    return this.#unordered >= MAX_UNORDERED_BATCHES_PER_LANE || this.#bytesInFlight >= MAX_LANE_BYTES_IN_FLIGHT;
   }
 
   get waitingTransactions(): number {
@@ -110,22 +118,31 @@ export class Lane {
     return this.#waitingBytes >= this.#config.batchBytes;
   }
 
-  /** Seals what waits, as far as the lane's limit allows: rollups in turn, so that a busy one does not starve the others. */
+  /** Seals what waits, as far as the lane's limits allow: rollups in turn, so that a busy one does not starve the others. */
   seal(nowMs: UnixMs): SealedBatch[] {
     const sealed: SealedBatch[] = [];
     for (const [rollupId, waiting] of this.#waiting) {
-      if (this.#unordered >= MAX_UNORDERED_BATCHES_PER_LANE) break;
+      if (this.isFull) break;
       sealed.push(this.#sealOne(rollupId, this.#take(waiting), nowMs));
-      // What is left has its next turn after the others, in this call or in a later one.
+      // What is left has its next turn after the others, in this call: a map is walked to what was added last.
       this.#waiting.delete(rollupId);
       if (waiting.length > 0) this.#waiting.set(rollupId, waiting);
     }
     return sealed;
   }
 
-  /** This many own batches became final. */
-  ordered(batches: number): void {
+  /** This many own batches became final, the last of them at `seq`. */
+  ordered(batches: number, seq: LaneSeq): void {
     this.#unordered = Math.max(0, this.#unordered - batches);
+    this.acknowledged(seq);
+  }
+
+  /** A quorum holds the own lane up to `seq`. */
+  acknowledged(seq: LaneSeq): void {
+    const held = this.#inFlight.findIndex((batch) => batch.seq > seq);
+    for (const { bytes } of this.#inFlight.splice(0, held === -1 ? this.#inFlight.length : held)) {
+      this.#bytesInFlight -= bytes;
+    }
   }
 
   #take(waiting: Waiting[]): Waiting[] {
@@ -160,6 +177,8 @@ export class Lane {
       key,
     );
     const digest = batchDigest(signed.header);
+    this.#inFlight.push({ seq: this.#nextSeq, bytes: body.length });
+    this.#bytesInFlight += body.length;
     this.#nextSeq++;
     this.#lastDigest = digest;
     this.#unordered++;

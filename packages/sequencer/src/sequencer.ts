@@ -183,6 +183,7 @@ export class Sequencer {
       store,
       network: () => this.#network,
       hashPrefixes,
+      onHeldByQuorum: (seq) => this.#intake.acknowledged(seq),
       random: Math.random,
       metrics,
       logger,
@@ -405,8 +406,8 @@ export class Sequencer {
     for (const block of blocks) {
       this.#final = this.#headOf(block);
       this.transactions.placed('final', block);
-      const own = block.refs.filter(({ author }) => author === this.#parts.self).length;
-      this.#intake.ordered(own);
+      const own = block.refs.filter(({ author }) => author === this.#parts.self);
+      this.#intake.ordered(own.length, own.at(-1)?.seq ?? 0);
       this.#parts.metrics.finalized(block, this.#final.lagMs);
     }
     if (this.#final.block.header.height > this.#soft.block.header.height) this.#soft = this.#final;

@@ -14,7 +14,10 @@ import {
   decodeBatch,
   encodeValidatorMessage,
   type Genesis,
+  type LaneSeq,
+  quorumWeight,
   toHex,
+  totalWeight,
   type ValidatorIndex,
 } from '@squad/types';
 import type { Actor, StoredBatch } from './actor.ts';
@@ -29,7 +32,7 @@ const RESEND_INTERVAL_MS = 500;
 /** Milliseconds for which a peer may acknowledge nothing of what it was sent before it is sent that again. */
 export const RESEND_AFTER_MS = 1_000;
 /** Milliseconds between two acknowledgements, but for the first after a while, which leaves at once. */
-export const ACKNOWLEDGE_INTERVAL_MS = 20;
+export const ACKNOWLEDGE_INTERVAL_MS = 25;
 
 export interface SpreadConfig {
   readonly genesis: Genesis;
@@ -42,6 +45,8 @@ export interface SpreadConfig {
   readonly metrics: SequencerMetrics;
   readonly logger: Logger;
   readonly now: () => number;
+  /** A quorum holds the own lane up to this batch. */
+  readonly onHeldByQuorum: (seq: LaneSeq) => void;
   /** In [0, 1), not to be foreseen. */
   readonly random: () => number;
   readonly blame: (peer: ValidatorIndex, reason: string) => void;
@@ -107,7 +112,26 @@ export class Spread {
   onAcknowledgements(from: ValidatorIndex, acknowledgements: readonly Acknowledgement[]): void {
     const { self, lanes, now } = this.#config;
     if (self === undefined) return;
-    if (lanes.acknowledged(from, self, acknowledgements)) this.#progressAtMs.set(from, now());
+    if (!lanes.acknowledged(from, self, acknowledgements)) return;
+    this.#progressAtMs.set(from, now());
+    const next = this.#heldByQuorum(self);
+    if (next > 0) this.#config.onHeldByQuorum(next - 1);
+  }
+
+  /** The end of the run of the own lane that a quorum, this node included, has acknowledged. */
+  #heldByQuorum(self: ValidatorIndex): LaneSeq {
+    const { genesis, lanes } = this.#config;
+    const { validators } = genesis.validatorSet;
+    const quorum = quorumWeight(totalWeight(genesis.validatorSet));
+    const byProgress = [...validators.keys()]
+      .map((peer) => ({ peer, next: peer === self ? Number.POSITIVE_INFINITY : lanes.ownAcknowledgedBy(peer) }))
+      .sort((a, b) => b.next - a.next);
+    let weight = 0;
+    for (const { peer, next } of byProgress) {
+      weight += validators[peer]!.weight;
+      if (weight >= quorum) return next;
+    }
+    return 0;
   }
 
   onConnected(peer: ValidatorIndex): void {

@@ -44,7 +44,7 @@ function createIntake(head: { unordered?: number; reasons?: readonly string[] } 
       refs: stored.splice(0).map(refOf),
     };
     transactions.placed('final', block);
-    intake.ordered(block.refs.length);
+    intake.ordered(block.refs.length, block.refs.at(-1)?.seq ?? 0);
   };
   return { intake, transactions, stored, finalize };
 }
@@ -111,11 +111,11 @@ it('says that nothing is ordered once the lane is full, and takes what still fin
 
 it('lets a client wait while a full lane is ordered, whatever else is not ready for a moment', async () => {
   const { intake } = createIntake({ unordered: MAX_UNORDERED_BATCHES_PER_LANE, reasons: ['it looks for a block'] });
-  intake.ordered(1);
+  intake.ordered(1, 0);
   expect(await intake.submit(ROLLUP, [transaction(SELF, 1)])).toMatchObject([{ accepted: true }]);
   const waiting = intake.submit(ROLLUP, [transaction(SELF, 2)]);
   const first = await Promise.race([waiting, new Promise((resolve) => setImmediate(() => resolve('still waiting')))]);
   expect(first).toBe('still waiting');
-  intake.ordered(1);
+  intake.ordered(1, 0);
   expect(await waiting).toMatchObject([{ accepted: true }]);
 });

@@ -13,7 +13,7 @@ import {
   ZERO_HASH,
 } from '@squad/types';
 import { describe, expect, it } from 'vitest';
-import { Lane, MAX_LANE_WAITING_BYTES, MAX_LANE_WAITING_TRANSACTIONS } from '../src/lane.ts';
+import { Lane, MAX_LANE_BYTES_IN_FLIGHT, MAX_LANE_WAITING_BYTES, MAX_LANE_WAITING_TRANSACTIONS } from '../src/lane.ts';
 import { createGenesis, keysOf, OTHER_ROLLUP, ROLLUP, transaction } from './support.ts';
 
 const genesis = createGenesis(1);
@@ -109,11 +109,32 @@ describe('the lane’s limit', () => {
     expect(lane.seal(NOW_MS)).toHaveLength(MAX_UNORDERED_BATCHES_PER_LANE);
     expect(lane.waitingTransactions).toBe(6);
     expect(lane.seal(NOW_MS)).toEqual([]);
-    lane.ordered(4);
+    lane.ordered(4, 0);
     expect(lane.seal(NOW_MS).flatMap(({ hashes: of }) => of)).toEqual(hashes.slice(64, 68));
-    lane.ordered(64);
+    lane.ordered(64, 0);
     expect(lane.seal(NOW_MS).flatMap(({ hashes: of }) => of)).toEqual(hashes.slice(68));
     expect(lane.unordered).toBe(2);
+  });
+
+  it('is also a number of bytes that no quorum holds yet: the rest waits until some are acknowledged, or ordered', () => {
+    const lane = createLane(MAX_LANE_BYTES_IN_FLIGHT / 4);
+    const perBatch = 7;
+    const bytes = MAX_LANE_BYTES_IN_FLIGHT / 4 / perBatch - 4;
+    add(lane, 6 * perBatch, ROLLUP, Math.floor(bytes));
+    // The one that crosses the limit is the last.
+    const [, , , , ...none] = lane.seal(NOW_MS);
+    expect(none.length).toBeLessThanOrEqual(1);
+    const sealed = 4 + none.length;
+    expect(lane.isFull).toBe(true);
+    expect(lane.seal(NOW_MS)).toEqual([]);
+    lane.acknowledged(0);
+    expect(lane.seal(NOW_MS)).toHaveLength(1);
+    lane.ordered(2, 1);
+    expect(lane.isFull).toBe(false);
+    expect(lane.seal(NOW_MS).length).toBe(6 - sealed - 1);
+    lane.acknowledged(sealed);
+    lane.acknowledged(99);
+    expect(lane.isFull).toBe(false);
   });
 
   it('is shared in turns by the rollups, however small the room that becomes free', () => {
@@ -122,11 +143,11 @@ describe('the lane’s limit', () => {
     add(lane, 3, OTHER_ROLLUP);
     const rollups: number[] = [];
     for (let i = 0; i < 6; i++) {
-      lane.ordered(1);
+      lane.ordered(1, 0);
       rollups.push(...lane.seal(NOW_MS).map(({ batch }) => batch.signed.header.rollupId));
     }
     expect(rollups).toEqual([ROLLUP, OTHER_ROLLUP, ROLLUP, OTHER_ROLLUP, ROLLUP, OTHER_ROLLUP]);
-    lane.ordered(64);
+    lane.ordered(64, 0);
     const rest = lane.seal(NOW_MS);
     expect(rest).toHaveLength(17);
     expect(rest.flatMap(({ hashes }) => hashes)).toEqual(
@@ -154,7 +175,7 @@ describe('what waits', () => {
     add(lane, MAX_LANE_WAITING_BYTES / MAX_TRANSACTION_BYTES, ROLLUP, MAX_TRANSACTION_BYTES);
     expect(lane.hasRoomFor(1, 0)).toBe(true);
     expect(lane.hasRoomFor(1, 1)).toBe(false);
-    lane.ordered(1);
+    lane.ordered(1, 0);
     lane.seal(NOW_MS);
     expect(lane.hasRoomFor(1, MAX_TRANSACTION_BYTES)).toBe(true);
     expect(lane.hasRoomFor(1, MAX_TRANSACTION_BYTES + 1)).toBe(false);

@@ -27,6 +27,7 @@ let sent: { to: number | 'all'; channel: string; message: ValidatorMessage }[];
 let storing: StoredBatch[];
 let waiting: (() => void)[];
 let held: Map<BatchDigest, Uint8Array>;
+let heldByQuorum: number[];
 let blamed: string[];
 let hashPrefixes: HashPrefixes;
 let journal: Journal;
@@ -35,7 +36,7 @@ let spread: Spread;
 beforeEach(() => {
   vi.useFakeTimers();
   lanes = new HeldLanes(4);
-  [sent, storing, waiting, blamed] = [[], [], [], []];
+  [sent, storing, waiting, blamed, heldByQuorum] = [[], [], [], [], []];
   held = new Map();
   hashPrefixes = new HashPrefixes();
   journal = new Journal();
@@ -63,6 +64,7 @@ function createSpread(self: number | undefined): Spread {
     store: { readBatch: async (digest) => held.get(digest) },
     network: () => ({ send, connectedValidators: [1, PEER] }),
     hashPrefixes,
+    onHeldByQuorum: (seq) => void heldByQuorum.push(seq),
     random: () => 0.5,
     metrics: createSequencerMetrics(noMetrics),
     logger: journal,
@@ -204,6 +206,19 @@ describe('own batches', () => {
     expect(sentTo(PEER)).toEqual([]);
     await later(500);
     expect(sentTo(PEER)).toEqual([8, 9]);
+  });
+
+  it('are held by a quorum once so many have acknowledged them: with four validators two others', () => {
+    const run = own(3);
+    const acknowledge = (from: number, seq: number) =>
+      spread.onAcknowledgements(from, [{ author: SELF, seq, digest: run[seq]!.digest }]);
+    acknowledge(1, 2);
+    expect(heldByQuorum).toEqual([]);
+    acknowledge(PEER, 0);
+    acknowledge(PEER, 0);
+    acknowledge(3, 1);
+    acknowledge(PEER, 2);
+    expect(heldByQuorum).toEqual([0, 1, 2]);
   });
 
   it('are not sent again while they are young', async () => {
