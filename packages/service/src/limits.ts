@@ -2,6 +2,14 @@
 
 /** Bytes of one HTTP body or one WebSocket message. */
 export const MAX_RPC_BODY_BYTES: number = 8 * 1024 * 1024;
+/** Pieces in which one HTTP body may come: chunks, or what the network delivers at once. */
+export const MAX_RPC_BODY_PIECES: number = 16 * 1024;
+/** Bytes of bodies and answers that all connections of one JSON-RPC server may hold, beyond what each has for itself. */
+export const MAX_RPC_SHARED_BYTES: number = 256 * 1024 * 1024;
+/** Bytes of bodies and answers that each connection may hold whatever the others do. */
+export const MAX_RPC_OWN_BYTES: number = 64 * 1024;
+/** Milliseconds that a client may take to read one HTTP answer. */
+export const RPC_ANSWER_TIMEOUT_MS = 60_000;
 /** Calls in one JSON-RPC batch. */
 export const MAX_RPC_BATCH_CALLS = 1_000;
 /** Calls of one JSON-RPC batch that are being answered at once; the next one waits. */

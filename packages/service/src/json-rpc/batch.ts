@@ -4,11 +4,10 @@
  */
 
 import { MAX_RPC_BATCH_CALLS_IN_FLIGHT, MAX_RPC_BATCH_TURN_MS } from '../limits.ts';
+import type { RpcError } from './error.ts';
 
-/** `{ tooLarge: true }`: the answers together exceed the limit; calls that had not begun by then were not made. */
-export type BatchOutcome =
-  | { readonly tooLarge: true }
-  | { readonly tooLarge: false; readonly text: string | undefined };
+/** A refusal: the answers together do not fit; calls that had not begun by then were not made. */
+export type BatchOutcome = { readonly refusal: RpcError } | { readonly text: string | undefined };
 
 type Answer = string | undefined;
 
@@ -16,8 +15,8 @@ export interface BatchOptions {
   readonly count: number;
   /** Makes one call; undefined if it is not to be answered. Never throws or rejects. */
   readonly call: (index: number) => Answer | Promise<Answer>;
-  /** Characters of all answers together. */
-  readonly maxCharacters: number;
+  /** Told the characters of each answer; an error if it does not fit any more. */
+  readonly keep: (characters: number) => RpcError | undefined;
 }
 
 /** Resolves, or returns at once if no call had to wait, with the answers in the order of the calls. */
@@ -28,7 +27,7 @@ export function runBatch(options: BatchOptions): BatchOutcome | Promise<BatchOut
 class Batch {
   readonly #options: BatchOptions;
   readonly #answers: Answer[] = [];
-  #characters = 0;
+  #refusal: RpcError | undefined;
   #next = 0;
   #inFlight = 0;
   #isPaused = false;
@@ -46,17 +45,15 @@ class Batch {
     });
   }
 
-  get #isTooLarge(): boolean {
-    return this.#characters > this.#options.maxCharacters;
-  }
-
   get #isOver(): boolean {
-    return this.#inFlight === 0 && !this.#isPaused && (this.#isTooLarge || this.#next === this.#options.count);
+    return (
+      this.#inFlight === 0 && !this.#isPaused && (this.#refusal !== undefined || this.#next === this.#options.count)
+    );
   }
 
   #advance(): void {
     const startedMs = performance.now();
-    while (!this.#isPaused && !this.#isTooLarge && this.#next < this.#options.count) {
+    while (!this.#isPaused && this.#refusal === undefined && this.#next < this.#options.count) {
       if (this.#inFlight >= MAX_RPC_BATCH_CALLS_IN_FLIGHT) return;
       const index = this.#next++;
       const answer = this.#options.call(index);
@@ -86,16 +83,16 @@ class Batch {
   }
 
   #take(index: number, text: Answer): void {
-    if (text === undefined) return;
+    if (text === undefined || this.#refusal !== undefined) return;
     // A bracket or comma before each.
-    this.#characters += text.length + 1;
-    if (this.#isTooLarge) this.#answers.length = 0;
-    else this.#answers[index] = text;
+    this.#refusal = this.#options.keep(text.length + 1);
+    if (this.#refusal === undefined) this.#answers[index] = text;
+    else this.#answers.length = 0;
   }
 
   #outcome(): BatchOutcome {
-    if (this.#isTooLarge) return { tooLarge: true };
+    if (this.#refusal !== undefined) return { refusal: this.#refusal };
     const answers = this.#answers.filter((text) => text !== undefined);
-    return { tooLarge: false, text: answers.length === 0 ? undefined : `[${answers.join(',')}]` };
+    return { text: answers.length === 0 ? undefined : `[${answers.join(',')}]` };
   }
 }

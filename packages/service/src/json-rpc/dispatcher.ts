@@ -7,7 +7,8 @@ import type { Logger } from '../logger.ts';
 import { type Counter, type Histogram, type Metrics, noMetrics } from '../metrics.ts';
 import { type BatchOutcome, runBatch } from './batch.ts';
 import { RpcCode } from './code.ts';
-import { invalidRequest, isExpected, methodNotFound, RpcError, rateLimited, toRpcError } from './error.ts';
+import { invalidRequest, isExpected, methodNotFound, RpcError, rateLimited, serverBusy, toRpcError } from './error.ts';
+import type { Held } from './memory.ts';
 import { defineMethod, type RawParams, type RpcContext, type RpcMethod } from './method.ts';
 import { type OpenRpcDocument, openRpcDocument, type ServiceInfo } from './open-rpc.ts';
 
@@ -24,7 +25,8 @@ export interface DispatcherOptions {
 export type Answer = string | undefined;
 
 export interface Dispatcher {
-  handle(text: string, context: RpcContext): Answer | Promise<Answer>;
+  /** The memory of the answer is taken from `held`; one that it has no room for is a refusal instead. */
+  handle(text: string, context: RpcContext, held: Held): Answer | Promise<Answer>;
   readonly methods: ReadonlyMap<string, RpcMethod>;
 }
 
@@ -61,30 +63,33 @@ class TableDispatcher implements Dispatcher {
     });
   }
 
-  handle(text: string, context: RpcContext): Answer | Promise<Answer> {
+  handle(text: string, context: RpcContext, held: Held): Answer | Promise<Answer> {
     let request: unknown;
     try {
       request = JSON.parse(text);
     } catch {
       return errorAnswer(null, parseError());
     }
-    return Array.isArray(request) ? this.#batch(request, context) : this.#one(request, context);
+    if (Array.isArray(request)) return this.#batch(request, context, held);
+    const answer = this.#one(request, context);
+    return answer instanceof Promise ? answer.then((settled) => kept(settled, held)) : kept(answer, held);
   }
 
-  #batch(requests: readonly unknown[], context: RpcContext): Answer | Promise<Answer> {
-    const { maxBatchCalls } = this.#options;
+  #batch(requests: readonly unknown[], context: RpcContext, held: Held): Answer | Promise<Answer> {
+    const { maxBatchCalls, maxResponseBytes } = this.#options;
     if (requests.length === 0) return errorAnswer(null, invalidRequest('an empty batch'));
     if (requests.length > maxBatchCalls) return errorAnswer(null, batchTooLarge(requests.length, maxBatchCalls));
+    let left = maxResponseBytes;
     const outcome = runBatch({
       count: requests.length,
       call: (index) => this.#one(requests[index], context),
-      maxCharacters: this.#options.maxResponseBytes,
+      keep: (characters) => {
+        left -= characters;
+        if (left < 0) return answerTooLarge(maxResponseBytes);
+        return held.take(characters) ? undefined : serverBusy();
+      },
     });
-    return outcome instanceof Promise ? outcome.then((settled) => this.#joined(settled)) : this.#joined(outcome);
-  }
-
-  #joined(outcome: BatchOutcome): Answer {
-    return outcome.tooLarge ? errorAnswer(null, answerTooLarge(this.#options.maxResponseBytes)) : outcome.text;
+    return outcome instanceof Promise ? outcome.then(joined) : joined(outcome);
   }
 
   #one(request: unknown, context: RpcContext): Answer | Promise<Answer> {
@@ -149,6 +154,14 @@ class TableDispatcher implements Dispatcher {
   #respondError(id: Id | undefined, error: RpcError): Answer {
     return id === undefined ? undefined : errorAnswer(id, error);
   }
+}
+
+function kept(answer: Answer, held: Held): Answer {
+  return answer === undefined || held.take(answer.length) ? answer : errorAnswer(null, serverBusy());
+}
+
+function joined(outcome: BatchOutcome): Answer {
+  return 'refusal' in outcome ? errorAnswer(null, outcome.refusal) : outcome.text;
 }
 
 /** What is wrong with a request object; undefined if it is well formed. */

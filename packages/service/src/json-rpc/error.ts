@@ -53,6 +53,30 @@ export function rateLimited(retryAfterMs: number): RpcError {
   });
 }
 
+export function bodyTooLarge(limitBytes: number): RpcError {
+  return new RpcError(RpcCode.invalidRequest, `the body is larger than ${limitBytes} bytes`, {
+    code: 'BODY_TOO_LARGE',
+    remedy: 'Send fewer calls at once.',
+    limitBytes,
+  });
+}
+
+export function bodyInPieces(limit: number): RpcError {
+  return new RpcError(RpcCode.invalidRequest, `the body came in more than ${limit} pieces`, {
+    code: 'BODY_IN_PIECES',
+    remedy: 'Send larger chunks, or a Content-Length.',
+    limit,
+  });
+}
+
+/** Bodies and answers of all callers take as much memory as they may. */
+export function serverBusy(): RpcError {
+  return new RpcError(RpcCode.limitExceeded, 'too much is being received and sent at present', {
+    code: 'SERVER_BUSY',
+    remedy: 'Try again shortly, with fewer calls at once, or use another endpoint.',
+  });
+}
+
 /** An expected failure keeps its words; anything else is answered without internals (the server logs it). */
 export function toRpcError(thrown: unknown): RpcError {
   if (thrown instanceof RpcError) return thrown;

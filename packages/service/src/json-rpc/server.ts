@@ -1,5 +1,8 @@
 /** JSON-RPC 2.0 over HTTP POST and WebSocket on one port. Methods and subscriptions come from tables. */
 
+import { randomBytes } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import websocketPlugin from '@fastify/websocket';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import type { WebSocket } from 'ws';
@@ -9,20 +12,25 @@ import {
   MAX_RPC_BATCH_CALLS,
   MAX_RPC_BODY_BYTES,
   MAX_RPC_CONNECTIONS,
+  MAX_RPC_OWN_BYTES,
   MAX_RPC_RESPONSE_BYTES,
+  MAX_RPC_SHARED_BYTES,
   MAX_SUBSCRIPTIONS_PER_CONNECTION,
   MAX_WEBSOCKET_BUFFER_BYTES,
   MAX_WEBSOCKET_CONNECTIONS,
   MAX_WEBSOCKET_IN_FLIGHT,
+  RPC_ANSWER_TIMEOUT_MS,
   RPC_REQUEST_TIMEOUT_MS,
   WEBSOCKET_PING_INTERVAL_MS,
 } from '../limits.ts';
 import { listenOrExplain } from '../listen.ts';
 import type { Logger } from '../logger.ts';
 import { type Metrics, noMetrics } from '../metrics.ts';
+import { readBody } from './body.ts';
 import { RpcCode } from './code.ts';
 import { createDispatcher, type Dispatcher, errorAnswer } from './dispatcher.ts';
-import { invalidRequest, RpcError, rateLimited } from './error.ts';
+import { bodyTooLarge, invalidRequest, RpcError, rateLimited } from './error.ts';
+import { type ConnectionMemory, type Held, SharedMemory } from './memory.ts';
 import type { RpcContext, RpcMethod } from './method.ts';
 import type { ServiceInfo } from './open-rpc.ts';
 import { AddressBuckets, type RateLimit, TokenBucket } from './rate-limit.ts';
@@ -51,6 +59,8 @@ export interface RpcServerOptions {
   readonly maxBodyBytes?: number;
   readonly maxBatchCalls?: number;
   readonly maxResponseBytes?: number;
+  readonly maxSharedBytes?: number;
+  readonly answerTimeoutMs?: number;
   readonly maxConnections?: number;
   readonly maxWebSockets?: number;
   readonly maxSubscriptions?: number;
@@ -89,13 +99,18 @@ class HttpAndWebSocketServer {
   readonly #app: FastifyInstance;
   readonly #addresses: AddressBuckets | undefined;
   readonly #maxWebSockets: number;
-  readonly #answering = new WeakMap<WebSocket, boolean>();
+  /** What a peer has to answer its last ping with. It cannot know it before it has read all that was sent before. */
+  readonly #expectedPongs = new WeakMap<WebSocket, string>();
   readonly #sockets = new Set<WebSocket>();
+  readonly #memory: SharedMemory;
+  readonly #connections = new WeakMap<Socket, ConnectionMemory>();
+  readonly #held = new WeakMap<FastifyRequest, Held>();
   #subscriptions = 0;
 
   constructor(options: RpcServerOptions) {
     this.#options = options;
     const metrics = options.metrics ?? noMetrics;
+    this.#memory = new SharedMemory(options.maxSharedBytes ?? MAX_RPC_SHARED_BYTES, MAX_RPC_OWN_BYTES);
     this.#maxWebSockets = options.maxWebSockets ?? MAX_WEBSOCKET_CONNECTIONS;
     this.#addresses = options.ratePerAddress && new AddressBuckets(options.ratePerAddress, MAX_RATE_LIMITED_ADDRESSES);
     this.#dispatcher = createDispatcher({
@@ -105,6 +120,11 @@ class HttpAndWebSocketServer {
       maxBatchCalls: options.maxBatchCalls ?? MAX_RPC_BATCH_CALLS,
       maxResponseBytes: options.maxResponseBytes ?? MAX_RPC_RESPONSE_BYTES,
       metrics,
+    });
+    metrics.gauge({
+      name: 'squad_rpc_shared_memory_bytes',
+      help: 'Bodies and answers held beyond what each connection has for itself',
+      read: () => this.#memory.takenBytes,
     });
     metrics.gauge({
       name: 'squad_rpc_websocket_connections',
@@ -152,7 +172,16 @@ class HttpAndWebSocketServer {
     });
     app.server.maxConnections = maxConnections;
     app.removeAllContentTypeParsers();
-    app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body));
+    app.addContentTypeParser('*', async (request: FastifyRequest, stream: IncomingMessage) => {
+      if (Number(request.headers['content-length']) > maxBodyBytes) throw bodyTooLarge(maxBodyBytes);
+      return readBody(stream, maxBodyBytes, this.#heldBy(request));
+    });
+    app.addHook('onRequest', (request, reply, done) => {
+      const held = this.#memoryOf(request.raw.socket).hold();
+      this.#held.set(request, held);
+      reply.raw.once('close', () => held.release());
+      done();
+    });
     app.setErrorHandler((error, _request, reply) => this.#answerTransportError(error, reply));
     app.setNotFoundHandler((_request, reply) => {
       const paths = (this.#options.paths ?? ['/']).join(', ');
@@ -193,14 +222,42 @@ class HttpAndWebSocketServer {
     if (typeof request.body !== 'string' || request.body === '') {
       return send(reply.code(400), errorAnswer(null, invalidRequest('the body is empty')));
     }
-    const answer = this.#dispatcher.handle(request.body, {
+    const context: RpcContext = {
       transport: 'http',
       remoteAddress: ip,
       pathParameters: (request.params ?? {}) as Record<string, string>,
       charge: (tokens) => this.#addresses?.take(ip, tokens, Date.now()) ?? 0,
       subscriptions: undefined,
-    });
-    return answer instanceof Promise ? answer.then((text) => send(reply, text)) : send(reply, answer);
+    };
+    const answer = this.#dispatcher.handle(request.body, context, this.#heldBy(request));
+    return answer instanceof Promise ? answer.then((text) => this.#send(reply, text)) : this.#send(reply, answer);
+  }
+
+  /** A caller that does not read must not keep for ever what others could have. */
+  #send(reply: FastifyReply, answer: string | undefined): FastifyReply {
+    if (answer !== undefined && answer.length > MAX_RPC_OWN_BYTES) {
+      const timeoutMs = this.#options.answerTimeoutMs ?? RPC_ANSWER_TIMEOUT_MS;
+      const timer = setTimeout(() => reply.raw.destroy(), timeoutMs).unref();
+      reply.raw.once('close', () => clearTimeout(timer));
+    }
+    return send(reply, answer);
+  }
+
+  #memoryOf(socket: Socket): ConnectionMemory {
+    let memory = this.#connections.get(socket);
+    if (memory === undefined) {
+      const created = this.#memory.connection();
+      this.#connections.set(socket, created);
+      socket.once('close', () => created.close());
+      memory = created;
+    }
+    return memory;
+  }
+
+  #heldBy(request: FastifyRequest): Held {
+    const held = this.#held.get(request);
+    if (held === undefined) throw new Error('a request without its memory');
+    return held;
   }
 
   #accept(socket: WebSocket, request: FastifyRequest): void {
@@ -216,11 +273,14 @@ class HttpAndWebSocketServer {
       return bucket?.take(tokens, nowMs) || this.#addresses?.take(ip, tokens, nowMs) || 0;
     };
     this.#sockets.add(socket);
-    this.#answering.set(socket, true);
-    socket.on('pong', () => this.#answering.set(socket, true));
+    socket.on('pong', (data) => {
+      if (data.toString('hex') === this.#expectedPongs.get(socket)) this.#expectedPongs.delete(socket);
+    });
     socket.on('close', () => this.#sockets.delete(socket));
     new WebSocketSession({
       socket,
+      stream: request.raw.socket,
+      memory: this.#memoryOf(request.raw.socket),
       dispatcher: this.#dispatcher,
       limits: {
         maxSubscriptions: this.#options.maxSubscriptions ?? MAX_SUBSCRIPTIONS_PER_CONNECTION,
@@ -246,12 +306,13 @@ class HttpAndWebSocketServer {
 
   #pingAll(): void {
     for (const socket of this.#sockets) {
-      if (!this.#answering.get(socket)) {
+      if (this.#expectedPongs.has(socket)) {
         socket.terminate();
         continue;
       }
-      this.#answering.set(socket, false);
-      socket.ping();
+      const expected = randomBytes(8);
+      this.#expectedPongs.set(socket, expected.toString('hex'));
+      socket.ping(expected);
     }
   }
 
@@ -263,15 +324,9 @@ class HttpAndWebSocketServer {
   }
 
   #answerTransportError(error: unknown, reply: FastifyReply): void {
-    const { statusCode = 500, code = '', message } = error as { statusCode?: number; code?: string; message: string };
-    if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
-      const limit = this.#options.maxBodyBytes ?? MAX_RPC_BODY_BYTES;
-      const tooLarge = new RpcError(RpcCode.invalidRequest, `the body is larger than ${limit} bytes`, {
-        code: 'BODY_TOO_LARGE',
-        remedy: 'Send fewer calls at once.',
-        limitBytes: limit,
-      });
-      send(reply.code(413), errorAnswer(null, tooLarge));
+    const { statusCode = 500, message } = error as { statusCode?: number; message: string };
+    if (error instanceof RpcError) {
+      send(reply.code(error.code === RpcCode.limitExceeded ? 503 : 413), errorAnswer(null, error));
     } else if (statusCode < 500) {
       send(reply.code(statusCode), errorAnswer(null, invalidRequest(message)));
     } else {

@@ -1,6 +1,7 @@
 /** One WebSocket connection: its calls in flight, its subscriptions, and what it may keep waiting in memory. */
 
 import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RawData, WebSocket } from 'ws';
 import type { Logger } from '../logger.ts';
@@ -8,6 +9,7 @@ import { RpcCode } from './code.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { errorAnswer } from './dispatcher.ts';
 import { RpcError, toRpcError } from './error.ts';
+import type { ConnectionMemory, Held } from './memory.ts';
 import type { RpcContext, RpcSubscriber, SubscriptionHost, Unsubscribe } from './method.ts';
 
 export interface SessionLimits {
@@ -23,11 +25,17 @@ const CLOSE_GRACE_MS = 1_000;
 /** How often a replay looks whether its reader has caught up. */
 const READY_POLL_MS = 10;
 
+interface Outgoing {
+  readonly text: string;
+  /** Released once it is sent. */
+  readonly held: Held;
+}
+
 interface LiveSubscription {
   readonly abort: AbortController;
   unsubscribe: Unsubscribe | undefined;
   /** Notifications that wait until the client has been told the id; undefined once it has. */
-  early: string[] | undefined;
+  early: Outgoing[] | undefined;
   earlyBytes: number;
 }
 
@@ -36,16 +44,22 @@ export class WebSocketSession {
   readonly #socket: WebSocket;
   readonly #dispatcher: Dispatcher;
   readonly #limits: SessionLimits;
+  readonly #memory: ConnectionMemory;
   readonly #context: Omit<RpcContext, 'subscriptions'>;
   readonly #logger: Logger;
   readonly #subscriptions = new Map<string, LiveSubscription>();
   readonly #onCount: (change: number) => void;
   readonly #mayOpen: () => void;
+  /** What has come of the next message. */
+  #receiving: Held;
   #inFlight = 0;
   #closed = false;
 
   constructor(options: {
     readonly socket: WebSocket;
+    /** What the WebSocket reads from. */
+    readonly stream: Socket;
+    readonly memory: ConnectionMemory;
     readonly dispatcher: Dispatcher;
     readonly limits: SessionLimits;
     readonly context: Omit<RpcContext, 'subscriptions'>;
@@ -62,12 +76,22 @@ export class WebSocketSession {
     this.#onCount = options.onSubscriptions;
     this.#mayOpen = options.mayOpen;
     this.#context = options.context;
+    this.#memory = options.memory;
+    this.#receiving = options.memory.hold();
+    // Counted before the WebSocket sees it, and may take it for the end of a message.
+    options.stream.prependListener('data', (bytes: Buffer) => this.#onBytes(bytes.length));
     this.#socket.on('message', (data) => this.#onMessage(data));
     this.#socket.on('close', () => this.#onClose());
   }
 
+  #onBytes(bytes: number): void {
+    if (!this.#closed && !this.#receiving.take(bytes)) this.#drop('too much is being received and sent at present');
+  }
+
   #onMessage(data: RawData): void {
     if (this.#closed) return;
+    const held = this.#receiving;
+    this.#receiving = this.#memory.hold();
     this.#inFlight++;
     if (this.#inFlight >= this.#limits.maxInFlight) this.#socket.pause();
     const opened: LiveSubscription[] = [];
@@ -75,13 +99,14 @@ export class WebSocketSession {
       open: (notification, open) => this.#open(notification, open, opened),
       close: (id) => this.#close(id),
     };
-    const answer = this.#dispatcher.handle(data.toString(), { ...this.#context, subscriptions });
-    if (answer instanceof Promise) void answer.then((text) => this.#answered(text, opened));
-    else this.#answered(answer, opened);
+    const answer = this.#dispatcher.handle(data.toString(), { ...this.#context, subscriptions }, held);
+    if (answer instanceof Promise) void answer.then((text) => this.#answered(text, held, opened));
+    else this.#answered(answer, held, opened);
   }
 
-  #answered(text: string | undefined, opened: readonly LiveSubscription[]): void {
-    if (text !== undefined) this.#send(text);
+  #answered(text: string | undefined, held: Held, opened: readonly LiveSubscription[]): void {
+    if (text === undefined) held.release();
+    else this.#send({ text, held });
     for (const live of opened) this.#release(live);
     this.#inFlight--;
     if (this.#inFlight < this.#limits.maxInFlight && this.#socket.isPaused) this.#socket.resume();
@@ -115,6 +140,7 @@ export class WebSocketSession {
     if (live === undefined) return false;
     this.#subscriptions.delete(id);
     this.#onCount(-1);
+    for (const { held } of live.early ?? []) held.release();
     live.early = undefined;
     live.abort.abort();
     try {
@@ -132,8 +158,10 @@ export class WebSocketSession {
       emit: (result) => {
         if (live.abort.signal.aborted) return;
         const text = `${head}${textOf(result)}}}`;
-        if (live.early === undefined) return this.#send(text);
-        live.early.push(text);
+        const held = this.#memory.hold();
+        if (!held.take(text.length)) return this.#dropSlowConsumer();
+        if (live.early === undefined) return this.#send({ text, held });
+        live.early.push({ text, held });
         live.earlyBytes += text.length;
         if (live.earlyBytes > this.#limits.maxBufferBytes) this.#dropSlowConsumer();
       },
@@ -150,23 +178,24 @@ export class WebSocketSession {
     const early = live.early ?? [];
     live.early = undefined;
     live.earlyBytes = 0;
-    for (const text of early) this.#send(text);
+    for (const outgoing of early) this.#send(outgoing);
   }
 
-  #send(text: string): void {
+  #send({ text, held }: Outgoing): void {
     if (this.#closed) return;
-    this.#socket.send(text);
+    this.#socket.send(text, () => held.release());
     if (this.#socket.bufferedAmount > this.#limits.maxBufferBytes) this.#dropSlowConsumer();
   }
 
   #dropSlowConsumer(): void {
+    this.#drop('too slow: MAX_WEBSOCKET_BUFFER_BYTES reached, or no room for more');
+  }
+
+  #drop(reason: string): void {
     if (this.#closed) return;
-    this.#logger.warn(
-      { remoteAddress: this.#context.remoteAddress, limitBytes: this.#limits.maxBufferBytes },
-      'a WebSocket consumer does not keep up and is closed',
-    );
+    this.#logger.warn({ remoteAddress: this.#context.remoteAddress, reason }, 'a WebSocket connection is closed');
     this.#onClose();
-    this.#socket.close(CLOSE_TRY_AGAIN_LATER, 'too slow: MAX_WEBSOCKET_BUFFER_BYTES reached');
+    this.#socket.close(CLOSE_TRY_AGAIN_LATER, reason);
     setTimeout(() => this.#socket.terminate(), CLOSE_GRACE_MS).unref();
   }
 
