@@ -58,8 +58,10 @@ export class Pacemaker {
   certified(sinceOwnVoteMs: number | undefined): void {
     this.#uncertifiedViews = 0;
     if (sinceOwnVoteMs === undefined) return;
-    const before = this.#smoothedMs ?? sinceOwnVoteMs;
-    this.#smoothedMs = before + (sinceOwnVoteMs - before) * SMOOTHING;
+    // No sample may say more than what D can be: a clock that jumped, or a process that was suspended, would spoil D for long.
+    const sampleMs = Math.min(Math.max(0, sinceOwnVoteMs), this.#options.maxDelayMs / MARGIN);
+    const before = this.#smoothedMs ?? sampleMs;
+    this.#smoothedMs = before + (sampleMs - before) * SMOOTHING;
   }
 
   uncertified(): void {

@@ -1,6 +1,6 @@
 /** R17: timers adapt, grow while nothing is certified, fall back; a leader that is not heard from is skipped. */
 
-import { VoteKind } from '@squad/types';
+import { type Block, VoteKind } from '@squad/types';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_CONSENSUS_OPTIONS } from '../src/api.ts';
 import { Fixture, ofType, sentVotes } from './harness.ts';
@@ -37,6 +37,30 @@ describe('D', () => {
     const fixture = new Fixture().start();
     certifiedView(fixture, 0);
     expect(fixture.core.status.delayMs).toBe(minDelayMs);
+  });
+
+  it.each([
+    ['forward by an hour', 3_600_000],
+    ['back by an hour', -3_600_000],
+  ])('forgets within a few views a clock that jumped %s between vote and quorum', (_, jumpMs) => {
+    const fixture = new Fixture().start();
+    const views = (count: number, delayMs: number, first: Block) => {
+      let parent = first;
+      for (let i = 0; i < count; i++) {
+        const { view } = fixture.core.status;
+        const isOwn = fixture.leaderAt(view) === fixture.self;
+        parent = isOwn ? fixture.notarized({ view, parent }) : certifiedView(fixture, delayMs, parent);
+      }
+      return parent;
+    };
+    const before = views(20, 200, fixture.genesis);
+    const usualMs = fixture.core.status.delayMs;
+    const jumped = views(1, 200 + jumpMs, before);
+    // The clock is set right again, so that timestamps fit.
+    fixture.nowMs -= jumpMs;
+    views(20, 200, jumped);
+    expect(fixture.core.status.delayMs).toBeGreaterThan(0.7 * usualMs);
+    expect(fixture.core.status.delayMs).toBeLessThan(1.5 * usualMs);
   });
 
   it('grows by half for each uncertified view after the second, up to its greatest value', () => {
