@@ -14,6 +14,10 @@ if (major < MINIMUM[0] || (major === MINIMUM[0] && minor < MINIMUM[1])) {
   process.exitCode = 1;
 } else {
   nodeModule.enableCompileCache();
+  // A reader that has seen enough (`squad … | head`) is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
   const { run } = await import('./run.ts');
   process.exitCode = await run(process.argv.slice(2));
 }

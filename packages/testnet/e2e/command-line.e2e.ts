@@ -140,6 +140,13 @@ it('says what is wrong with a store that was changed on disk', async () => {
   writeFileSync(segment!, bytes);
 });
 
+it('says nothing when who reads its output has seen enough', async () => {
+  const help = squad('help', 'sequencer');
+  help.child.stdout?.destroy();
+  expect(await help.exit).toBe(0);
+  expect(help.output()).toBe('');
+});
+
 it.each([
   [['--nodes', '7'], /--nodes 7: the testnet in .* has 4[\s\S]*--reset/],
   [['--nodes', '3'], /--nodes 3: a testnet has 1 sequencer, or 4 to 16/],
