@@ -21,12 +21,16 @@ export function hexBytes(options: {
       context.issues.push({ code: 'custom', input: text, message: fault });
       return z.NEVER;
     })
-    .describe(`0x-prefixed hex of ${minBytes} to ${maxBytes} bytes`);
+    .describe(`0x-prefixed hex of ${range(minBytes, maxBytes)} bytes`);
 
   function sizeFault(length: number): string | undefined {
     if (length >= minBytes && length <= maxBytes) return undefined;
-    return `${length} bytes, expected ${minBytes} to ${maxBytes}`;
+    return `${length} bytes, expected ${range(minBytes, maxBytes)}`;
   }
+}
+
+function range(least: number, most: number): string {
+  return least === most ? String(most) : `${least} to ${most}`;
 }
 
 /** Undefined if it is not 0x and pairs of hex digits. */

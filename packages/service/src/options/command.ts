@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander';
 import type { OptionDefinition, OptionDefinitions } from './definition.ts';
 import type { OptionSources } from './resolve.ts';
 import { HIDDEN } from './resolve.ts';
-import { kindOf, toText } from './text.ts';
+import { kindOf, toText, type ValueKind } from './text.ts';
 
 /** Adds a flag for every option. Unknown flags are errors with a suggestion; values are checked by `resolveOptions`. */
 export function attachOptions(command: Command, definitions: OptionDefinitions): Command {
@@ -16,8 +16,7 @@ function optionOf(definition: OptionDefinition): Option {
   const { flag, help, env, type, default: fallback, secret } = definition;
   const kind = kindOf(type);
   // Values stay text here: one place, `resolveOptions`, reads them whatever their source.
-  const value =
-    kind === 'boolean' ? '[true|false]' : kind === 'array' ? `<${kindName(flag)},…>` : `<${kindName(flag)}>`;
+  const value = placeholder(flag, kind);
   const shown = fallback === undefined ? '' : `default ${secret === true ? HIDDEN : toText(fallback)}, `;
   const option = new Option(`${flag} ${value}`, `${help} (${shown}env ${env})`);
   if (kind === 'array') {
@@ -26,9 +25,12 @@ function optionOf(definition: OptionDefinition): Option {
   return option;
 }
 
-/** The word for the value in the help text: the flag's last word. */
-function kindName(flag: string): string {
-  return flag.slice(flag.lastIndexOf('-') + 1);
+/** Stands for the value in the help text. */
+function placeholder(flag: string, kind: ValueKind): string {
+  const lastWord = flag.slice(flag.lastIndexOf('-') + 1);
+  if (kind === 'boolean') return '[true|false]';
+  if (kind === 'number') return '<number>';
+  return kind === 'array' ? `<${lastWord},…>` : `<${lastWord}>`;
 }
 
 /** What was given on the command line, by option name: the `flags` of `resolveOptions`. */
