@@ -55,14 +55,15 @@ export interface Endpoint {
   readonly name: string;
   readonly rpc: string;
   readonly p2p: string;
-  readonly log: string;
+  /** Also of health. */
+  readonly metrics: string;
 }
 
 export function endpointTable(style: ScreenStyle, endpoints: readonly Endpoint[]): string {
   return plainTable(
     style,
-    ['process', 'JSON-RPC (HTTP, WebSocket)', 'p2p', 'log'],
-    endpoints.map(({ name, rpc, p2p, log }) => [paint(style, 'cyan', name), rpc, p2p, log]),
+    ['process', 'JSON-RPC (HTTP, WebSocket)', 'p2p', 'metrics, health'],
+    endpoints.map(({ name, rpc, p2p, metrics }) => [paint(style, 'cyan', name), rpc, p2p, metrics]),
   );
 }
 

@@ -55,7 +55,7 @@ describe('statusLines', () => {
 describe('endpointTable', () => {
   it('has a row a process and no trailing spaces', () => {
     const table = endpointTable(PLAIN, [
-      { name: 'rollup-901', rpc: 'http://127.0.0.1:8545', p2p: '', log: '.squad/rollup-901/log.jsonl' },
+      { name: 'rollup-901', rpc: 'http://127.0.0.1:8545', p2p: '', metrics: 'http://127.0.0.1:9749' },
     ]);
     expect(table.split('\n')).toHaveLength(2);
     expect(table).not.toMatch(/ $/m);

@@ -84,10 +84,11 @@ async function introduction(style: ScreenStyle, testnet: Testnet): Promise<strin
     name: one.name,
     rpc: one.rpcUrl,
     p2p: one.p2pAddress ?? '',
-    log: shown(one.logPath),
+    metrics: one.metricsUrl,
   }));
   const { DEVELOPMENT_ACCOUNTS, DEVELOPMENT_MNEMONIC } = await import('@squad/rollup-node/config');
   const accounts = DEVELOPMENT_ACCOUNTS.map((account, index) => `  ${String(index).padStart(2)}  ${account}`);
+  const folder = shown(testnet.directory);
   return [
     '',
     endpointTable(style, endpoints),
@@ -98,7 +99,7 @@ async function introduction(style: ScreenStyle, testnet: Testnet): Promise<strin
     paint(style, 'dim', '  Everyone knows these keys. Never send them anything of worth, on any network.'),
     '',
     ...testnet.rollupNodes.map((one) => `Rollup ${one.rollupId}: ${one.rpcUrl}  (chain id ${one.rollupId})`),
-    `For scripts: ${shown(testnet.directory)}/testnet.json.  Ctrl-C stops everything.`,
+    `For scripts: ${folder}/testnet.json.  Logs: ${folder}/<process>/log.jsonl.  Ctrl-C stops everything.`,
     '',
   ].join('\n');
 }
