@@ -44,6 +44,13 @@ it('takes the file from the environment', async () => {
   expect((await rows()).nodes).toMatchObject({ value: '9', origin: `file ${path}` });
 });
 
+it.each(['sequencer', 'rollup-node'])('a %s has a line for people unless it is told not to', async (role) => {
+  const required = ['--genesis=g', '--rollup=r', '--data-directory=d', '--node-key=k'];
+  const given = role === 'sequencer' ? required.filter((flag) => !flag.startsWith('--rollup')) : required;
+  const { stdout } = await squad('show-config', role, ...given);
+  expect(stdout).toMatch(/^statusSeconds +30 +default$/m);
+});
+
 it('prints a table for people', async () => {
   const { stdout } = await squad('show-config', 'testnet', '--nodes', '7');
   expect(stdout).toMatch(/^option +value +from\nnodes +7 +flag --nodes\n/);

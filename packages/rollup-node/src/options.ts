@@ -100,7 +100,7 @@ export const rollupNodeOptions = defineOptions({
   },
   statusSeconds: {
     type: z.int().min(0).max(3600),
-    default: 0,
+    default: 30,
     env: 'SQUAD_STATUS_SECONDS',
     flag: '--status-seconds',
     help: 'seconds between two lines about the node on standard error; 0: none',

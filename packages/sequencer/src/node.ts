@@ -1,7 +1,7 @@
 /** The composition root of a sequencer process: reads the options, opens everything real, wires it and starts it. */
 
 import { join } from 'node:path';
-import { createNetwork } from '@squad/network';
+import { createNetwork, type Network } from '@squad/network';
 import {
   createLogger,
   createMonitorServer,
@@ -17,13 +17,12 @@ import { createFeed } from './feed/index.ts';
 import { readIdentity } from './identity.ts';
 import { createSequencerApi } from './node-api.ts';
 import type { SequencerOptions } from './options.ts';
+import type { SequencerApi } from './rpc/api.ts';
 import { SEQUENCER_RPC_PATHS, sequencerMethods, sequencerSubscriptions } from './rpc/index.ts';
 import { Sequencer } from './sequencer.ts';
 import { createSequencerMetrics } from './sequencer-metrics.ts';
 
 export const SEQUENCER_VERSION = '0.1.0';
-/** Seconds between two lines for people. */
-const NOTIFY_INTERVAL_MS = 30_000;
 
 export interface SequencerNode {
   readonly rpcUrl: string;
@@ -143,27 +142,33 @@ async function open(
 
   await sequencer.start(network, feed);
   await network.start();
+  closing.push(startNotifier(options, api, network));
+  logger.info(
+    { networkId: toHex(genesis.networkId), validator: self, addresses: network.addresses },
+    'sequencer started',
+  );
+  return { rpcUrl: rpc.url, metricsUrl: monitor.url, addresses: network.addresses, stop: close };
+}
+
+/** The line for people; returns what ends it. */
+function startNotifier({ name, statusSeconds }: SequencerOptions, api: SequencerApi, network: Network): () => void {
+  if (statusSeconds === 0) return () => {};
   const notifier = createNotifier({
-    name: options.name,
-    intervalMs: NOTIFY_INTERVAL_MS,
+    name,
+    intervalMs: statusSeconds * 1_000,
     read: () => {
       const { view, soft, final, finalLagMs, transactions } = api.status();
       return {
         view,
         soft: soft.height,
         final: final.height,
-        'final lag ms': finalLagMs,
+        'final lag': `${(finalLagMs / 1_000).toFixed(2)} s`,
         peers: network.peerCount,
         transactions,
       };
     },
   });
-  closing.push(() => notifier.stop());
-  logger.info(
-    { networkId: toHex(genesis.networkId), validator: self, addresses: network.addresses },
-    'sequencer started',
-  );
-  return { rpcUrl: rpc.url, metricsUrl: monitor.url, addresses: network.addresses, stop: close };
+  return () => notifier.stop();
 }
 
 /** Nothing can be promised any more (R20): stop at once rather than say what may not be true after a crash. */

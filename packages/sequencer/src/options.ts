@@ -93,6 +93,13 @@ export const sequencerOptions = defineOptions({
     flag: '--metrics-port',
     help: 'port of metrics and health; 0 takes a free one',
   },
+  statusSeconds: {
+    type: z.int().min(0).max(3600),
+    default: 30,
+    env: 'SQUAD_STATUS_SECONDS',
+    flag: '--status-seconds',
+    help: 'seconds between two lines about the node on standard error; 0: none',
+  },
   logLevel: {
     type: LogLevel,
     default: 'info',
