@@ -21,7 +21,7 @@ export interface NodeFiles {
 /** Throws `FILE_UNREADABLE`, `FILE_NOT_JSON`, `ROLLUP_NOT_ORDERED`, `DATA_OF_OTHER_NETWORK`, and what the parsers throw. */
 export async function readFiles(options: RollupNodeOptions): Promise<NodeFiles> {
   const genesis = await readGenesis(options.genesis);
-  const rollup = await readRollup(options.rollup, genesis);
+  const rollup = await readRollup(options, genesis);
   await mkdir(options.dataDirectory, { recursive: true, mode: 0o700 });
   await guardNetwork(options.dataDirectory, genesis.networkId);
   const nodeKey = await readOrMakeNodeKey(options);
@@ -36,13 +36,13 @@ async function readGenesis(path: string): Promise<Genesis> {
   return genesis.value;
 }
 
-async function readRollup(path: string, genesis: Genesis): Promise<RollupFile> {
+async function readRollup({ rollup: path, blockTimeMs }: RollupNodeOptions, genesis: Genesis): Promise<RollupFile> {
   const rollup = parseRollupFile(await readJson(path, 'rollup', 'Get the file from whoever runs the rollup.'));
   if (!rollup.ok) throw rollup.error;
   const { rollupId, executor } = rollup.value;
   const kind = executor === 'evm' ? 'evm' : 'opaque';
   const ordered = genesis.file.rollups.find((entry) => entry.rollupId === rollupId);
-  if (ordered?.kind === kind) return rollup.value;
+  if (ordered?.kind === kind) return blockTimeMs === undefined ? rollup.value : { ...rollup.value, blockTimeMs };
   const found = ordered ? `is of kind "${ordered.kind}"` : 'is not among its rollups';
   throw new SquadError(
     'ROLLUP_NOT_ORDERED',

@@ -2,6 +2,9 @@
 
 import { defineOptions, LogLevel, type OptionValues } from '@squad/service';
 import { z } from 'zod';
+import { BlockTimeMs } from './config/block-time.ts';
+
+export { BlockTimeMs, DEFAULT_BLOCK_TIME_MS } from './config/block-time.ts';
 
 const port = z.int().min(0).max(65_535);
 const path = z.string().min(1);
@@ -16,6 +19,12 @@ export const rollupNodeOptions = defineOptions({
   },
   genesis: { type: path, env: 'SQUAD_GENESIS', flag: '--genesis', help: "path of the network's genesis file" },
   rollup: { type: path, env: 'SQUAD_ROLLUP', flag: '--rollup', help: "path of the rollup's genesis file" },
+  blockTimeMs: {
+    type: BlockTimeMs.optional(),
+    env: 'SQUAD_BLOCK_TIME_MS',
+    flag: '--block-time',
+    help: 'block time of the rollup in ms; by default as the rollup file says. The same on all its nodes',
+  },
   dataDirectory: {
     type: path,
     env: 'SQUAD_DATA_DIRECTORY',

@@ -70,6 +70,7 @@ const optionsOf = (overrides: Partial<RollupNodeOptions> = {}): RollupNodeOption
   name: 'test',
   genesis: join(directory, 'genesis.json'),
   rollup: join(directory, 'rollup.json'),
+  blockTimeMs: undefined,
   dataDirectory: join(directory, 'data'),
   nodeKey: undefined,
   listen: [],
@@ -206,6 +207,17 @@ describe('a rollup node', () => {
     expect(gossip.map((message) => decode(GossipTransactions, 'GossipTransactions', message))).toEqual([
       { ok: true, value: { rollupId: ROLLUP, transactions: [transaction] } },
     ]);
+  });
+
+  it('has the block time that its options give, and refuses data that were derived with another', async () => {
+    const node = await start({ blockTimeMs: 250 });
+    expect(node.rollup.file.blockTimeMs).toBe(250);
+    await node.stop();
+    await expect(start()).rejects.toMatchObject({
+      code: 'ROLLUP_STORE_MISMATCH',
+      remedy: expect.stringContaining('--block-time'),
+    });
+    await start({ blockTimeMs: 250 });
   });
 
   it('makes itself a node key and keeps it', async () => {

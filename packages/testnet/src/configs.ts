@@ -23,9 +23,15 @@ export interface ConfigOverrides {
   readonly rollupNodeOptions?: Readonly<Record<string, unknown>>;
 }
 
+/** What all rollups of the testnet have in common. */
+export interface RollupGround {
+  readonly genesis: Genesis;
+  readonly blockTimeMs: number;
+}
+
 export async function writeConfigs(
   paths: TestnetPaths,
-  genesis: Genesis,
+  ground: RollupGround,
   plans: readonly ProcessPlan[],
   overrides: ConfigOverrides,
 ): Promise<void> {
@@ -35,7 +41,7 @@ export async function writeConfigs(
     const options =
       plan.role === 'sequencer'
         ? sequencerConfig(paths, plan, overrides)
-        : await rollupNodeConfig(paths, genesis, plan, sequencerUrls(plans), overrides);
+        : await rollupNodeConfig(paths, ground, plan, sequencerUrls(plans), overrides);
     await replaceFile(
       at.configPath,
       `# Written by \`squad testnet\` at every start; changes are lost.\n${stringify(options)}`,
@@ -75,7 +81,7 @@ function sequencerConfig(paths: TestnetPaths, plan: ProcessPlan, overrides: Conf
 
 async function rollupNodeConfig(
   paths: TestnetPaths,
-  genesis: Genesis,
+  { genesis, blockTimeMs }: RollupGround,
   plan: ProcessPlan,
   sequencerRpc: readonly string[],
   overrides: ConfigOverrides,
@@ -83,7 +89,8 @@ async function rollupNodeConfig(
   const rollupPath = join(paths.process(plan.name).folder, 'rollup.json');
   if (!existsSync(rollupPath)) {
     const { developmentRollup } = await import('@squad/rollup-node/config');
-    const rollup = developmentRollup({ rollupId: plan.rollupId!, genesisTimeMs: genesis.file.genesisTimeMs });
+    const { genesisTimeMs } = genesis.file;
+    const rollup = developmentRollup({ rollupId: plan.rollupId!, genesisTimeMs, blockTimeMs });
     await replaceFile(rollupPath, `${JSON.stringify(rollup, null, 2)}\n`);
   }
   return { ...shared(paths, plan, overrides), rollup: rollupPath, sequencerRpc, ...overrides.rollupNodeOptions };

@@ -33,6 +33,8 @@ export interface TestnetOptions {
   readonly rollups?: number | undefined;
   /** Of a new testnet. Opaque rollups get no node: nothing here executes them. Default: `evm`. */
   readonly rollupKind?: Manifest['rollupKind'] | undefined;
+  /** Milliseconds, of a new testnet's rollups. Default: the folder's own, or 1,000. */
+  readonly blockTimeMs?: number | undefined;
   /** `free`: any free ports. A base of 0: any free ports for this use. */
   readonly ports?: 'free' | Partial<PortBases>;
   /** Deletes the testnet in the folder first. */
@@ -104,6 +106,7 @@ export async function startTestnet(options: TestnetOptions): Promise<Testnet> {
       sequencers: options.nodes,
       rollups: options.rollups,
       rollupKind: options.rollupKind,
+      blockTimeMs: options.blockTimeMs,
     });
     const testnet = await prepare(options, paths, manifest, created, lock);
     progress(`starting ${testnet.processes.length} processes`);
@@ -142,7 +145,7 @@ async function prepare(
         }) as const,
     ),
   ];
-  await writeConfigs(paths, genesis, plans, options);
+  await writeConfigs(paths, { genesis, blockTimeMs: manifest.blockTimeMs }, plans, options);
   return new RunningTestnet(options, paths, toHex(genesis.networkId), created, plans, lock);
 }
 

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { constants, existsSync, readdirSync } from 'node:fs';
 import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
+import { BlockTimeMs, DEFAULT_BLOCK_TIME_MS } from '@squad/rollup-node/options';
 import { isHex, SquadError, toHex } from '@squad/types';
 import { z } from 'zod';
 import { pathsOf, sequencerNames } from './layout.ts';
@@ -29,6 +30,8 @@ const Manifest = z.strictObject({
   rollups: z.int().min(1).max(MAX_TESTNET_ROLLUPS),
   /** Opaque rollups have no node of their own here. */
   rollupKind: z.enum(['evm', 'opaque']).default('evm'),
+  /** Of every rollup. */
+  blockTimeMs: BlockTimeMs.default(DEFAULT_BLOCK_TIME_MS),
 });
 export type Manifest = z.infer<typeof Manifest>;
 
@@ -60,7 +63,7 @@ export interface OpenedManifest {
 
 /**
  * Opens the testnet folder, or makes it if there is none. A count left undefined is the folder's own, or the default.
- * Throws a SquadError: `TESTNET_FOLDER_FOREIGN` (holds something else), `TESTNET_FOLDER_CORRUPT`, `TESTNET_COUNT_DIFFERS`.
+ * Throws a SquadError: `TESTNET_FOLDER_FOREIGN` (holds something else), `TESTNET_FOLDER_CORRUPT`, `TESTNET_DIFFERS`.
  */
 export async function openManifest(
   directory: string,
@@ -69,6 +72,7 @@ export async function openManifest(
     readonly rollups?: number | undefined;
     /** Of a new testnet; one that is there keeps its own. Default `evm`. */
     readonly rollupKind?: Manifest['rollupKind'] | undefined;
+    readonly blockTimeMs?: number | undefined;
   },
 ): Promise<OpenedManifest> {
   checkCounts(asked.sequencers ?? MIN_TESTNET_SEQUENCERS, asked.rollups ?? 1);
@@ -83,6 +87,7 @@ export async function openManifest(
       sequencers: asked.sequencers ?? MIN_TESTNET_SEQUENCERS,
       rollups: asked.rollups ?? 1,
       rollupKind: asked.rollupKind ?? 'evm',
+      blockTimeMs: asked.blockTimeMs ?? DEFAULT_BLOCK_TIME_MS,
     };
     await makeDirectory(directory);
     await writeFile(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 });
@@ -92,10 +97,11 @@ export async function openManifest(
   for (const [flag, have, want] of [
     ['--nodes', manifest.sequencers, asked.sequencers],
     ['--rollups', manifest.rollups, asked.rollups],
+    ['--block-time', manifest.blockTimeMs, asked.blockTimeMs],
   ] as const) {
     if (want === undefined || want === have) continue;
     throw new SquadError(
-      'TESTNET_COUNT_DIFFERS',
+      'TESTNET_DIFFERS',
       `${flag} ${want}: the testnet in ${directory} has ${have}`,
       `Start it with ${flag} ${have}, begin anew with --reset (deletes its data), or choose another folder with --dir.`,
     );

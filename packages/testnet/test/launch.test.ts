@@ -82,6 +82,13 @@ describe('startTestnet', () => {
     }
   });
 
+  it('gives its rollups the block time asked for', async () => {
+    const options = optionsFor(temporaryDirectory(), { nodes: 1, blockTimeMs: 250 });
+    await start(options);
+    const file = join(pathsOf(options.directory).process('rollup-901').folder, 'rollup.json');
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ blockTimeMs: 250 });
+  });
+
   it('goes on as the same network, on whatever ports', async () => {
     const options = optionsFor(temporaryDirectory());
     const first = await start(options);

@@ -48,9 +48,18 @@ describe('openManifest', () => {
     const directory = temporaryDirectory();
     await openManifest(directory, { sequencers: 4 });
     const error = await refusal(openManifest(directory, { sequencers: 7 }));
-    expect(error.code).toBe('TESTNET_COUNT_DIFFERS');
+    expect(error.code).toBe('TESTNET_DIFFERS');
     expect(error.message).toContain('--nodes 7');
     expect(error.remedy).toMatch(/--nodes 4.*--reset/);
+  });
+
+  it('keeps its block time, and refuses another', async () => {
+    const directory = temporaryDirectory();
+    expect((await openManifest(directory, { blockTimeMs: 250 })).manifest.blockTimeMs).toBe(250);
+    expect((await openManifest(directory, {})).manifest.blockTimeMs).toBe(250);
+    const error = await refusal(openManifest(directory, { blockTimeMs: 1_000 }));
+    expect(error.code).toBe('TESTNET_DIFFERS');
+    expect(error.message).toContain('--block-time 1000');
   });
 
   it('refuses a folder that holds something else', async () => {

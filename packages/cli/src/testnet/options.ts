@@ -1,5 +1,6 @@
 /** The options of `squad testnet`. */
 
+import { BlockTimeMs, DEFAULT_BLOCK_TIME_MS } from '@squad/rollup-node/options';
 import { defineOptions, LogLevel, type OptionValues } from '@squad/service';
 import {
   DEFAULT_PORT_BASES,
@@ -23,6 +24,12 @@ export const testnetOptions = defineOptions({
     env: 'SQUAD_TESTNET_ROLLUPS',
     flag: '--rollups',
     help: `rollups, each with a node, chain ids 901, 902, …: 1 to ${MAX_TESTNET_ROLLUPS}; default: as the folder has, or 1`,
+  },
+  blockTimeMs: {
+    type: BlockTimeMs.optional(),
+    env: 'SQUAD_TESTNET_BLOCK_TIME_MS',
+    flag: '--block-time',
+    help: `block time of the rollups in ms; default: as the folder has, or ${DEFAULT_BLOCK_TIME_MS}`,
   },
   directory: {
     type: z.string().min(1),

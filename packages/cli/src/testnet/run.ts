@@ -40,6 +40,7 @@ export async function runTestnet(options: TestnetCommandOptions): Promise<number
       program: [process.execPath, ...process.execArgv, realpathSync(process.argv[1]!)],
       nodes: options.nodes,
       rollups: options.rollups,
+      blockTimeMs: options.blockTimeMs,
       reset: options.reset,
       logLevel: options.logLevel,
       ports: options.freePorts
@@ -87,8 +88,8 @@ async function introduction(style: ScreenStyle, testnet: Testnet): Promise<strin
     metrics: one.metricsUrl,
   }));
   const { DEVELOPMENT_ACCOUNTS, DEVELOPMENT_MNEMONIC } = await import('@squad/rollup-node/config');
-  const accounts = DEVELOPMENT_ACCOUNTS.map((account, index) => `  ${String(index).padStart(2)}  ${account}`);
   const folder = shown(testnet.directory);
+  const accounts = DEVELOPMENT_ACCOUNTS.map((account, index) => `  ${String(index).padStart(2)}  ${account}`);
   return [
     '',
     endpointTable(style, endpoints),

@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { type Bytes32, err, type Hex, isHex, ok, type Result, SquadError } from '@squad/types';
 import { z } from 'zod';
+import { BlockTimeMs, DEFAULT_BLOCK_TIME_MS } from './block-time.ts';
 import { DEVELOPMENT_ACCOUNTS, DEVELOPMENT_BALANCE } from './development-accounts.ts';
 
 /** Accounts that a rollup file may fund. */
@@ -57,7 +58,7 @@ export const RollupFile = z
     /** Start of slot 0. */
     genesisTimeMs: z.int().min(0),
     /** Length of a slot. */
-    blockTimeMs: z.int().min(100).max(3_600_000).default(1000),
+    blockTimeMs: BlockTimeMs.default(DEFAULT_BLOCK_TIME_MS),
     /** Gas of one block; a slot that holds more yields more blocks. Above half of it the base fee rises (EIP-1559). */
     gasLimit: z.int().min(100_000).max(10_000_000_000).default(30_000_000),
     /** Gas limit of one transaction: bounds how long one can take. Effective is the lesser of this and `gasLimit`. */

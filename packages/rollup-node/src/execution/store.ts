@@ -60,7 +60,7 @@ export class RollupStore {
       throw new SquadError(
         'ROLLUP_STORE_MISMATCH',
         `the data directory ${directory} belongs to another rollup file or version (${toHex(found)}, not ${toHex(expected)})`,
-        'Use the rollup file that this directory was made with, or another directory.',
+        'Use the rollup file (and --block-time, if given) that this directory was made with, or another directory.',
         { directory },
       );
     }
