@@ -1,13 +1,16 @@
 /** What the vectors leave open: both implementations agree on random input, bad input never throws, possession, votes. */
 
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { bls12_381 } from '@noble/curves/bls12-381.js';
 import type { Genesis, ValidatorSet } from '@squad/types';
 import { concatBytes, fromHex, parseGenesis, toHex } from '@squad/types';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { decodeG2, encodeG2 } from '../src/g2-codec.ts';
 import { type Bls, checkPossession, createVoteScheme, nobleBls } from '../src/index.ts';
-import { blstBls } from '../src/node/index.ts';
+import { blstBls, checkPossessionOnce, recordPossession } from '../src/node/index.ts';
 import later from './vectors/bls12-381-tests.json' with { type: 'json' };
 
 const IMPLEMENTATIONS: readonly Bls[] = [nobleBls, blstBls];
@@ -214,5 +217,48 @@ describe('checkPossession', () => {
     expect(swapped).toMatchObject({ ok: false, error: { code: 'GENESIS_POSSESSION_INVALID' } });
     expect(swapped.ok || swapped.error.message).toContain('validators.1.proofOfPossession');
     expect(swapped.ok || swapped.error.message).toContain('validator-1');
+  });
+
+  describe('once for a data folder', () => {
+    let folder: string;
+    let checks: number;
+    const counting: Bls = {
+      ...blstBls,
+      verifyPossession: (publicKey, proof) => {
+        checks++;
+        return blstBls.verifyPossession(publicKey, proof);
+      },
+    };
+    beforeEach(() => {
+      folder = mkdtempSync(join(tmpdir(), 'squad-possession-'));
+      checks = 0;
+    });
+    afterEach(() => rmSync(folder, { recursive: true }));
+    const check = async (of: Genesis, directory = folder) => (await checkPossessionOnce(of, counting, directory)).ok;
+
+    it('is not repeated for the same keys, and is for others', async () => {
+      expect([await check(genesis(proofs)), checks]).toEqual([true, 2]);
+      expect([await check(genesis(proofs)), checks]).toEqual([true, 2]);
+      expect([await check(genesis(proofs.slice(0, 1))), checks]).toEqual([true, 3]);
+      await recordPossession(genesis(proofs), folder);
+      expect([await check(genesis(proofs)), checks]).toEqual([true, 3]);
+    });
+
+    it('is not recorded when a proof is bad', async () => {
+      const swapped = genesis([proofs[0]!, proofs[0]!]);
+      expect([await check(swapped), await check(swapped)]).toEqual([false, false]);
+    });
+
+    it('believes no other content, and needs no folder', async () => {
+      await check(genesis(proofs));
+      const [record] = readdirSync(folder);
+      for (const text of ['', '0x', toHex(new Uint8Array(32)), 'ok']) {
+        writeFileSync(join(folder, record!), text);
+        checks = 0;
+        expect([text, await check(genesis(proofs)), checks]).toEqual([text, true, 2]);
+      }
+      expect(await check(genesis(proofs), join(folder, 'none'))).toBe(true);
+      expect(readdirSync(folder)).toEqual([record]);
+    });
   });
 });

@@ -4,8 +4,8 @@ import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { checkPossession, type NodeKey } from '@squad/crypto';
-import { blstBls, createNodeKey, readNodeKeyFile, writeNodeKeyFile } from '@squad/crypto/node';
+import type { NodeKey } from '@squad/crypto';
+import { blstBls, checkPossessionOnce, createNodeKey, readNodeKeyFile, writeNodeKeyFile } from '@squad/crypto/node';
 import { type Bytes32, type Genesis, parseGenesis, SquadError, toHex } from '@squad/types';
 import { parseRollupFile, type RollupFile } from './config/rollup-file.ts';
 import type { RollupNodeOptions } from './options.ts';
@@ -20,7 +20,7 @@ export interface NodeFiles {
 
 /** Throws `FILE_UNREADABLE`, `FILE_NOT_JSON`, `ROLLUP_NOT_ORDERED`, `DATA_OF_OTHER_NETWORK`, and what the parsers throw. */
 export async function readFiles(options: RollupNodeOptions): Promise<NodeFiles> {
-  const genesis = await readGenesis(options.genesis);
+  const genesis = await readGenesis(options);
   const rollup = await readRollup(options, genesis);
   await mkdir(options.dataDirectory, { recursive: true, mode: 0o700 });
   await guardNetwork(options.dataDirectory, genesis.networkId);
@@ -28,10 +28,10 @@ export async function readFiles(options: RollupNodeOptions): Promise<NodeFiles> 
   return { genesis, rollup, nodeKey, rollupDirectory: join(options.dataDirectory, `rollup-${rollup.rollupId}`) };
 }
 
-async function readGenesis(path: string): Promise<Genesis> {
+async function readGenesis({ genesis: path, dataDirectory }: RollupNodeOptions): Promise<Genesis> {
   const genesis = parseGenesis(await readJson(path, 'genesis', 'Get the genesis file from the network.'));
   if (!genesis.ok) throw genesis.error;
-  const possession = checkPossession(genesis.value, blstBls);
+  const possession = await checkPossessionOnce(genesis.value, blstBls, dataDirectory);
   if (!possession.ok) throw possession.error;
   return genesis.value;
 }

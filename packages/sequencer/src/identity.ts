@@ -1,8 +1,8 @@
 /** Who this node is: reads the genesis file and the keys that the options name, and finds its place in the set. */
 
 import { readFile } from 'node:fs/promises';
-import { checkPossession, type NodeKey } from '@squad/crypto';
-import { blstBls, readKeystoreFile, readNodeKeyFile } from '@squad/crypto/node';
+import type { NodeKey } from '@squad/crypto';
+import { blstBls, checkPossessionOnce, readKeystoreFile, readNodeKeyFile } from '@squad/crypto/node';
 import { equalBytes, type Genesis, parseGenesis, SquadError, type ValidatorIndex } from '@squad/types';
 import type { SequencerOptions } from './options.ts';
 
@@ -15,7 +15,7 @@ export interface Identity {
 }
 
 export async function readIdentity(options: SequencerOptions): Promise<Identity> {
-  const genesis = await readGenesis(options.genesis);
+  const genesis = await readGenesis(options);
   const nodeKey = await readNodeKeyFile(options.nodeKey);
   if (options.keystore === undefined) return { genesis, nodeKey, self: undefined, blsSecretKey: undefined };
   const blsSecretKey = await readKeystoreFile(options.keystore, await readPassword(options.keystorePasswordFile));
@@ -23,11 +23,11 @@ export async function readIdentity(options: SequencerOptions): Promise<Identity>
   return { genesis, nodeKey, self, blsSecretKey };
 }
 
-async function readGenesis(path: string): Promise<Genesis> {
+async function readGenesis({ genesis: path, dataDirectory }: SequencerOptions): Promise<Genesis> {
   const json = await parseJson(path);
   const genesis = parseGenesis(json);
   if (!genesis.ok) throw genesis.error;
-  const possession = checkPossession(genesis.value, blstBls);
+  const possession = await checkPossessionOnce(genesis.value, blstBls, dataDirectory);
   if (!possession.ok) throw possession.error;
   return genesis.value;
 }

@@ -13,12 +13,15 @@ import { publicDataOf } from './validator-keys.ts';
 /** Testnets live in their first epoch. */
 const EPOCH_LENGTH_BLOCKS = 10_000_000;
 
-/** Writes the genesis file, or brings its addresses up to date. Throws `TESTNET_FOLDER_CORRUPT` if it is another network's. */
+/**
+ * Writes the genesis file, or brings its addresses up to date; `made`: all keys and proofs in it were made here and now.
+ * Throws `TESTNET_FOLDER_CORRUPT` if it is another network's.
+ */
 export async function ensureGenesis(
   manifest: Manifest,
   paths: TestnetPaths,
   p2pPortOf: (name: string) => number,
-): Promise<Genesis> {
+): Promise<{ readonly genesis: Genesis; readonly made: boolean }> {
   const names = sequencerNames(manifest.sequencers);
   const known = existsSync(paths.genesisPath) ? await readGenesis(paths.genesisPath) : undefined;
   if (known !== undefined && known.validators.length !== names.length) {
@@ -42,7 +45,7 @@ export async function ensureGenesis(
   const genesis = parseGenesis(file);
   if (!genesis.ok) throw genesis.error;
   await replaceFile(paths.genesisPath, `${JSON.stringify(file, null, 2)}\n`);
-  return genesis.value;
+  return { genesis: genesis.value, made: known === undefined };
 }
 
 async function readGenesis(path: string): Promise<GenesisFile> {

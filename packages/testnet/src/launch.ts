@@ -3,6 +3,7 @@
  * then every process is spawned as a person would start it by hand, with one `--config` file.
  */
 
+import { recordPossession } from '@squad/crypto/node';
 import { SquadError, toHex } from '@squad/types';
 import { type ProcessPlan, writeConfigs } from './configs.ts';
 import { ensureGenesis } from './genesis.ts';
@@ -131,7 +132,7 @@ async function prepare(
   const bases = options.ports === 'free' ? free : { ...DEFAULT_PORT_BASES, ...options.ports };
   const ports = await assignPorts(names, rollupNames, bases);
   if (created) options.onProgress?.('making keys and the genesis file');
-  const genesis = await ensureGenesis(manifest, paths, (name) => ports.get(name)!.p2p!);
+  const { genesis, made } = await ensureGenesis(manifest, paths, (name) => ports.get(name)!.p2p!);
   for (const name of [...names, ...rollupNames]) await ensureKeyFiles(manifest, name, paths.process(name));
   const plans: ProcessPlan[] = [
     ...names.map((name) => ({ name, role: 'sequencer', rollupId: undefined, ports: ports.get(name)! }) as const),
@@ -146,6 +147,10 @@ async function prepare(
     ),
   ];
   await writeConfigs(paths, { genesis, blockTimeMs: manifest.blockTimeMs }, plans, options);
+  if (made) {
+    // Nobody else's proofs are in it: five processes need not spend their start on checking them.
+    for (const { name } of plans) await recordPossession(genesis, paths.process(name).dataDirectory);
+  }
   return new RunningTestnet(options, paths, toHex(genesis.networkId), created, plans, lock);
 }
 

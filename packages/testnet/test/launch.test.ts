@@ -1,7 +1,7 @@
 /** The launcher, with stand-ins in place of nodes: files, states, faults and the end. */
 
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkPossession } from '@squad/crypto';
 import { blstBls, readKeystoreFile, readNodeKeyFile } from '@squad/crypto/node';
@@ -80,6 +80,17 @@ describe('startTestnet', () => {
         expect(statSync(path).mode & 0o077).toBe(0);
       }
     }
+  });
+
+  it('spares processes the check of proofs that it made itself, and no others', async () => {
+    const options = optionsFor(temporaryDirectory(), { nodes: 1 });
+    const first = await start(options);
+    const records = first.processes.map(({ dataDirectory }) => join(dataDirectory, 'possession-checked'));
+    for (const path of records) expect(readFileSync(path, 'utf8')).toBe(`${first.networkId}\n`);
+    await first.stop();
+    for (const path of records) rmSync(path);
+    await start(options);
+    expect(records.filter((path) => existsSync(path))).toEqual([]);
   });
 
   it('gives its rollups the block time asked for', async () => {

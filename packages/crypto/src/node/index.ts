@@ -5,6 +5,7 @@ export * from './ed25519.ts';
 export * from './hash.ts';
 export * from './keystore.ts';
 export * from './node-key-file.ts';
+export * from './possession-record.ts';
 export * from './recover.ts';
 export * from './secret-file.ts';
 export { verifyBatch } from './verify-batch.ts';
