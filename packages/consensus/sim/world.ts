@@ -73,6 +73,7 @@ export class World {
       networkId,
       genesisTimeMs: GENESIS_TIME_MS,
       weights,
+      validatorSet,
       registry,
       isByzantine: (index) => schedule.byzantine.has(index),
       batchOf: (digest) => this.#batches.get(toHex(digest)),

@@ -16,6 +16,7 @@ import type {
   Bytes32,
   Certificate,
   ConsensusMessage,
+  Evidence,
   Height,
   UnixMs,
   ValidatorIndex,
@@ -109,14 +110,8 @@ export type Output =
   | { readonly type: 'enteredView'; readonly view: View; readonly leader: ValidatorIndex }
   /** A peer sent what no honest validator sends. Disconnect it. */
   | { readonly type: 'misbehaved'; readonly peer: ValidatorIndex; readonly reason: string }
+  /** Verified (E1 to E4); at most one for each kind and validator since the start. */
   | { readonly type: 'evidence'; readonly evidence: Evidence };
-
-/** Two messages of one signer that no honest signer makes (E1 to E3). */
-export interface Evidence {
-  readonly kind: 'E1' | 'E2' | 'E3';
-  readonly first: Vote;
-  readonly second: Vote;
-}
 
 /** What the core asks to be kept. Replayed in order by `restore`, they bring back all that was promised. */
 export type ConsensusRecord =

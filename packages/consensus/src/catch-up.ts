@@ -1,5 +1,6 @@
 /** Blocks that peers have and this node does not (R15, R21). Answers are unchecked until they are checked here. */
 
+import { certificateFault } from '@squad/crypto';
 import {
   type Block,
   blockHash,
@@ -12,8 +13,8 @@ import {
   type ValidatorIndex,
   VoteKind,
 } from '@squad/types';
-import { certificateFault } from './certificates.ts';
 import { refsMatch } from './chain.ts';
+import { watchCertificate } from './evidence.ts';
 import type { State } from './state.ts';
 import { certified, enterView, finalizeAwaited } from './voting.ts';
 
@@ -62,6 +63,7 @@ export function onRangeFetched(s: State, from: ValidatorIndex, blocks: readonly 
   if (!isAwaited) {
     const fault = certificateFault(certificate, { ...s.config, quorum: s.quorum });
     if (fault) return s.misbehaved(from, `answered with a finalization that is ${fault}`);
+    watchCertificate(s, certificate);
   }
   for (const block of fresh) s.chain.add(block);
   const target = s.awaited;

@@ -9,6 +9,7 @@
 import type { Block, BlockHash, ConsensusMessage, Height, UnixMs, ValidatorIndex, View } from '@squad/types';
 import type { Checkpoint, ConsensusConfig, ConsensusRecord, Input, Output } from './api.ts';
 import { fetchAwaited, onBlockFetched, onRangeFetched } from './catch-up.ts';
+import { watchHeldCertificates } from './evidence.ts';
 import type { LaneTip } from './lanes.ts';
 import { judgeProposal, onProposal, propose, takeEarlyProposal } from './proposing.ts';
 import { restore } from './restore.ts';
@@ -95,6 +96,7 @@ export class Consensus {
     switch (input.type) {
       case 'start':
         enterRound(s);
+        watchHeldCertificates(s);
         countOwnVotes(s);
         break;
       case 'message':

@@ -41,6 +41,20 @@ export function proposalFault(proposal: Proposal, context: ProposalContext): str
   return undefined;
 }
 
+/** Where the skips of a proposal are wrong (E4): at a position, or in their number. */
+export interface WrongSkipPlace {
+  readonly position: number | undefined;
+}
+
+/** By form alone; undefined if nothing is wrong, or the header does not commit to these skips and so proves nothing. */
+export function wrongSkipIn({ block: { header }, skips }: Proposal): WrongSkipPlace | undefined {
+  if (!equalBytes(SkipCertificates.hashTreeRoot(skips), header.skipsRoot)) return undefined;
+  const { parentView, view } = header;
+  if (skips.length !== view - parentView - 1) return { position: undefined };
+  const position = skips.findIndex((skip, i) => !isSkipOf(skip, parentView + 1 + i));
+  return position === -1 ? undefined : { position };
+}
+
 function isCertificateOf(certificate: Certificate, view: View, hash: Uint8Array): boolean {
   return certificate.kind !== VoteKind.nullify && certificate.view === view && equalBytes(certificate.blockHash, hash);
 }
@@ -51,8 +65,11 @@ function skipsFault(skips: readonly Certificate[], parentView: View, view: View)
     return `${skips.length} nullifications for the ${view - parentView - 1} views between parent and block`;
   }
   for (const [i, skip] of skips.entries()) {
-    if (skip.kind !== VoteKind.nullify || skip.view !== parentView + 1 + i)
-      return `view ${parentView + 1 + i} is not nullified`;
+    if (!isSkipOf(skip, parentView + 1 + i)) return `view ${parentView + 1 + i} is not nullified`;
   }
   return undefined;
+}
+
+function isSkipOf(skip: Certificate, view: View): boolean {
+  return skip.kind === VoteKind.nullify && skip.view === view;
 }

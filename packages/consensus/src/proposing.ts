@@ -20,18 +20,20 @@ import {
   ZERO_HASH,
 } from '@squad/types';
 import type { ChainBlock } from './chain.ts';
-import { proposalFault } from './proposal.ts';
+import { watchVote, watchWrongSkip } from './evidence.ts';
+import { proposalFault, wrongSkipIn } from './proposal.ts';
 import type { State } from './state.ts';
 import { cast, count, fetchBlock, onCarriedCertificate, onCertificate } from './voting.ts';
 
 export function onProposal(s: State, from: ValidatorIndex, proposal: Proposal): void {
   const { header } = proposal.block;
-  if (header.view < s.view || header.view > s.view + 1) return;
-  if (header.epoch !== s.config.validatorSet.epoch) return;
+  if (header.view > s.view + 1 || header.epoch !== s.config.validatorSet.epoch) return;
+  if (header.view < s.view) return watchLateProposal(s, from, proposal);
   if (from !== s.leaders.leaderAt(header.view)) {
     return s.misbehaved(from, `proposed in view ${header.view}, which it does not lead`);
   }
   if (header.view === s.view + 1 && !justifiesEntry(s, from, proposal)) {
+    watchVote(s, leaderVote(proposal));
     s.early = { from, proposal };
     return;
   }
@@ -48,6 +50,8 @@ export function onProposal(s: State, from: ValidatorIndex, proposal: Proposal): 
   }
   if (fault) {
     s.round.abandoned = true; // R13: structurally wrong
+    watchVote(s, vote);
+    watchWrongSkip(s, proposal, wrongSkipIn(proposal));
     return s.misbehaved(from, `proposed a block of view ${header.view} that is wrong: ${fault}`);
   }
   s.round.proposal = { proposal, hash: toHex(vote.blockHash), receivedAtMs: s.now };
@@ -55,7 +59,7 @@ export function onProposal(s: State, from: ValidatorIndex, proposal: Proposal): 
   const round = s.round;
   if (!takeJustification(s, from, proposal)) {
     round.abandoned = true;
-    return;
+    return watchVote(s, vote);
   }
   count(s, vote);
 }
@@ -81,9 +85,19 @@ function justifiesEntry(s: State, from: ValidatorIndex, proposal: Proposal): boo
  * The parent's certificate and the nullifications of a proposal (R8, R11). The header commits to the nullifications, and a
  * vote for it vouches for them (E4): they must be genuine as they are.
  */
-function takeJustification(s: State, from: ValidatorIndex, { parentCertificate, skips }: Proposal): boolean {
+function takeJustification(s: State, from: ValidatorIndex, proposal: Proposal): boolean {
+  const { parentCertificate, skips } = proposal;
   if (!isGenesis(s, parentCertificate) && !onCarriedCertificate(s, from, parentCertificate, false)) return false;
-  return skips.every((skip) => onCarriedCertificate(s, from, skip, true));
+  const position = skips.findIndex((skip) => !onCarriedCertificate(s, from, skip, true));
+  if (position === -1) return true;
+  watchWrongSkip(s, proposal, { position });
+  return false;
+}
+
+/** A proposal whose view is over counts only against a leader that has made another one in it. */
+function watchLateProposal(s: State, from: ValidatorIndex, proposal: Proposal): void {
+  const { view, leader } = proposal.block.header;
+  if (from === leader && leader === s.leaders.leaderAt(view)) watchVote(s, leaderVote(proposal));
 }
 
 function isGenesis(s: State, certificate: Certificate): boolean {

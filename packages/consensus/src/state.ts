@@ -27,6 +27,7 @@ import { emptyTips, Lanes, type LaneTip } from './lanes.ts';
 import { Pacemaker } from './pacemaker.ts';
 import { Signer } from './signer.ts';
 import { Tally } from './tally.ts';
+import { Watch } from './watch.ts';
 
 /** What happened so far in the current view. */
 export interface Round {
@@ -51,6 +52,7 @@ export class State {
   readonly genesis: { readonly block: Block; readonly certificate: Certificate };
   readonly signer: Signer;
   readonly tally: Tally;
+  readonly watch: Watch;
   readonly pacemaker: Pacemaker;
   readonly held: HeldCertificates = new HeldCertificates();
   readonly lanes: Lanes;
@@ -82,6 +84,7 @@ export class State {
     this.quorum = quorumWeight(total);
     this.signer = new Signer(networkId, validatorSet.epoch, self, scheme);
     this.tally = new Tally(networkId, validatorSet, this.quorum, scheme);
+    this.watch = new Watch(networkId, validatorSet, scheme);
     this.pacemaker = new Pacemaker(options, validatorSet, this.quorum, self, nowMs);
     const block = genesisBlock(networkId, config.genesisTimeMs);
     this.genesis = { block, certificate: genesisCertificate(validatorSet.validators.length, blockHash(block.header)) };

@@ -15,26 +15,18 @@ import {
   type ValidatorSet,
   type View,
   type Vote,
-  VoteKind,
+  type VoteKind,
   voteSigningRoot,
   type Weight,
 } from '@squad/types';
-import type { Evidence } from './api.ts';
 
 /** Views below the current one whose votes are still collected; what is older is recovered through certificates. */
 export const VOTE_WINDOW_VIEWS = 64;
 
 type Slot = (Vote | undefined)[];
 
-interface ViewVotes {
-  readonly slots: Record<VoteKind, Slot>;
-  /** Signers whose double vote in this view was already looked into. */
-  readonly suspects: Set<ValidatorIndex>;
-}
-
 export interface AddedVote {
   readonly certificate?: Certificate;
-  readonly evidence?: Evidence;
   /** Signers whose signatures are not valid. */
   readonly forgers: readonly ValidatorIndex[];
 }
@@ -44,7 +36,7 @@ export class Tally {
   readonly #set: ValidatorSet;
   readonly #quorum: Weight;
   readonly #scheme: VoteScheme;
-  readonly #views = new Map<View, ViewVotes>();
+  readonly #views = new Map<View, Record<VoteKind, Slot>>();
 
   constructor(networkId: Bytes32, set: ValidatorSet, quorum: Weight, scheme: VoteScheme) {
     this.#networkId = networkId;
@@ -55,15 +47,11 @@ export class Tally {
 
   /** Keeps a vote and says what it led to. The caller has checked epoch, view window and that the signer sent it. */
   add(vote: Vote): AddedVote {
-    const votes = this.#at(vote.view);
-    const slot = votes.slots[vote.kind];
-    const held = slot[vote.signer];
-    if (held !== undefined && equalBytes(held.blockHash, vote.blockHash)) return { forgers: [] };
-    const conflicting = held ?? conflictOf(votes, vote);
-    const evidence = conflicting && this.#evidence(votes, conflicting, vote);
-    if (held !== undefined) return { forgers: [], ...(evidence && { evidence }) };
+    const slot = this.#at(vote.view)[vote.kind];
+    // A second one counts for nothing; the watch compares it with the first.
+    if (slot[vote.signer] !== undefined) return { forgers: [] };
     slot[vote.signer] = vote;
-    return { ...this.#certify(slot, vote), ...(evidence && { evidence }) };
+    return this.#certify(slot, vote);
   }
 
   /** Forgets the votes of views below a bound. */
@@ -71,10 +59,10 @@ export class Tally {
     for (const held of this.#views.keys()) if (held < view) this.#views.delete(held);
   }
 
-  #at(view: View): ViewVotes {
+  #at(view: View): Record<VoteKind, Slot> {
     let votes = this.#views.get(view);
     if (!votes) {
-      votes = { slots: { 1: [], 2: [], 3: [] }, suspects: new Set() };
+      votes = { 1: [], 2: [], 3: [] };
       this.#views.set(view, votes);
     }
     return votes;
@@ -129,24 +117,8 @@ export class Tally {
     );
   }
 
-  /** Two votes that no honest signer makes, if both are really signed: E1 to E3. Looked into once per signer and view. */
-  #evidence(votes: ViewVotes, first: Vote, second: Vote): Evidence | undefined {
-    if (votes.suspects.has(second.signer)) return undefined;
-    votes.suspects.add(second.signer);
-    if (!this.isSigned(first) || !this.isSigned(second)) return undefined;
-    const kind = first.kind !== second.kind ? 'E3' : first.kind === VoteKind.notarize ? 'E1' : 'E2';
-    return { kind, first, second };
-  }
-
   /** Verifies one vote by itself. */
   isSigned(vote: Vote): boolean {
     return this.#scheme.verify([vote.signer], voteSigningRoot(this.#networkId, vote), vote.signature);
   }
-}
-
-/** NULLIFY and FINALIZE exclude each other; NOTARIZE goes with both. */
-function conflictOf(votes: ViewVotes, vote: Vote): Vote | undefined {
-  if (vote.kind === VoteKind.nullify) return votes.slots[VoteKind.finalize][vote.signer];
-  if (vote.kind === VoteKind.finalize) return votes.slots[VoteKind.nullify][vote.signer];
-  return undefined;
 }

@@ -2,6 +2,7 @@
  * Votes and what a quorum of them does (section 5, R9, R12 to R15): counting, certificates, entering views, finality.
  */
 
+import { certificateFault } from '@squad/crypto';
 import {
   type BlockHash,
   type Certificate,
@@ -14,8 +15,9 @@ import {
   type Vote,
   VoteKind,
 } from '@squad/types';
-import { certificateFault, sameCertificate } from './certificates.ts';
+import { sameCertificate } from './certificates.ts';
 import type { ChainBlock } from './chain.ts';
+import { watchCertificate, watchHeldCertificate, watchVote } from './evidence.ts';
 import { newRound, type State } from './state.ts';
 import { VOTE_WINDOW_VIEWS } from './tally.ts';
 
@@ -23,7 +25,7 @@ import { VOTE_WINDOW_VIEWS } from './tally.ts';
 export function onVote(s: State, from: ValidatorIndex, vote: Vote): void {
   if (vote.signer !== from) return s.misbehaved(from, `sent a vote of validator ${vote.signer}`);
   if (vote.epoch !== s.config.validatorSet.epoch) return;
-  if (!inVoteWindow(s, vote.view)) return;
+  if (!inVoteWindow(s, vote.view)) return watchVote(s, vote);
   count(s, vote);
   // R13: the leader's own nullify ends its view.
   if (vote.kind === VoteKind.nullify && vote.view === s.view && from === s.leader) s.round.abandoned = true;
@@ -35,9 +37,9 @@ function inVoteWindow(s: State, view: View): boolean {
 }
 
 export function count(s: State, vote: Vote): void {
+  watchVote(s, vote);
   if (isHeld(s, vote)) return;
-  const { certificate, evidence, forgers } = s.tally.add(vote);
-  if (evidence) s.out.push({ type: 'evidence', evidence });
+  const { certificate, forgers } = s.tally.add(vote);
   for (const forger of forgers) s.misbehaved(forger, `signed a vote of view ${vote.view} badly`);
   if (certificate) accept(s, certificate);
 }
@@ -72,6 +74,7 @@ export function onCertificate(s: State, from: ValidatorIndex, certificate: Certi
   if (certificate.epoch !== s.config.validatorSet.epoch) return false;
   if (isHeld(s, certificate)) {
     seeFresh(s, certificate);
+    watchHeldCertificate(s, from, certificate);
     return true;
   }
   const fault = certificateFault(certificate, { ...s.config, quorum: s.quorum });
@@ -121,6 +124,7 @@ function seeFresh(s: State, certificate: Certificate): void {
 function accept(s: State, certificate: Certificate): void {
   s.persist({ type: 'certificate', certificate });
   s.send({ type: 'certificate', certificate }); // relayed once: it is new only once
+  watchCertificate(s, certificate);
   switch (certificate.kind) {
     case VoteKind.notarize:
       return onNotarization(s, certificate);
@@ -198,6 +202,7 @@ export function enterView(s: State, view: View, certificate: Certificate): void 
   s.entry = certificate;
   s.fresh = true;
   s.tally.pruneBelow(Math.max(s.finalView + 1, view - VOTE_WINDOW_VIEWS));
+  s.watch.pruneBelow(view - VOTE_WINDOW_VIEWS);
   enterRound(s);
 }
 

@@ -12,6 +12,7 @@ export {
 } from './bls.ts';
 export * from './bls-vote-scheme.ts';
 export * from './body-root.ts';
+export * from './certificate-fault.ts';
 export {
   createNodeKey,
   ED25519_PUBLIC_KEY_BYTES,
@@ -21,6 +22,7 @@ export {
   type VerifyEd25519,
   verifyEd25519,
 } from './ed25519.ts';
+export * from './evidence.ts';
 export * from './hash.ts';
 export { nobleBls } from './noble-bls.ts';
 export { MAX_CACHED_PUBLIC_KEYS } from './point-cache.ts';
