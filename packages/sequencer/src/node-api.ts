@@ -17,6 +17,7 @@ import {
   toHex,
   type ValidatorIndex,
 } from '@squad/types';
+import { evidenceJson } from './evidence/index.ts';
 import type { Feed } from './feed/index.ts';
 import type {
   BlockHead,
@@ -170,6 +171,7 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
     status,
     block,
     certificate,
+    evidence: () => sequencer.evidence.held.map((held) => evidenceJson(held, genesis)),
     transactionStatus,
     subscribeBlocks: (listener) => sequencer.listen((staged) => listener(staged)),
     subscribeSequence,

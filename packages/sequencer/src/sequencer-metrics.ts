@@ -1,13 +1,15 @@
 /** The sequencer's metrics, one for each station it owns. */
 
 import type { Counter, Metrics } from '@squad/service';
-import type { Batch, Block, View } from '@squad/types';
+import { type Batch, type Block, EVIDENCE_KINDS, type View } from '@squad/types';
 
 export interface SequencerMetrics {
   readonly laneFull: Counter;
   readonly storedBatches: Counter;
   readonly misbehaved: Counter;
   readonly evidence: Counter<'kind'>;
+  /** How many validators there is evidence against. */
+  convicted(validators: number): void;
   sealed(batch: Batch): void;
   enteredView(view: View): void;
   finalized(block: Block, lagMs: number): void;
@@ -33,6 +35,10 @@ export function createSequencerMetrics(metrics: Metrics): SequencerMetrics {
   });
   const view = metrics.gauge({ name: 'squad_consensus_view_number', help: 'The current view' });
   const height = metrics.gauge({ name: 'squad_consensus_final_height_blocks', help: 'Height of the last final block' });
+  const convicted = metrics.gauge({
+    name: 'squad_consensus_convicted_validators',
+    help: 'Validators that this node holds evidence against',
+  });
   const lag = metrics.histogram({
     name: 'squad_consensus_final_lag_seconds',
     help: 'From a block’s timestamp to its finality here',
@@ -54,14 +60,15 @@ export function createSequencerMetrics(metrics: Metrics): SequencerMetrics {
     }),
     evidence: metrics.counter({
       name: 'squad_consensus_evidence_found_total',
-      help: 'Provable faults of validators',
-      labels: { kind: ['E1', 'E2', 'E3', 'E5'] },
+      help: 'Convictions of validators since the start, for each kind of evidence one',
+      labels: { kind: EVIDENCE_KINDS },
     }),
     sealed: ({ signed }) => {
       sealedBatches.increment();
       sealedCount.add(signed.header.transactionCount);
       sealedTransactions += signed.header.transactionCount;
     },
+    convicted: (validators) => convicted.set(validators),
     enteredView: (entered) => view.set(entered),
     finalized: ({ header, refs }, lagMs) => {
       finalBlocks.increment();

@@ -33,6 +33,7 @@ import { notReady } from './admission/rejection.ts';
 import { BatchFetcher } from './batch-fetcher.ts';
 import { BlockFetcher } from './block-fetcher.ts';
 import { Bodies } from './bodies.ts';
+import { EvidenceKeeper } from './evidence/index.ts';
 import type { Feed } from './feed/index.ts';
 import { GossipIntake } from './gossip-intake.ts';
 import { HashPrefixes } from './hash-prefixes.ts';
@@ -80,6 +81,7 @@ export class Sequencer {
   readonly transactions: Transactions;
   readonly bodies: Bodies;
   readonly indexer: TransactionIndexer;
+  readonly evidence: EvidenceKeeper;
   readonly #actor: Actor;
   readonly #fetcher: BatchFetcher;
   readonly #blocks: BlockFetcher;
@@ -105,7 +107,9 @@ export class Sequencer {
       else records.push(decoded);
       if (decoded.type === 'checkpoint') batches = [];
     }
-    return new Sequencer(parts, records, batches);
+    const sequencer = new Sequencer(parts, records, batches);
+    await sequencer.evidence.open();
+    return sequencer;
   }
 
   private constructor(
@@ -116,13 +120,14 @@ export class Sequencer {
     const { genesis, self, store, now, logger, nodeKey } = parts;
     const { validatorSet, networkId } = genesis;
     this.#parts = parts;
+    const scheme = createVoteScheme(blstBls, validatorSet, parts.blsSecretKey);
     this.core = new Consensus(
       {
         networkId,
         genesisTimeMs: genesis.file.genesisTimeMs,
         validatorSet,
         self,
-        scheme: createVoteScheme(blstBls, validatorSet, parts.blsSecretKey),
+        scheme,
         options: { ...DEFAULT_CONSENSUS_OPTIONS, heartbeatMs: parts.heartbeatMs },
       },
       now(),
@@ -175,6 +180,18 @@ export class Sequencer {
     }
     const blame = (peer: ValidatorIndex, reason: string) => this.#blame(peer, reason);
     const { metrics } = parts;
+    this.evidence = new EvidenceKeeper({
+      genesis,
+      self,
+      voteVerifier: scheme,
+      store,
+      network: () => this.#network,
+      metrics,
+      logger,
+      now,
+      blame,
+      onFailure: parts.onFailure,
+    });
     this.#spread = new Spread({
       genesis,
       self,
@@ -189,6 +206,7 @@ export class Sequencer {
       logger,
       now,
       blame,
+      onEvidence: (evidence) => this.evidence.found(evidence),
     });
     this.#blocks = new BlockFetcher({
       network: () => this.#network,
@@ -269,6 +287,7 @@ export class Sequencer {
     await this.bodies.stop();
     await this.indexer.stop();
     await this.#actor.stop();
+    await this.evidence.stop();
   }
 
   /** Each block when it becomes soft, and again when it becomes final; after it is durable here. */
@@ -328,6 +347,8 @@ export class Sequencer {
           { type: 'acknowledged', from, acknowledgements: message.acknowledgements },
           frame.length,
         );
+      case 'evidence':
+        return this.evidence.onMessage(from, message.evidence);
       default:
         this.#actor.submit({ type: 'message', from, message }, frame.length);
     }
@@ -336,6 +357,7 @@ export class Sequencer {
   #onConnected(peer: ValidatorIndex): void {
     this.#parts.logger.info({ peer }, 'validator connected');
     this.#spread.onConnected(peer);
+    this.evidence.onConnected(peer);
     this.#actor.submit({ type: 'peerConnected', peer });
   }
 
@@ -348,7 +370,7 @@ export class Sequencer {
   // ---------------------------------------------------------------- what a turn brought out
 
   #onEffect(effect: Effect): void {
-    const { metrics, logger } = this.#parts;
+    const { metrics } = this.#parts;
     switch (effect.type) {
       case 'send': {
         const frame = encodeValidatorMessage(effect.message);
@@ -369,11 +391,7 @@ export class Sequencer {
       case 'misbehaved':
         return this.#blame(effect.peer, effect.reason);
       case 'evidence':
-        metrics.evidence.increment({ kind: effect.evidence.kind });
-        return logger.warn(
-          { evidence: effect.evidence },
-          `a validator signed what excludes itself (${effect.evidence.kind})`,
-        );
+        return this.evidence.found(effect.evidence);
     }
   }
 

@@ -14,8 +14,10 @@ import {
   decodeBatch,
   encodeValidatorMessage,
   type Genesis,
+  type LaneFork,
   type LaneSeq,
   quorumWeight,
+  type SignedBatchHeader,
   toHex,
   totalWeight,
   type ValidatorIndex,
@@ -50,13 +52,12 @@ export interface SpreadConfig {
   /** In [0, 1), not to be foreseen. */
   readonly random: () => number;
   readonly blame: (peer: ValidatorIndex, reason: string) => void;
+  readonly onEvidence: (evidence: LaneFork) => void;
 }
 
 export class Spread {
   readonly #config: SpreadConfig;
   readonly #rollups: ReadonlySet<number>;
-  /** Authors whose fork was recorded: one pair of headers is all the evidence that it takes. */
-  readonly #forked = new Set<ValidatorIndex>();
   /** When a peer last acknowledged something new. */
   readonly #progressAtMs = new Map<ValidatorIndex, number>();
   #resendTimer: NodeJS.Timeout | undefined;
@@ -102,7 +103,7 @@ export class Spread {
     if (standing === 'known') return this.#acknowledge([from], [from]);
     const checked = verifyBatch(batch, genesis.validatorSet.validators[from]!.nodePublicKey, genesis.networkId);
     if (!checked.ok) return blame(from, `sent a batch that is not good: ${checked.error.reason}`);
-    if (standing === 'equivocation') return this.#recordFork(batch);
+    if (standing === 'equivocation') return this.#recordFork(batch.signed);
     void actor.storeBatch({ batch, digest });
     if (prefixes === undefined) return;
     if (isPlausible(batch.body, prefixes, random())) hashPrefixes.keep(toHex(digest), prefixes);
@@ -145,6 +146,10 @@ export class Spread {
   /** R3: acknowledged once it survives a crash, to all, as any of them may lead. Called when that is so. */
   onDurable(stored: readonly StoredBatch[], authors: readonly ValidatorIndex[]): void {
     this.#config.metrics.storedBatches.add(stored.length);
+    // The other branch of a fork may have been fetched for a block that orders it.
+    for (const { batch, digest } of stored) {
+      if (this.#config.lanes.standing(batch.signed.header, digest) === 'equivocation') this.#recordFork(batch.signed);
+    }
     for (const author of authors) this.#moved.add(author);
     // Many small batches would mean many more small acknowledgements: each of them goes to everybody.
     if (this.#moved.size > 0 && this.#acknowledgeTimer === undefined) this.#acknowledgeAll();
@@ -174,13 +179,12 @@ export class Spread {
   }
 
   /** R5: the first seen is kept, both headers are the evidence. */
-  #recordFork({ signed }: Batch): void {
-    const { lanes, logger, metrics } = this.#config;
-    const { author, seq } = signed.header;
-    if (this.#forked.has(author)) return;
-    this.#forked.add(author);
-    metrics.evidence.increment({ kind: 'E5' });
-    logger.warn({ author, seq, first: lanes.firstAt(author, seq), second: signed }, 'a lane forks (E5)');
+  #recordFork(second: SignedBatchHeader): void {
+    const { author, seq } = second.header;
+    const first = this.#config.lanes.firstAt(author, seq);
+    if (!first) return;
+    const { header, signature } = first;
+    this.#config.onEvidence({ kind: 'E5', first: { header, signature }, second });
   }
 
   #resendTo(peer: ValidatorIndex): void {

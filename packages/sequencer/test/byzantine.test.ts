@@ -10,12 +10,14 @@ import {
   blockHash,
   Certificate,
   decodeValidatorMessage,
+  type Evidence,
   encodeBatch,
   encodeValidatorMessage,
   MAX_UNORDERED_BATCHES_PER_LANE,
   RangeRequest,
   RangeResponse,
   signerBits,
+  statementOf,
   toHex,
   type ValidatorMessage,
   type Vote,
@@ -113,6 +115,13 @@ function voteOf(kind: Vote['kind'], view: number, signer = LIAR, blockHash = ZER
   const content = { kind, epoch: 0, view, blockHash };
   const scheme = createVoteScheme(blstBls, validatorSet, keysOf(LIAR).bls);
   return { ...content, signer, signature: scheme.sign(voteSigningRoot(networkId, content)) };
+}
+
+/** Whom a node's evidence convicts, and of what. */
+function convictedIn({ sequencer }: TestNode): string[] {
+  return sequencer.evidence.held.flatMap(({ conviction: { kind, validators } }) =>
+    validators.map((validator) => `${kind}/${validator}`),
+  );
 }
 
 describe('what is sent', () => {
@@ -255,21 +264,18 @@ describe('a lane that forks', () => {
     await expectHealth();
   });
 
-  it('is recorded once by who sees both branches, and both headers are in the evidence', async () => {
+  it('convicts its author everywhere, once, whoever sees both branches', async () => {
     // After a gap, so that neither can be ordered.
     const branches = [1, 2].map((number) => sealBatch(cluster.genesis, LIAR, { seq: 5 }, [transaction(LIAR, number)]));
-    sendBatch(branches[0]!);
-    await until('the first to be held', () => honest.every(({ sequencer }) => sequencer.lanes.firstAt(LIAR, 5)));
-    for (let i = 0; i < 20; i++) sendBatch(branches[1]!);
-    const forks = (node: TestNode) => node.journal.warnings.filter(({ message }) => message.includes('E5'));
-    await until('the evidence', () => honest.every((node) => forks(node).length > 0));
+    sendBatch(branches[0]!, 0);
+    await until('the first to be held', () => honest[0]!.sequencer.lanes.firstAt(LIAR, 5) !== undefined);
+    for (let i = 0; i < 20; i++) sendBatch(branches[1]!, 0);
+    const fork = { kind: 'E5', first: branches[0]!.batch.signed, second: branches[1]!.batch.signed };
+    await until('the evidence', () => honest.every(({ sequencer }) => sequencer.evidence.held.length > 0));
     await expectHealth();
     for (const node of honest) {
-      expect(forks(node)).toHaveLength(1);
-      expect(forks(node)[0]!.fields).toMatchObject({
-        first: branches[0]!.batch.signed,
-        second: branches[1]!.batch.signed,
-      });
+      expect(node.sequencer.evidence.held.map(({ evidence }) => evidence)).toEqual([fork]);
+      expect(convictedIn(node)).toEqual(['E5/3']);
     }
   });
 
@@ -282,6 +288,53 @@ describe('a lane that forks', () => {
       const held = sequencer.lanes.unordered().filter(({ header }) => header.author === LIAR);
       expect(held).toHaveLength(last);
     }
+  });
+});
+
+describe('what it signs twice', () => {
+  const NOTARIZED = [1, 2].map((fill) => new Uint8Array(32).fill(fill));
+
+  it('convicts it on every honest node, by the one that saw both, and is kept over a restart', async () => {
+    const view = () => honest[0]!.sequencer.core.status.view;
+    for (const hash of NOTARIZED) send({ type: 'vote', vote: voteOf(VoteKind.notarize, view() + 1, LIAR, hash) }, 0);
+    await until('the evidence', async () => {
+      // The view may be over by the time that the second one comes.
+      for (const hash of NOTARIZED) send({ type: 'vote', vote: voteOf(VoteKind.notarize, view(), LIAR, hash) }, 0);
+      return honest.every(({ sequencer }) => sequencer.evidence.held.length > 0);
+    });
+    await expectHealth();
+    for (const node of honest) expect(convictedIn(node)).toEqual(['E1/3']);
+    const [, restarted] = honest as [TestNode, TestNode];
+    const before = restarted.sequencer.evidence.held;
+    await restarted.stop();
+    await restarted.start();
+    expect(restarted.sequencer.evidence.held).toEqual(before);
+  });
+
+  it('reaches a node that was away when it was found', async () => {
+    const [a, , away] = honest as [TestNode, TestNode, TestNode];
+    await away.crash();
+    const [first, second] = NOTARIZED.map((hash) => statementOf(voteOf(VoteKind.notarize, 7, LIAR, hash), 4));
+    a.sequencer.evidence.found({ kind: 'E1', first: first!, second: second! });
+    await until('the evidence', () => a.sequencer.evidence.held.length > 0);
+    await away.start();
+    await until('it to come', () => away.sequencer.evidence.held.length > 0);
+    expect(convictedIn(away)).toEqual(['E1/3']);
+  });
+
+  it('is believed of nobody without both signatures: who passes on less is blamed, and not heard for a while', async () => {
+    const [target] = honest as [TestNode];
+    const genuine = statementOf(voteOf(VoteKind.finalize, 7, LIAR, NOTARIZED[0]), 4);
+    const framed = { ...genuine, blockHash: NOTARIZED[1]!, signers: signerBits(4, [1]) };
+    const evidence: Evidence = { kind: 'E2', first: { ...genuine, signers: signerBits(4, [1]) }, second: framed };
+    for (let i = 0; i < 5; i++) {
+      target.sequencer.handlers.onFrame(LIAR, 'consensus', encodeValidatorMessage({ type: 'evidence', evidence }));
+    }
+    expect(target.journal.blamed).toEqual([
+      { peer: LIAR, reason: expect.stringMatching(/passed on evidence that proves nothing: .*not signed/) },
+    ]);
+    expect(target.sequencer.evidence.held).toEqual([]);
+    await expectHealth();
   });
 });
 

@@ -115,6 +115,10 @@ export class FakeNode implements SequencerApi {
     };
   }
 
+  evidence(): readonly unknown[] {
+    return [{ kind: 'E1', encoded: '0x01' }];
+  }
+
   async transactionStatus(hash: string): Promise<TransactionStatus> {
     if (hash === `0x${'aa'.repeat(32)}`) return { status: 'pending', rollupId: 901 };
     if (hash !== `0x${'bb'.repeat(32)}`) return { status: 'unknown' };

@@ -278,6 +278,7 @@ describe('blocks, certificates and status', () => {
       'rpc.discover',
       'squad_getBlock',
       'squad_getCertificate',
+      'squad_getEvidence',
       'squad_getTransactionStatus',
       'squad_sendTransactions',
       'squad_status',

@@ -6,6 +6,7 @@ import {
   type BatchDigest,
   decodeValidatorMessage,
   encodeBatch,
+  type LaneFork,
   MAX_UNORDERED_BATCHES_PER_LANE,
   toHex,
   type ValidatorMessage,
@@ -31,12 +32,13 @@ let heldByQuorum: number[];
 let blamed: string[];
 let hashPrefixes: HashPrefixes;
 let journal: Journal;
+let forks: LaneFork[];
 let spread: Spread;
 
 beforeEach(() => {
   vi.useFakeTimers();
   lanes = new HeldLanes(4);
-  [sent, storing, waiting, blamed, heldByQuorum] = [[], [], [], [], []];
+  [sent, storing, waiting, blamed, heldByQuorum, forks] = [[], [], [], [], [], []];
   held = new Map();
   hashPrefixes = new HashPrefixes();
   journal = new Journal();
@@ -70,6 +72,7 @@ function createSpread(self: number | undefined): Spread {
     logger: journal,
     now: Date.now,
     blame: (peer, reason) => void blamed.push(`${peer}: ${reason}`),
+    onEvidence: (fork) => void forks.push(fork),
   });
 }
 
@@ -165,15 +168,17 @@ describe('a batch of another validator', () => {
     expect([storing, sent, waiting, blamed]).toEqual([[], [], [], []]);
   });
 
-  it('that forks its lane is evidence, with both headers, once', () => {
+  it('that forks its lane is evidence, with both headers, whether it was sent or fetched', () => {
     const [first, second, third] = [1, 2, 3].map((number) =>
       sealBatch(genesis, PEER, {}, [transaction(PEER, number)]),
     ) as [StoredBatch, StoredBatch, StoredBatch];
     takeIn(first);
-    for (const { batch } of [second, third, second]) spread.onBatch(PEER, batch);
+    spread.onBatch(PEER, second.batch);
     expect(storing).toEqual([]);
-    expect(journal.warnings).toHaveLength(1);
-    expect(journal.warnings[0]!.fields).toMatchObject({ first: first.batch.signed, second: second.batch.signed });
+    spread.onDurable([first, third], []);
+    expect(forks).toEqual(
+      [second, third].map(({ batch }) => ({ kind: 'E5', first: first.batch.signed, second: batch.signed })),
+    );
   });
 });
 

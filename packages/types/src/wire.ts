@@ -6,6 +6,7 @@
 import { ByteListType, ContainerType, ListCompositeType, type ValueOf } from '@chainsafe/ssz';
 import { type Batch, decodeBatch, encodeBatch, HASH_PREFIX_BYTES, splitBatch } from './batch.ts';
 import { Block, BlockHeader, decodeProposal, Proposal } from './block.ts';
+import { decodeEvidence, type Evidence, encodeEvidence } from './evidence.ts';
 import { concatBytes } from './ids.ts';
 import {
   MAX_BATCH_BODY_BYTES,
@@ -47,12 +48,13 @@ export type ValidatorMessage =
       /** The first `HASH_PREFIX_BYTES` of each transaction's hash, so that not every node hashes all: the author's word only. */
       readonly hashPrefixes?: Uint8Array;
     }
-  | { readonly type: 'acknowledgements'; readonly acknowledgements: readonly Acknowledgement[] };
+  | { readonly type: 'acknowledgements'; readonly acknowledgements: readonly Acknowledgement[] }
+  | { readonly type: 'evidence'; readonly evidence: Evidence };
 
 /** The part of it that the consensus core reads. */
 export type ConsensusMessage = Extract<ValidatorMessage, { type: 'proposal' | 'vote' | 'certificate' }>;
 
-const KIND = { proposal: 1, vote: 2, certificate: 3, batch: 4, acknowledgements: 5 } as const;
+const KIND = { proposal: 1, vote: 2, certificate: 3, batch: 4, acknowledgements: 5, evidence: 6 } as const;
 
 function frame(kind: number, payload: Uint8Array): Uint8Array {
   return concatBytes(Uint8Array.of(kind), payload);
@@ -74,6 +76,8 @@ export function encodeValidatorMessage(message: ValidatorMessage): Uint8Array {
       );
     case 'acknowledgements':
       return frame(KIND.acknowledgements, Acknowledgements.serialize([...message.acknowledgements]));
+    case 'evidence':
+      return frame(KIND.evidence, encodeEvidence(message.evidence));
   }
 }
 
@@ -93,6 +97,8 @@ export function decodeValidatorMessage(bytes: Uint8Array): Result<ValidatorMessa
         type: 'acknowledgements',
         acknowledgements,
       }));
+    case KIND.evidence:
+      return map(decodeEvidence(payload), (evidence) => ({ type: 'evidence', evidence }));
     default:
       return decodeError('ValidatorMessage', bytes.length === 0 ? 'empty' : `unknown kind ${bytes[0]}`);
   }

@@ -8,7 +8,9 @@ import {
   batchSigningRoot,
   blockHash,
   Certificate,
+  EvidenceType,
   encodeBatch,
+  encodeEvidence,
   encodeValidatorMessage,
   FeedBlock,
   Proposal,
@@ -84,6 +86,16 @@ export function goldenFiles(): Readonly<Record<string, GoldenFile>> {
         refsRoot: toHex(BatchRefs.hashTreeRoot(value.refs)),
         skips: skips.map(certificateJson),
         skipsRoot: toHex(SkipCertificates.hashTreeRoot(skips)),
+      })),
+    },
+    evidence: {
+      description:
+        'Evidence: SSZ encoding (a union whose selector is the kind\u2019s number) and hash tree root. The signatures are none.',
+      cases: Object.entries(samples.evidence).map(([name, evidence]) => ({
+        name,
+        kind: evidence.kind,
+        encoding: toHex(encodeEvidence(evidence)),
+        hashTreeRoot: toHex(EvidenceType.hashTreeRoot(EvidenceType.deserialize(encodeEvidence(evidence)))),
       })),
     },
     proposals: {

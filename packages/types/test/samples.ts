@@ -8,15 +8,18 @@ import {
   batchDigest,
   blockHash,
   type Certificate,
+  type Evidence,
   encodeBatch,
   encodeBody,
   type FeedBlock,
   FeedStage,
   genesisBlock,
+  openSkips,
   type Proposal,
   parseGenesis,
   SkipCertificates,
   signerBits,
+  statementOf,
   toHex,
   type ValidatorMessage,
   type ValidatorSet,
@@ -165,6 +168,41 @@ export const feedBlocks: Record<'soft' | 'final' | 'finalByDescendant', FeedBloc
   },
 };
 
+const fork = { ...batch.signed, header: { ...batch.signed.header, createdAtMs: 1_700_000_123_457 } };
+const bare = { ...block().header, skipsRoot: SkipCertificates.hashTreeRoot([]) };
+
+/** One of each kind, and both forms of E4: a certificate at a position, and their number alone. */
+export const evidence: Readonly<Record<string, Evidence>> = {
+  E1: {
+    kind: 'E1',
+    first: statementOf(vote(VoteKind.notarize), 4),
+    second: certificate(VoteKind.notarize, 42, pattern(32, 0x81)),
+  },
+  E2: {
+    kind: 'E2',
+    first: certificate(VoteKind.finalize, 42, pattern(32, 0x80)),
+    second: certificate(VoteKind.finalize, 42, pattern(32, 0x81)),
+  },
+  E3: {
+    kind: 'E3',
+    first: certificate(VoteKind.nullify, 42, ZERO_HASH),
+    second: statementOf(vote(VoteKind.finalize), 4),
+  },
+  'E4, a certificate': {
+    kind: 'E4',
+    vote: certificate(VoteKind.notarize, 43, blockHash(block().header)),
+    header: block().header,
+    opening: openSkips(skips, 1),
+  },
+  'E4, the number': {
+    kind: 'E4',
+    vote: certificate(VoteKind.notarize, 43, blockHash(bare)),
+    header: bare,
+    opening: openSkips([]),
+  },
+  E5: { kind: 'E5', first: batch.signed, second: fork },
+};
+
 export const validatorMessages: readonly ValidatorMessage[] = [
   { type: 'proposal', proposal },
   { type: 'vote', vote: vote(VoteKind.finalize) },
@@ -178,4 +216,5 @@ export const validatorMessages: readonly ValidatorMessage[] = [
     ],
   },
   { type: 'batch', batch, hashPrefixes: pattern(24, 0x60) },
+  { type: 'evidence', evidence: evidence.E1! },
 ];

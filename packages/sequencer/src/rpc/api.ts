@@ -134,6 +134,8 @@ export interface SequencerApi {
   /** Undefined if there is none here. */
   block(selector: BlockSelector): Promise<StagedBlock | undefined>;
   certificate(height: Height): Promise<StagedCertificate | undefined>;
+  /** All evidence that is kept here, ready for JSON. */
+  evidence(): readonly unknown[];
   transactionStatus(hash: TransactionHash): Promise<TransactionStatus>;
   /** Each block when it becomes soft, and again when it becomes final. */
   subscribeBlocks(listener: (block: StagedBlock) => void): Unsubscribe;

@@ -152,6 +152,19 @@ function squadMethods(node: SequencerApi, routes: Routes): RpcMethod[] {
       },
     }),
     defineMethod({
+      name: 'squad_getEvidence',
+      summary: 'What proves that validators signed what no honest one signs; at most one for each kind and validator',
+      params: {},
+      result: {
+        name: 'evidence',
+        description:
+          '[{kind: E1 to E5, meaning, epoch, view or seq, validators: [{index, name}], encoded, …}]; ' +
+          'encoded is the SSZ that `squad evidence verify` takes, the rest says what is in it: first and second ' +
+          '(statements with kind, view, blockHash, signers, signature; for E5 batch headers), or vote, header, opening (E4)',
+      },
+      handler: () => node.evidence(),
+    }),
+    defineMethod({
       name: 'squad_getTransactionStatus',
       summary: 'Where a transaction stands: unknown, pending, soft or final, and its place once it is ordered',
       params: { hash: Hash },

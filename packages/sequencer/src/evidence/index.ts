@@ -1,0 +1,2 @@
+export { evidenceJson } from './json.ts';
+export { EVIDENCE_DISTRUST_MS, EvidenceKeeper, type EvidenceKeeperConfig, type HeldEvidence } from './keeper.ts';
