@@ -25,6 +25,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/status.ts'),
   },
   {
+    name: 'evidence',
+    summary: 'list what proves that validators signed what they must not, and verify it',
+    load: () => import('./commands/evidence.ts'),
+  },
+  {
     name: 'keys',
     summary: 'make and show the keys of a validator',
     load: () => import('./commands/keys.ts'),

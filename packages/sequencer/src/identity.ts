@@ -2,8 +2,9 @@
 
 import { readFile } from 'node:fs/promises';
 import type { NodeKey } from '@squad/crypto';
-import { blstBls, checkPossessionOnce, readKeystoreFile, readNodeKeyFile } from '@squad/crypto/node';
-import { equalBytes, type Genesis, parseGenesis, SquadError, type ValidatorIndex } from '@squad/types';
+import { blstBls, readKeystoreFile, readNodeKeyFile } from '@squad/crypto/node';
+import { equalBytes, type Genesis, SquadError, type ValidatorIndex } from '@squad/types';
+import { readGenesis } from './genesis-file.ts';
 import type { SequencerOptions } from './options.ts';
 
 export interface Identity {
@@ -15,36 +16,12 @@ export interface Identity {
 }
 
 export async function readIdentity(options: SequencerOptions): Promise<Identity> {
-  const genesis = await readGenesis(options);
+  const genesis = await readGenesis(options.genesis, options.dataDirectory);
   const nodeKey = await readNodeKeyFile(options.nodeKey);
   if (options.keystore === undefined) return { genesis, nodeKey, self: undefined, blsSecretKey: undefined };
   const blsSecretKey = await readKeystoreFile(options.keystore, await readPassword(options.keystorePasswordFile));
   const self = placeInSet(genesis, blstBls.publicKeyOf(blsSecretKey), nodeKey.publicKey);
   return { genesis, nodeKey, self, blsSecretKey };
-}
-
-async function readGenesis({ genesis: path, dataDirectory }: SequencerOptions): Promise<Genesis> {
-  const json = await parseJson(path);
-  const genesis = parseGenesis(json);
-  if (!genesis.ok) throw genesis.error;
-  const possession = await checkPossessionOnce(genesis.value, blstBls, dataDirectory);
-  if (!possession.ok) throw possession.error;
-  return genesis.value;
-}
-
-async function parseJson(path: string): Promise<unknown> {
-  const remedy = 'Get the genesis file from the network, and name its path with --genesis.';
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new SquadError('GENESIS_UNREADABLE', `the genesis file ${path} cannot be read`, remedy, { path }, cause);
-  }
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new SquadError('GENESIS_INVALID', `the genesis file ${path} is not JSON`, remedy, { path }, cause);
-  }
 }
 
 async function readPassword(path: string | undefined): Promise<string> {

@@ -14,7 +14,7 @@ import { openNodeStore } from '@squad/storage';
 import { fromHex, toHex } from '@squad/types';
 import { createAdmission } from './admission/index.ts';
 import { createFeed } from './feed/index.ts';
-import { readIdentity } from './identity.ts';
+import { type Identity, readIdentity } from './identity.ts';
 import { createSequencerApi } from './node-api.ts';
 import type { SequencerOptions } from './options.ts';
 import type { SequencerApi } from './rpc/api.ts';
@@ -33,14 +33,20 @@ export interface SequencerNode {
   stop(): Promise<void>;
 }
 
+/** Puts something between the sequencer and its network, before it starts: tests do. */
+export type DecorateNetwork = (network: Network, identity: Identity) => Network;
+
 /** Starts a sequencer; resolves once JSON-RPC and metrics answer. Throws SquadErrors that say what to do. */
-export async function createSequencer(options: SequencerOptions): Promise<SequencerNode> {
+export async function createSequencer(
+  options: SequencerOptions,
+  decorateNetwork: DecorateNetwork = (network) => network,
+): Promise<SequencerNode> {
   const closing: (() => Promise<unknown> | unknown)[] = [];
   const close = async () => {
     for (const step of closing.splice(0).reverse()) await step();
   };
   try {
-    return await open(options, closing, close);
+    return await open(options, decorateNetwork, closing, close);
   } catch (error) {
     await close().catch(() => {});
     throw error;
@@ -49,10 +55,12 @@ export async function createSequencer(options: SequencerOptions): Promise<Sequen
 
 async function open(
   options: SequencerOptions,
+  decorateNetwork: DecorateNetwork,
   closing: (() => Promise<unknown> | unknown)[],
   close: () => Promise<void>,
 ): Promise<SequencerNode> {
-  const { genesis, nodeKey, self, blsSecretKey } = await readIdentity(options);
+  const identity = await readIdentity(options);
+  const { genesis, nodeKey, self, blsSecretKey } = identity;
   const logger = createLogger({ name: options.name, level: options.logLevel });
   const metrics = createPrometheusMetrics();
   const sequencerMetrics = createSequencerMetrics(metrics);
@@ -95,7 +103,7 @@ async function open(
     logger,
     metrics,
   });
-  const network = await createNetwork({
+  const realNetwork = await createNetwork({
     nodeKeySeed: nodeKey.secretKey,
     networkId: genesis.networkId,
     validators: genesis.file.validators.map(({ nodePublicKey, addresses }) => ({
@@ -109,6 +117,7 @@ async function open(
     handlers: sequencer.handlers,
     logger,
   });
+  const network = decorateNetwork(realNetwork, identity);
   const api = createSequencerApi({ genesis, self, sequencer, store, feed, network, version: SEQUENCER_VERSION });
 
   const rate = options.rpcRatePerSecond;

@@ -62,12 +62,16 @@ describe('an opening of a skips root', () => {
     expect(opensSkips(openSkips(skips), root)).toBe(true);
     for (const position of new Set([0, 1, count >> 1, count - 1].filter((at) => at < count))) {
       const opening = openSkips(skips, position);
-      expect(opening.certificates.map((one) => Certificate.toJson(one))).toEqual([Certificate.toJson(skips[position]!)]);
+      expect(opening.certificates.map((one) => Certificate.toJson(one))).toEqual([
+        Certificate.toJson(skips[position]!),
+      ]);
       expect(opensSkips(opening, root)).toBe(true);
       expect(opensSkips({ ...opening, position: position + 1 }, root)).toBe(false);
       expect(opensSkips({ ...opening, position: position ^ 1 }, root)).toBe(false);
       expect(opensSkips({ ...opening, count: count + 1 }, root)).toBe(false);
-      expect(opensSkips({ ...opening, certificates: [certificate(VoteKind.nullify, 500, ZERO_HASH)] }, root)).toBe(false);
+      expect(opensSkips({ ...opening, certificates: [certificate(VoteKind.nullify, 500, ZERO_HASH)] }, root)).toBe(
+        false,
+      );
       expect(opensSkips({ ...opening, branch: opening.branch.slice(1) }, root)).toBe(false);
     }
   });

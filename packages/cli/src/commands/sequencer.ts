@@ -1,7 +1,8 @@
 /** `squad sequencer`: one sequencer of a network. */
 
+import type { DecorateNetwork } from '@squad/sequencer';
 import { sequencerOptions } from '@squad/sequencer/options';
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { addOptions, readOptions } from '../options.ts';
 import { serve } from '../serve.ts';
 
@@ -11,11 +12,22 @@ export function define(command: Command): void {
       'after',
       '\nExamples:\n  $ squad sequencer --config node.yaml\n  $ squad show-config sequencer --config node.yaml   what it would run with',
     )
-    .action(async () => {
+    // For tests alone: no environment variable and no key of the configuration file sets it.
+    .addOption(new Option('--test-misbehave <how>', 'sign what convicts this validator').hideHelp())
+    .action(async ({ testMisbehave }: { readonly testMisbehave?: string }) => {
       const options = readOptions(command, sequencerOptions).values;
+      const decorate = testMisbehave === undefined ? undefined : await misbehaviour(testMisbehave);
       process.exitCode = await serve(async () => {
         const { createSequencer } = await import('@squad/sequencer');
-        return createSequencer(options);
+        return createSequencer(options, decorate);
       });
     });
+}
+
+/** Throws unless the environment allows it. */
+async function misbehaviour(text: string): Promise<DecorateNetwork> {
+  const { checkMisbehaviour, misbehave } = await import('@squad/sequencer/misbehaviour');
+  const how = checkMisbehaviour(text, process.env);
+  const decorator: DecorateNetwork = (network, identity) => misbehave(network, identity, how);
+  return decorator;
 }

@@ -1,11 +1,11 @@
 /** `squad status`: how nodes do, asked over their RPC. */
 
 import { defineOptions } from '@squad/service';
-import { isAlive, type NodeObservation, observe, readState, statusLines } from '@squad/testnet';
-import { SquadError } from '@squad/types';
+import { type NodeObservation, observe, statusLines } from '@squad/testnet';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { addOptions, readOptions } from '../options.ts';
+import { testnetNodes } from '../testnet/nodes.ts';
 
 export const statusOptions = defineOptions({
   rpc: {
@@ -50,18 +50,4 @@ async function status(command: Command): Promise<void> {
       : `${statusLines({ color: process.stdout.isTTY === true }, nodes, undefined)}\n`,
   );
   if (nodes.some((node) => node.state !== 'ready')) process.exitCode = 1;
-}
-
-async function testnetNodes(directory: string): Promise<{ name: string; rpcUrl: string }[]> {
-  const state = await readState(directory);
-  const alive = state.launcherPid !== null && isAlive(state.launcherPid);
-  // Its ports may be another network's by now: that one's nodes would be shown as this one's.
-  if (!alive) {
-    throw new SquadError(
-      'TESTNET_NOT_RUNNING',
-      `the testnet in ${directory} does not run`,
-      `Start it with \`squad testnet --dir ${directory}\`, or name nodes with --rpc.`,
-    );
-  }
-  return state.processes;
 }

@@ -1,0 +1,37 @@
+/** Reads the network's genesis file and checks it, proofs of possession included. Loads nothing heavy. */
+
+import { readFile } from 'node:fs/promises';
+import { checkPossession } from '@squad/crypto';
+import { blstBls, checkPossessionOnce } from '@squad/crypto/node';
+import { type Genesis, parseGenesis, SquadError } from '@squad/types';
+
+/**
+ * Throws SquadErrors: `GENESIS_UNREADABLE`, `GENESIS_INVALID`, `GENESIS_POSSESSION_INVALID`. `dataDirectory`: of a node, which
+ * checks the proofs of possession once.
+ */
+export async function readGenesis(path: string, dataDirectory?: string): Promise<Genesis> {
+  const json = await parseJson(path);
+  const genesis = parseGenesis(json);
+  if (!genesis.ok) throw genesis.error;
+  const possession =
+    dataDirectory === undefined
+      ? checkPossession(genesis.value, blstBls)
+      : await checkPossessionOnce(genesis.value, blstBls, dataDirectory);
+  if (!possession.ok) throw possession.error;
+  return genesis.value;
+}
+
+async function parseJson(path: string): Promise<unknown> {
+  const remedy = 'Get the genesis file from the network, and name its path with --genesis.';
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new SquadError('GENESIS_UNREADABLE', `the genesis file ${path} cannot be read`, remedy, { path }, cause);
+  }
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new SquadError('GENESIS_INVALID', `the genesis file ${path} is not JSON`, remedy, { path }, cause);
+  }
+}
