@@ -295,13 +295,10 @@ describe('what it signs twice', () => {
   const NOTARIZED = [1, 2].map((fill) => new Uint8Array(32).fill(fill));
 
   it('convicts it on every honest node, by the one that saw both, and is kept over a restart', async () => {
-    const view = () => honest[0]!.sequencer.core.status.view;
-    for (const hash of NOTARIZED) send({ type: 'vote', vote: voteOf(VoteKind.notarize, view() + 1, LIAR, hash) }, 0);
-    await until('the evidence', async () => {
-      // The view may be over by the time that the second one comes.
-      for (const hash of NOTARIZED) send({ type: 'vote', vote: voteOf(VoteKind.notarize, view(), LIAR, hash) }, 0);
-      return honest.every(({ sequencer }) => sequencer.evidence.held.length > 0);
-    });
+    // To one alone; it looks at votes of views that are over, too.
+    const { view } = honest[0]!.sequencer.core.status;
+    for (const hash of NOTARIZED) send({ type: 'vote', vote: voteOf(VoteKind.notarize, view, LIAR, hash) }, 0);
+    await until('the evidence', () => honest.every(({ sequencer }) => sequencer.evidence.held.length > 0));
     await expectHealth();
     for (const node of honest) expect(convictedIn(node)).toEqual(['E1/3']);
     const [, restarted] = honest as [TestNode, TestNode];
