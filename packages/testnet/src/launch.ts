@@ -44,6 +44,11 @@ export interface TestnetOptions {
   /** Options that go into the configuration files of one role, over the testnet's own. */
   readonly sequencerOptions?: Readonly<Record<string, unknown>>;
   readonly rollupNodeOptions?: Readonly<Record<string, unknown>>;
+  /**
+   * Asked before anything is written: the port on loopback by which the other validators reach this one, in place of its
+   * own. For a proxy between them that delays or breaks what passes.
+   */
+  readonly publishedPort?: (name: string, port: number) => Promise<number>;
   readonly onProgress?: (text: string) => void;
   /** A process ended and was not told to. */
   readonly onUnexpectedExit?: (process: TestnetProcess, exit: Exit) => void;
@@ -132,7 +137,12 @@ async function prepare(
   const bases = options.ports === 'free' ? free : { ...DEFAULT_PORT_BASES, ...options.ports };
   const ports = await assignPorts(names, rollupNames, bases);
   if (created) options.onProgress?.('making keys and the genesis file');
-  const { genesis, made } = await ensureGenesis(manifest, paths, (name) => ports.get(name)!.p2p!);
+  const published = new Map<string, number>();
+  for (const name of names) {
+    const { p2p } = ports.get(name)!;
+    published.set(name, (await options.publishedPort?.(name, p2p!)) ?? p2p!);
+  }
+  const { genesis, made } = await ensureGenesis(manifest, paths, (name) => published.get(name)!);
   for (const name of [...names, ...rollupNames]) await ensureKeyFiles(manifest, name, paths.process(name));
   const plans: ProcessPlan[] = [
     ...names.map((name) => ({ name, role: 'sequencer', rollupId: undefined, ports: ports.get(name)! }) as const),
