@@ -1,17 +1,21 @@
-/** The blocks that a node tells its subscribers, as far as a load client needs them. */
+/** The blocks that a sequencer tells its subscribers, as far as a load client needs them. */
 
 import { type Follower, followSubscription } from '@squad/service';
 import { z } from 'zod';
-import type { Stage } from './tracker.ts';
+import { usOfWallClock } from './clock.ts';
+import type { Stage } from './session.ts';
 
 const BlockEvent = z.object({
   stage: z.enum(['soft', 'final']),
-  height: z.number(),
+  timestampMs: z.number(),
   refs: z.array(z.object({ author: z.number(), seq: z.number() })),
 });
 
+const RETRY_MS = 100;
+
 export interface BlockListener {
-  onBatch(stage: Stage, author: number, seq: number): void;
+  /** `proposedUs`: the block's timestamp on the clock of `nowUs`. */
+  onBlock(stage: Stage, proposedUs: number, refs: readonly { readonly author: number; readonly seq: number }[]): void;
   onLost(): void;
 }
 
@@ -22,12 +26,12 @@ export function followBlocks(webSocketUrl: string, listener: BlockListener): Pro
       url: webSocketUrl,
       method: 'squad_subscribe',
       params: () => ['blocks'],
-      retryMs: 100,
+      retryMs: RETRY_MS,
       onSubscribed: () => resolve(follower),
       onLost: () => listener.onLost(),
       onNotification: (value) => {
-        const { stage, refs } = BlockEvent.parse(value);
-        for (const { author, seq } of refs) listener.onBatch(stage, author, seq);
+        const { stage, timestampMs, refs } = BlockEvent.parse(value);
+        listener.onBlock(stage, usOfWallClock(timestampMs), refs);
       },
     });
   });

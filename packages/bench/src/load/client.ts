@@ -1,57 +1,65 @@
 /**
- * The load client: sends what is due, times the answers, and times what the blocks tell. With a rate it is open-loop: due
+ * The load client: sends what is due, times the answers, and times what the nodes tell. With a rate it is open-loop: due
  * times are fixed in advance. Without, it keeps a window of transactions on their way, which finds what the nodes can take.
  */
 
-import { z } from 'zod';
-import { followBlocks } from './block-events.ts';
 import { nowUs } from './clock.ts';
+import { CometbftSession } from './cometbft-session.ts';
+import { EthereumSession } from './ethereum-session.ts';
 import { HttpConnection } from './http-connection.ts';
-import { OpaqueBody } from './opaque-body.ts';
 import type { LoadConfig, LoadCounts, LoadResult, LoadTarget } from './protocol.ts';
 import { createRandom } from './random.ts';
 import { Recorder } from './recorder.ts';
 import { createSchedule, type Schedule } from './schedule.ts';
-import { LaneTracker } from './tracker.ts';
+import {
+  LaneHub,
+  type Request,
+  type RequestBody,
+  type RequestSource,
+  type Session,
+  type SessionContext,
+} from './session.ts';
+import { SquadSession } from './squad-session.ts';
 
 const TICK_MS = 1;
 const DEFAULT_RETRY_MS = 100;
 /** Between attempts to reach a node that went away. */
 const RECONNECT_MS = 200;
 
-const Refusal = z.object({
-  message: z.string(),
-  data: z.object({ code: z.string(), retryAfterMs: z.number() }).partial().optional(),
-});
-const CallAnswer = z.union([
-  z.object({
-    result: z.object({
-      places: z.array(z.tuple([z.number(), z.number(), z.number()])),
-      rejected: z.array(z.object({ index: z.number(), error: Refusal })),
-    }),
-  }),
-  z.object({ error: Refusal }),
-]);
-
 interface Connection {
   readonly http: HttpConnection;
-  readonly body: OpaqueBody;
+  readonly source: RequestSource;
 }
 
 interface Target extends LoadTarget {
-  readonly tracker: LaneTracker;
-  readonly free: Connection[];
+  readonly session: Session;
   readonly connections: Connection[];
+  readonly free: Connection[];
   /** Due times of requests that wait for a free connection. */
-  readonly backlog: number[];
+  backlog: number[];
+  /** Connections that have something to send. */
+  live: number;
+  /** Connections that were lost and are not back. */
+  down: number;
   /** Not before this time, as the node asked for patience. */
   pausedUntilUs: number;
+}
+
+function createSession(context: SessionContext): Session {
+  switch (context.config.kind) {
+    case 'squad-opaque':
+      return new SquadSession(context);
+    case 'cometbft':
+      return new CometbftSession(context);
+    case 'squad-evm':
+    case 'ethereum':
+      return new EthereumSession(context);
+  }
 }
 
 export class LoadClient {
   readonly #config: LoadConfig;
   readonly #targets: Target[];
-  readonly #closers: (() => void)[] = [];
   #recorder: Recorder | undefined;
   #schedule: Schedule | undefined;
   #startUs = 0;
@@ -59,47 +67,61 @@ export class LoadClient {
   #nextNumber = 0;
   #nextTarget = 0;
   #inFlight = 0;
+  #isClosed = false;
   #timer: NodeJS.Timeout | undefined;
   #onSent: (() => void) | undefined;
 
   constructor(config: LoadConfig) {
     this.#config = config;
     const random = createRandom(config.seed + config.client);
-    const connection = (target: LoadTarget): Connection => ({
-      http: new HttpConnection(target.rpcUrl),
-      body: new OpaqueBody({ ...config, fill: random.fill }),
-    });
-    this.#targets = config.targets.map((target) => {
-      const connections = Array.from({ length: config.connectionsPerTarget }, () => connection(target));
-      const tracker = new LaneTracker((stage, dueUs, atUs, count) =>
-        this.#recorder?.reached(stage, dueUs, atUs, count),
-      );
-      return { ...target, tracker, connections, free: [...connections], backlog: [], pausedUntilUs: 0 };
+    const hub = new LaneHub();
+    this.#targets = config.targets.map((target, targetIndex) => {
+      const session = createSession({
+        config,
+        target,
+        targetIndex,
+        hub,
+        fill: random.fill,
+        onReached: (...reached) => this.#recorder?.reached(...reached),
+        takeNumbers: (count) => {
+          const first = this.#nextNumber;
+          this.#nextNumber += count;
+          return first;
+        },
+      });
+      const connections = Array.from({ length: config.connectionsPerTarget }, (_, index) => ({
+        http: new HttpConnection(target.rpcUrl),
+        source: session.createSource(targetIndex * config.connectionsPerTarget + index),
+      }));
+      return {
+        ...target,
+        session,
+        connections,
+        free: [...connections],
+        backlog: [],
+        live: connections.length,
+        down: 0,
+        pausedUntilUs: 0,
+      };
     });
   }
 
   /** Connects and subscribes. */
   async open(): Promise<void> {
     await Promise.all(
-      this.#targets.map(async (target) => {
-        const follower = await followBlocks(target.webSocketUrl, {
-          onBatch: (stage, author, seq) => {
-            if (author === target.author) target.tracker.ordered(stage, seq, nowUs());
-          },
-          onLost: () => {},
-        });
-        this.#closers.push(() => follower.close());
-        for (const { http } of target.connections) await http.open();
+      this.#targets.map(async ({ session, connections }) => {
+        await session.open();
+        for (const { http } of connections) await http.open();
       }),
     );
   }
 
   /** Resolves once everything that was due has been sent and answered. */
   run(startUs: number): Promise<void> {
-    const { rate, durationUs } = this.#config;
+    const { rate } = this.#config;
     this.#startUs = startUs;
     this.#recorder = new Recorder(startUs);
-    if (rate !== undefined) this.#schedule = createSchedule({ ...this.#config, rate, durationUs });
+    if (rate !== undefined) this.#schedule = createSchedule({ ...this.#config, rate });
     return new Promise((resolve) => {
       this.#onSent = resolve;
       this.#timer = setTimeout(() => this.#tick(), Math.max(0, (startUs - nowUs()) / 1000));
@@ -112,22 +134,25 @@ export class LoadClient {
 
   /** Accepted and not final yet. */
   get unfinal(): number {
-    return this.#targets.reduce((sum, { tracker }) => sum + tracker.unfinal, 0);
+    return this.#targets.reduce((sum, { session }) => sum + session.unfinal, 0);
   }
 
   result(): LoadResult {
     const connections = this.#targets.flatMap((target) => target.connections);
     return this.#recorder!.result({
-      finalTwice: this.#targets.reduce((sum, { tracker }) => sum + tracker.finalTwice, 0),
+      finalTwice: this.#targets.reduce((sum, { session }) => sum + session.finalTwice, 0),
       bytesSent: connections.reduce((sum, { http }) => sum + http.bytesSent, 0),
       bytesReceived: connections.reduce((sum, { http }) => sum + http.bytesReceived, 0),
     });
   }
 
   close(): void {
+    this.#isClosed = true;
     clearTimeout(this.#timer);
-    for (const target of this.#targets) for (const { http } of target.connections) http.close();
-    for (const close of this.#closers) close();
+    for (const { session, connections } of this.#targets) {
+      session.close();
+      for (const { http } of connections) http.close();
+    }
   }
 
   #tick(): void {
@@ -153,19 +178,32 @@ export class LoadClient {
     while (this.#nextRequest < schedule.requests) {
       const dueUs = this.#startUs + schedule.dueUs(this.#nextRequest);
       if (dueUs > now) break;
-      const target = this.#targets[this.#nextRequest % this.#targets.length]!;
       this.#recorder!.offered(dueUs, this.#config.transactionsPerRequest);
-      target.backlog.push(dueUs);
+      this.#targetInTurn(this.#nextRequest).backlog.push(dueUs);
       this.#nextRequest++;
     }
     for (const target of this.#targets) this.#sendBacklog(target);
   }
 
+  /** The next one that is not down, unless all are. */
+  #targetInTurn(turn: number): Target {
+    for (let i = 0; i < this.#targets.length; i++) {
+      const target = this.#targets[(turn + i) % this.#targets.length]!;
+      if (target.down === 0) return target;
+    }
+    return this.#targets[turn % this.#targets.length]!;
+  }
+
   #sendBacklog(target: Target): void {
     while (target.backlog.length > 0) {
-      const connection = target.free.pop();
+      if (target.live === 0) {
+        const { length } = target.backlog.splice(0);
+        this.#recorder!.rejected('NOTHING_LEFT_TO_SEND', length * this.#config.transactionsPerRequest);
+        return;
+      }
+      const connection = target.free.shift();
       if (connection === undefined) return;
-      void this.#send(target, connection, target.backlog.shift()!);
+      if (this.#send(target, connection, target.backlog[0]!)) target.backlog.shift();
     }
   }
 
@@ -177,70 +215,73 @@ export class LoadClient {
       const now = nowUs();
       if (now >= this.#startUs + durationUs) return;
       const target = this.#targets[this.#nextTarget++ % this.#targets.length]!;
-      const connection = now < target.pausedUntilUs ? undefined : target.free.pop();
-      if (connection === undefined) {
+      const connection = now < target.pausedUntilUs ? undefined : target.free.shift();
+      if (connection === undefined || !this.#send(target, connection, now)) {
         idle++;
         continue;
       }
       idle = 0;
       room -= transactionsPerRequest;
       this.#recorder!.offered(now, transactionsPerRequest);
-      void this.#send(target, connection, now);
     }
   }
 
-  async #send(target: Target, connection: Connection, dueUs: number): Promise<void> {
-    const { transactionsPerRequest } = this.#config;
-    const first = this.#nextNumber;
-    this.#nextNumber += transactionsPerRequest;
+  /** False if this connection has nothing more to send: it is not used again. */
+  #send(target: Target, connection: Connection, dueUs: number): boolean {
+    const body = connection.source.next();
+    if (body === undefined) {
+      target.live--;
+      return false;
+    }
     this.#inFlight++;
-    connection.body.number(first);
+    void this.#exchange(target, connection, body, dueUs);
+    return true;
+  }
+
+  async #exchange(target: Target, connection: Connection, body: RequestBody, dueUs: number): Promise<void> {
+    const sentUs = nowUs();
+    let answer: Buffer | undefined;
     try {
-      const answer = await connection.http.post(connection.body.bytes);
-      this.#onAnswer(target, dueUs, first, answer.body);
+      ({ body: answer } = await connection.http.post(body.bytes));
     } catch {
-      this.#recorder!.unanswered(transactionsPerRequest);
-      await this.#reconnect(connection);
+      this.#recorder!.unanswered(body.count);
     }
     this.#inFlight--;
+    if (answer === undefined) await this.#reconnect(target, connection);
+    else this.#onAnswer(target, { dueUs, sentUs, answeredUs: nowUs() }, body, answer);
     target.free.push(connection);
     if (this.#schedule === undefined) this.#fillWindow();
     else this.#sendBacklog(target);
   }
 
-  async #reconnect({ http }: Connection): Promise<void> {
-    await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
-    await http.open().catch(() => {});
-  }
-
-  #onAnswer(target: Target, dueUs: number, first: number, body: Buffer): void {
-    const { transactionsPerRequest } = this.#config;
-    const atUs = nowUs();
+  #onAnswer(target: Target, request: Request, body: RequestBody, answer: Buffer): void {
     const recorder = this.#recorder!;
-    const answer = CallAnswer.parse(JSON.parse(body.toString('latin1')));
-    if ('error' in answer) {
-      recorder.rejected(answer.error.data?.code ?? answer.error.message, transactionsPerRequest);
-      this.#pause(target, answer.error.data?.retryAfterMs);
-      return;
-    }
-    const { places, rejected } = answer.result;
-    const accepted = transactionsPerRequest - rejected.length;
-    if (accepted > 0) {
-      recorder.reached('accepted', dueUs, atUs, accepted);
-      target.tracker.placed(dueUs, places);
-    }
+    const { rejected, retryAfterMs } = target.session.onAnswer(request, body, answer);
+    if (body.count > rejected.length) recorder.accepted(request, body.count - rejected.length);
     let from = 0;
-    for (const { index, error } of rejected) {
-      recorder.acceptedNumbers(first + from, index - from);
+    for (const { index, code } of rejected) {
+      recorder.acceptedNumbers(body.first + from, index - from);
+      recorder.rejected(code, 1);
       from = index + 1;
-      recorder.rejected(error.data?.code ?? error.message, 1);
     }
-    recorder.acceptedNumbers(first + from, transactionsPerRequest - from);
-    if (rejected.length > 0) this.#pause(target, rejected[0]!.error.data?.retryAfterMs);
+    recorder.acceptedNumbers(body.first + from, body.count - from);
+    // Only without a rate: a schedule does not wait.
+    if (rejected.length > 0) target.pausedUntilUs = nowUs() + (retryAfterMs ?? DEFAULT_RETRY_MS) * 1000;
   }
 
-  /** Only without a rate: a schedule does not wait. */
-  #pause(target: Target, retryAfterMs: number = DEFAULT_RETRY_MS): void {
-    target.pausedUntilUs = nowUs() + retryAfterMs * 1000;
+  /** What was due at the lost node goes to others, as a client would that knows several. */
+  async #reconnect(target: Target, { http }: Connection): Promise<void> {
+    target.down++;
+    for (const [i, dueUs] of target.backlog.splice(0).entries()) this.#targetInTurn(i).backlog.push(dueUs);
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, RECONNECT_MS));
+      if (this.#isClosed) return;
+      const isBack = await http.open().then(
+        () => true,
+        () => false,
+      );
+      if (isBack) break;
+    }
+    target.down--;
   }
 }

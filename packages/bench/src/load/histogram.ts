@@ -6,11 +6,16 @@
 const SUB_BUCKET_BITS = 8;
 const SUB_BUCKETS = 1 << SUB_BUCKET_BITS;
 /** Microseconds; what is longer counts as this, some 70 minutes. */
-export const MAX_HISTOGRAM_US: number = 2 ** 32 - 1;
+const MAX_HISTOGRAM_US: number = 2 ** 32 - 1;
 const BUCKETS = SUB_BUCKETS * (32 - SUB_BUCKET_BITS + 1);
 
 /** Bucket and count, in turns; buckets ascend. Only those that hold something. */
 export type SparseCounts = readonly number[];
+
+export interface SparseHistogram {
+  readonly counts: SparseCounts;
+  readonly maxUs: number;
+}
 
 export class Histogram {
   readonly #counts = new Float64Array(BUCKETS);
@@ -53,7 +58,7 @@ export class Histogram {
   }
 
   /** For another process: `fromSparse` makes the same histogram of it. */
-  toSparse(): { readonly counts: SparseCounts; readonly maxUs: number } {
+  toSparse(): SparseHistogram {
     const counts: number[] = [];
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
       if (this.#counts[bucket]! > 0) counts.push(bucket, this.#counts[bucket]!);
@@ -61,7 +66,7 @@ export class Histogram {
     return { counts, maxUs: this.#max };
   }
 
-  static fromSparse({ counts, maxUs }: { readonly counts: SparseCounts; readonly maxUs: number }): Histogram {
+  static fromSparse({ counts, maxUs }: SparseHistogram): Histogram {
     const histogram = new Histogram();
     for (let i = 0; i < counts.length; i += 2) {
       histogram.#counts[counts[i]!]! += counts[i + 1]!;

@@ -1,12 +1,12 @@
 /**
  * A keep-alive HTTP/1.1 connection for POSTs of JSON, one at a time. Written on the socket, as a client library would cost
- * more than the node that is measured. Takes answers with a content-length, which is what JSON-RPC servers send.
+ * more than the node that is measured.
  */
 
 import { connect, type Socket } from 'node:net';
 
 /** Bytes of one answer. */
-export const MAX_ANSWER_BYTES: number = 16 * 1024 * 1024;
+const MAX_ANSWER_BYTES: number = 16 * 1024 * 1024;
 
 const HEAD_END = Buffer.from('\r\n\r\n');
 
@@ -87,20 +87,49 @@ export class HttpConnection {
   #onData(chunk: Buffer): void {
     this.bytesReceived += chunk.length;
     this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
-    const headEnd = this.#received.indexOf(HEAD_END);
-    if (headEnd < 0) return;
-    const head = this.#received.toString('latin1', 0, headEnd);
-    const length = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? Number.NaN);
-    if (!(length <= MAX_ANSWER_BYTES)) {
-      this.#socket?.destroy(new Error(`an answer without a fit content-length:\n${head}`));
+    const answer = readAnswer(this.#received);
+    if (answer === undefined && this.#received.length <= MAX_ANSWER_BYTES) return;
+    if (answer === undefined || answer === 'malformed') {
+      this.#socket?.destroy(new Error('an answer that is malformed or too large'));
       return;
     }
-    const end = headEnd + HEAD_END.length + length;
-    if (this.#received.length < end) return;
-    const body = this.#received.subarray(headEnd + HEAD_END.length, end);
-    this.#received = this.#received.subarray(end);
+    this.#received = this.#received.subarray(answer.end);
     const waiting = this.#waiting;
     this.#waiting = undefined;
-    waiting?.resolve({ status: Number(head.slice(9, 12)), body });
+    waiting?.resolve(answer);
+  }
+}
+
+/** The answer at the start of `bytes`, and where it ends; undefined if it is not all there. */
+export function readAnswer(bytes: Buffer): (Answer & { readonly end: number }) | 'malformed' | undefined {
+  const headEnd = bytes.indexOf(HEAD_END);
+  if (headEnd < 0) return undefined;
+  const head = bytes.toString('latin1', 0, headEnd);
+  const status = Number(head.slice(9, 12));
+  const start = headEnd + HEAD_END.length;
+  if (/\r\ntransfer-encoding: *chunked/i.test(head)) return readChunks(bytes, start, status);
+  const length = Number(/\r\ncontent-length: *(\d+)/i.exec(head)?.[1] ?? Number.NaN);
+  if (Number.isNaN(length)) return 'malformed';
+  const end = start + length;
+  return bytes.length < end ? undefined : { status, body: bytes.subarray(start, end), end };
+}
+
+/** RFC 9112, section 7.1, without extensions and trailers. */
+function readChunks(
+  bytes: Buffer,
+  start: number,
+  status: number,
+): (Answer & { end: number }) | 'malformed' | undefined {
+  const parts: Buffer[] = [];
+  for (let at = start; ; ) {
+    const lineEnd = bytes.indexOf('\r\n', at);
+    if (lineEnd < 0) return undefined;
+    const length = Number.parseInt(bytes.toString('latin1', at, lineEnd), 16);
+    if (Number.isNaN(length)) return 'malformed';
+    const next = lineEnd + 2 + length + 2;
+    if (bytes.length < next) return undefined;
+    if (length === 0) return { status, body: Buffer.concat(parts), end: next };
+    parts.push(bytes.subarray(lineEnd + 2, lineEnd + 2 + length));
+    at = next;
   }
 }

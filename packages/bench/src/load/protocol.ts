@@ -1,19 +1,24 @@
 /** What the bench and its load clients say to each other over IPC. */
 
-import type { SparseCounts } from './histogram.ts';
+import type { SparseHistogram } from './histogram.ts';
 
 export interface LoadTarget {
   readonly name: string;
-  /** Whose lane takes what is sent to it. */
+  /** Of a SQUAD validator: whose lane takes what is sent to it. */
   readonly author: number;
   readonly rpcUrl: string;
   readonly webSocketUrl: string;
 }
 
+/** `squad-evm` and `ethereum` differ in that the first tells what is soft. */
+export type LoadKind = 'squad-opaque' | 'squad-evm' | 'cometbft' | 'ethereum';
+
 export interface LoadConfig {
+  readonly kind: LoadKind;
   readonly client: number;
   readonly clients: number;
   readonly targets: readonly LoadTarget[];
+  /** For EVM loads the chain id. */
   readonly rollupId: number;
   readonly transactionBytes: number;
   readonly transactionsPerRequest: number;
@@ -25,6 +30,9 @@ export interface LoadConfig {
   /** From the start to the last due time. */
   readonly durationUs: number;
   readonly seed: number;
+  /** For EVM loads: transfers that are signed ahead for each connection, and the senders' keys, one a connection. */
+  readonly signedPerConnection: number;
+  readonly senderKeys: readonly string[];
 }
 
 export type ToClient =
@@ -44,9 +52,21 @@ export interface LoadCounts {
   readonly unanswered: number;
 }
 
-export interface SparseHistogram {
-  readonly counts: SparseCounts;
-  readonly maxUs: number;
+/** Sums over transactions of the time at each station, in microseconds, and how many transactions they are of. */
+export interface StationSums {
+  readonly accepted: number;
+  readonly soft: number;
+  readonly final: number;
+  /** Due to sent: in the client. */
+  readonly queueUs: number;
+  /** Sent to answered: RPC, admission, lane, disk. */
+  readonly acceptUs: number;
+  /** Answered to the block's timestamp: waiting for a block. */
+  readonly orderUs: number;
+  /** From there to soft at the client. */
+  readonly notarizeUs: number;
+  /** From the block's timestamp to final at the client. */
+  readonly finalUs: number;
 }
 
 /** Latency of the transactions that were due in one second of the run. */
@@ -56,6 +76,7 @@ export interface SecondResult {
   readonly accepted: SparseHistogram;
   readonly soft: SparseHistogram;
   readonly final: SparseHistogram;
+  readonly stations: StationSums;
 }
 
 export interface LoadResult extends LoadCounts {

@@ -1,17 +1,18 @@
 /** What a load client counts and times. */
 
 import { Histogram } from './histogram.ts';
-import type { LoadCounts, LoadResult, SecondResult } from './protocol.ts';
+import type { LoadCounts, LoadResult, SecondResult, StationSums } from './protocol.ts';
+import type { Request, Stage } from './session.ts';
 
 export const REACHED_BIN_US = 100_000;
-const STAGES = ['accepted', 'soft', 'final'] as const;
-export type RecordedStage = (typeof STAGES)[number];
+export type RecordedStage = 'accepted' | Stage;
 
 interface Second {
   offered: number;
   readonly accepted: Histogram;
   readonly soft: Histogram;
   readonly final: Histogram;
+  readonly stations: { -readonly [Name in keyof StationSums]: number };
 }
 
 export class Recorder {
@@ -34,13 +35,28 @@ export class Recorder {
     this.#second(dueUs).offered += count;
   }
 
-  reached(stage: RecordedStage, dueUs: number, atUs: number, count: number): void {
-    this.#totals[stage] += count;
-    this.#second(dueUs)[stage].record(atUs - dueUs, count);
-    const bin = Math.max(0, Math.floor((atUs - this.#startUs) / REACHED_BIN_US));
-    const bins = this.#reached[stage];
-    while (bins.length <= bin) bins.push(0);
-    bins[bin]! += count;
+  accepted(request: Request, count: number): void {
+    this.#record('accepted', request, request.answeredUs, count);
+    const { stations } = this.#second(request.dueUs);
+    stations.accepted += count;
+    stations.queueUs += count * (request.sentUs - request.dueUs);
+    stations.acceptUs += count * (request.answeredUs - request.sentUs);
+  }
+
+  reached(stage: Stage, request: Request, atUs: number, count: number, proposedUs: number | undefined): void {
+    this.#record(stage, request, atUs, count);
+    if (proposedUs === undefined) return;
+    const { stations } = this.#second(request.dueUs);
+    // The answer may come after the block was made: the wait is over then.
+    const proposed = Math.min(atUs, Math.max(proposedUs, request.answeredUs));
+    if (stage === 'soft') {
+      stations.soft += count;
+      stations.orderUs += count * (proposed - request.answeredUs);
+      stations.notarizeUs += count * (atUs - proposed);
+    } else {
+      stations.final += count;
+      stations.finalUs += count * (atUs - proposed);
+    }
   }
 
   /** Transactions `first` to `first + count` were accepted. */
@@ -66,12 +82,13 @@ export class Recorder {
 
   result(more: Pick<LoadResult, 'finalTwice' | 'bytesSent' | 'bytesReceived'>): LoadResult {
     const seconds = this.#seconds.map(
-      ({ offered, accepted, soft, final }, second): SecondResult => ({
+      ({ offered, accepted, soft, final, stations }, second): SecondResult => ({
         second,
         offered,
         accepted: accepted.toSparse(),
         soft: soft.toSparse(),
         final: final.toSparse(),
+        stations,
       }),
     );
     return {
@@ -84,6 +101,15 @@ export class Recorder {
     };
   }
 
+  #record(stage: RecordedStage, { dueUs }: Request, atUs: number, count: number): void {
+    this.#totals[stage] += count;
+    this.#second(dueUs)[stage].record(atUs - dueUs, count);
+    const bin = Math.max(0, Math.floor((atUs - this.#startUs) / REACHED_BIN_US));
+    const bins = this.#reached[stage];
+    while (bins.length <= bin) bins.push(0);
+    bins[bin]! += count;
+  }
+
   #second(dueUs: number): Second {
     const second = Math.max(0, Math.floor((dueUs - this.#startUs) / 1e6));
     while (this.#seconds.length <= second) {
@@ -92,6 +118,16 @@ export class Recorder {
         accepted: new Histogram(),
         soft: new Histogram(),
         final: new Histogram(),
+        stations: {
+          accepted: 0,
+          soft: 0,
+          final: 0,
+          queueUs: 0,
+          acceptUs: 0,
+          orderUs: 0,
+          notarizeUs: 0,
+          finalUs: 0,
+        },
       });
     }
     return this.#seconds[second]!;

@@ -4,26 +4,17 @@
  * never per transaction.
  */
 
-export type Stage = 'soft' | 'final';
+import type { LaneNews, OnReached, Request } from './session.ts';
 
 /** [seq, transactionIndex, count], as squad_sendTransactions answers. */
 export type Place = readonly [seq: number, transactionIndex: number, count: number];
 
-/** `count` transactions that were due at `dueUs` reached the stage at `atUs`. */
-export type OnReached = (stage: Stage, dueUs: number, atUs: number, count: number) => void;
-
-interface Waiting {
-  readonly dueUs: number;
-  readonly count: number;
-}
-
 interface BatchState {
   softUs: number | undefined;
   finalUs: number | undefined;
+  proposedUs: number;
   /** Requests with transactions in it that are not final. */
-  waiting: Waiting[];
-  /** Transactions of requests that were answered. */
-  placed: number;
+  waiting: { readonly request: Request; readonly count: number }[];
 }
 
 /** Follows one lane. */
@@ -31,7 +22,6 @@ export class LaneTracker {
   readonly #onReached: OnReached;
   readonly #batches = new Map<number, BatchState>();
   #unfinal = 0;
-  #finalTwice = 0;
 
   constructor(onReached: OnReached) {
     this.#onReached = onReached;
@@ -42,38 +32,32 @@ export class LaneTracker {
     return this.#unfinal;
   }
 
-  /** Batches that a final block ordered though one had before. */
-  get finalTwice(): number {
-    return this.#finalTwice;
-  }
-
   /** A request was answered. Blocks may have told of its batches before: their times are kept. */
-  placed(dueUs: number, places: readonly Place[]): void {
+  placed(request: Request, places: readonly Place[]): void {
     for (const [seq, , count] of places) {
       const batch = this.#batchOf(seq);
-      batch.placed += count;
-      if (batch.softUs !== undefined) this.#onReached('soft', dueUs, batch.softUs, count);
+      if (batch.softUs !== undefined) this.#onReached('soft', request, batch.softUs, count, batch.proposedUs);
       if (batch.finalUs !== undefined) {
-        this.#onReached('final', dueUs, batch.finalUs, count);
+        this.#onReached('final', request, batch.finalUs, count, batch.proposedUs);
         continue;
       }
       this.#unfinal += count;
-      batch.waiting.push({ dueUs, count });
+      batch.waiting.push({ request, count });
     }
   }
 
   /** A block of this stage holds the batch. A batch that is final without having been soft becomes both. */
-  ordered(stage: Stage, seq: number, atUs: number): void {
+  ordered({ stage, seq, atUs, proposedUs }: LaneNews): void {
     const batch = this.#batchOf(seq);
-    if (stage === 'final' && batch.finalUs !== undefined) this.#finalTwice++;
     if (batch.softUs === undefined) {
       batch.softUs = atUs;
-      for (const { dueUs, count } of batch.waiting) this.#onReached('soft', dueUs, atUs, count);
+      batch.proposedUs = proposedUs;
+      for (const { request, count } of batch.waiting) this.#onReached('soft', request, atUs, count, proposedUs);
     }
     if (stage === 'soft' || batch.finalUs !== undefined) return;
     batch.finalUs = atUs;
-    for (const { dueUs, count } of batch.waiting) {
-      this.#onReached('final', dueUs, atUs, count);
+    for (const { request, count } of batch.waiting) {
+      this.#onReached('final', request, atUs, count, proposedUs);
       this.#unfinal -= count;
     }
     batch.waiting = [];
@@ -82,7 +66,7 @@ export class LaneTracker {
   #batchOf(seq: number): BatchState {
     let batch = this.#batches.get(seq);
     if (batch === undefined) {
-      batch = { softUs: undefined, finalUs: undefined, waiting: [], placed: 0 };
+      batch = { softUs: undefined, finalUs: undefined, proposedUs: 0, waiting: [] };
       this.#batches.set(seq, batch);
     }
     return batch;

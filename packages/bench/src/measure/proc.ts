@@ -31,18 +31,7 @@ export function parseStat(text: string): ProcessUsage {
   };
 }
 
-/** Bytes over the loopback interface so far, each packet once; undefined where there is no /proc. */
-export function loopbackBytes(): number | undefined {
-  try {
-    const line = readFileSync('/proc/net/dev', 'latin1')
-      .split('\n')
-      .find((candidate) => candidate.trim().startsWith('lo:'));
-    return line === undefined ? undefined : Number(line.split(':')[1]!.trim().split(/\s+/)[0]);
-  } catch {
-    return undefined;
-  }
-}
-
+/** Whether CPU and memory can be measured here. */
 export function hasProc(): boolean {
   try {
     return readdirSync('/proc/self').length > 0;
