@@ -18,7 +18,7 @@ export default defineConfig({
         ...source,
         test: {
           name: 'e2e',
-          include: ['packages/testnet/e2e/**/*.e2e.ts'],
+          include: ['packages/{testnet,bench}/e2e/**/*.e2e.ts'],
           fileParallelism: false,
           testTimeout: 240_000,
           hookTimeout: 240_000,

@@ -184,13 +184,21 @@ async function main() {
       await build();
       await bundle();
       return show(node, [join(root, 'packages/bench/dist/src/main.js'), ...args], env);
+    case 'bench:micro':
+      await build();
+      return show(node, [join(root, 'packages/bench/dist/src/micro/main.js'), ...args], env);
+    case 'bench:profile':
+      await build();
+      return show(node, [join(root, 'packages/bench/dist/src/profile-main.js'), ...args], env);
     case 'sim':
       await build();
       return show(node, [join(root, 'packages/consensus/dist/sim/main.js'), ...args], env);
     case 'test':
       return script('test.mjs', args);
     default:
-      fail(`unknown task "${task}". Tasks: start, test, squad, build, check, format, unit, e2e, sim, bench.`);
+      fail(
+        `unknown task "${task}". Tasks: start, test, squad, build, check, format, unit, e2e, sim, bench, bench:micro, bench:profile.`,
+      );
   }
 }
 

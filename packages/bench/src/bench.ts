@@ -15,7 +15,9 @@ import { runSuite } from './run/suite.ts';
 import { chooseSystems } from './run/systems.ts';
 
 /** The repository, from the sources as from the compiled files. */
-const ROOT = fileURLToPath(new URL(import.meta.url.includes('/dist/') ? '../../../..' : '../../..', import.meta.url));
+export const ROOT: string = fileURLToPath(
+  new URL(import.meta.url.includes('/dist/') ? '../../../..' : '../../..', import.meta.url),
+);
 /** The program as `npm start` runs it. */
 export const SQUAD_MAIN: string = join(ROOT, 'packages/cli/dist/bundle/main.js');
 
