@@ -24,6 +24,7 @@ const LAYERS = {
   testnet: 4,
   cli: 5,
   bench: 5,
+  fuzz: 6,
 };
 
 const PURE = ['types', 'consensus', 'client'];

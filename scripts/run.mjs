@@ -193,11 +193,14 @@ async function main() {
     case 'sim':
       await build();
       return show(node, [join(root, 'packages/consensus/dist/sim/main.js'), ...args], env);
+    case 'fuzz':
+      await build();
+      return show(node, [join(root, 'packages/fuzz/dist/src/main.js'), ...args], env);
     case 'test':
       return script('test.mjs', args);
     default:
       fail(
-        `unknown task "${task}". Tasks: start, test, squad, build, check, format, unit, e2e, sim, bench, bench:micro, bench:profile.`,
+        `unknown task "${task}". Tasks: start, test, squad, build, check, format, unit, e2e, sim, bench, bench:micro, bench:profile, fuzz.`,
       );
   }
 }

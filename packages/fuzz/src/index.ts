@@ -1,0 +1,3 @@
+export * from './run.ts';
+export * from './target.ts';
+export { findTarget, TARGETS } from './targets/index.ts';

@@ -1,0 +1,211 @@
+/** SSZ from the network: everything validators, edge peers and rollup nodes send each other. */
+
+import type { Type } from '@chainsafe/ssz';
+import {
+  Acknowledgement,
+  BatchesRequest,
+  BatchesResponse,
+  BatchHeader,
+  Block,
+  BlockRequest,
+  BlockResponse,
+  bodyTransactions,
+  Certificate,
+  decode,
+  decodeBatch,
+  decodeCertificate,
+  decodeFeedBlock,
+  decodeFeedMessage,
+  decodeProposal,
+  decodeRangeResponse,
+  decodeValidatorMessage,
+  decodeVote,
+  encodeBatch,
+  encodeBody,
+  encodeFeedMessage,
+  encodeValidatorMessage,
+  FEED_ERROR_CODES,
+  FeedBlock,
+  type FeedMessage,
+  GossipTransactions,
+  Proposal,
+  RangeRequest,
+  RangeResponse,
+  type Result,
+  SignedBatchHeader,
+  SkipCertificates,
+  type ValidatorMessage,
+  ValidatorSet,
+  Vote,
+  VoteKind,
+  ZERO_HASH,
+} from '@squad/types';
+import { splice } from '../bytes.ts';
+import type { Random } from '../random.ts';
+import { mutateOffsets, randomValue } from '../ssz.ts';
+import { demand, demandSameBytes, type Target } from '../target.ts';
+
+// The library's types are invariant in their value; here values are whatever a type makes and takes.
+type AnyType = Type<unknown>;
+const any = (type: unknown): AnyType => type as AnyType;
+
+/** Accepted must mean canonical; refused must be a `DecodeError` in plain words. */
+function roundTrip<T>(result: Result<T>, input: Uint8Array, what: string, encode: (value: T) => Uint8Array): boolean {
+  if (result.ok) {
+    demandSameBytes(input, encode(result.value), what);
+    return true;
+  }
+  const { code, reason } = result.error;
+  demand(code === 'DECODE' && reason.length > 0 && reason.length < 1000, `${what}: refused without a reason`);
+  return false;
+}
+
+/** Votes, certificates and feed blocks have fields that hold one of a few numbers. */
+function settle(value: unknown, random: Random): unknown {
+  if (Array.isArray(value)) for (const item of value) settle(item, random);
+  else if (typeof value === 'object' && value !== null && !(value instanceof Uint8Array)) {
+    const fields = value as Record<string, unknown>;
+    for (const field of Object.values(fields)) settle(field, random);
+    if ('kind' in fields) {
+      fields.kind = random.integer(1, 3);
+      if (fields.kind === VoteKind.nullify) fields.blockHash = ZERO_HASH;
+    }
+    if ('stage' in fields) fields.stage = random.integer(1, 2);
+    if ('bodiesOmitted' in fields) fields.bodiesOmitted = random.below(2);
+  }
+  return value;
+}
+
+function valueOf<T>(type: unknown, random: Random): T {
+  return settle(randomValue(any(type), random), random) as T;
+}
+
+function sszTarget<T>(name: string, what: string, type: unknown, decoder?: (bytes: Uint8Array) => Result<T>): Target {
+  const codec = any(type);
+  const read = decoder ?? ((bytes: Uint8Array) => decode(codec, name, bytes) as Result<T>);
+  return {
+    name,
+    what,
+    make: (random) => codec.serialize(valueOf(type, random)),
+    mutate: (input, random) => mutateOffsets(codec, input, random),
+    check: (input) => roundTrip(read(input), input, name, (value) => codec.serialize(value)),
+  };
+}
+
+function randomBatch(random: Random): Uint8Array {
+  const transactions = Array.from({ length: random.integer(1, 5) }, () => random.bytes(random.integer(1, 60)));
+  const body = encodeBody(transactions);
+  const signed = valueOf<SignedBatchHeader>(SignedBatchHeader, random);
+  const header = { ...signed.header, byteLength: body.length, transactionCount: transactions.length };
+  return encodeBatch({ signed: { ...signed, header }, body });
+}
+
+/** A length in the body is moved, or the header's two counts are. */
+function mutateBatch(input: Uint8Array, random: Random): Uint8Array {
+  const copy = input.slice();
+  const view = new DataView(copy.buffer);
+  // The counts stand before the header's last field; the body begins after the signature.
+  const counts = BatchHeader.fixedSize! - 16;
+  const bodyStart = SignedBatchHeader.fixedSize!;
+  const at = random.pick([counts, counts + 4, bodyStart]);
+  view.setUint32(at, random.chance(0.7) ? view.getUint32(at, true) + random.integer(-2, 2) : random.number(), true);
+  if (random.chance(0.3)) return splice(copy, copy.length, copy.length, random.bytes(random.integer(1, 6)));
+  return copy;
+}
+
+function checkBatch(input: Uint8Array): boolean {
+  const decoded = decodeBatch(input);
+  if (decoded.ok) {
+    const transactions = bodyTransactions(decoded.value.body);
+    demand(transactions.length === decoded.value.signed.header.transactionCount, 'a batch with another count');
+    demandSameBytes(decoded.value.body, encodeBody(transactions), 'a batch body');
+  }
+  return roundTrip(decoded, input, 'Batch', encodeBatch);
+}
+
+function randomMessage(random: Random): Uint8Array {
+  const messages: readonly (() => ValidatorMessage)[] = [
+    () => ({ type: 'proposal', proposal: valueOf<Proposal>(Proposal, random) }),
+    () => ({ type: 'vote', vote: valueOf<Vote>(Vote, random) }),
+    () => ({ type: 'certificate', certificate: valueOf<Certificate>(Certificate, random) }),
+    () => {
+      const batch = decodeBatch(randomBatch(random));
+      if (!batch.ok) throw new Error(batch.error.reason);
+      return { type: 'batch', batch: batch.value };
+    },
+    () => ({
+      type: 'acknowledgements',
+      acknowledgements: Array.from({ length: random.below(5) }, () =>
+        valueOf<Acknowledgement>(Acknowledgement, random),
+      ),
+    }),
+  ];
+  return encodeValidatorMessage(random.pick(messages)());
+}
+
+/** The frame's kind is exchanged, or the offsets of its content are moved. */
+function mutateFramed(types: readonly (AnyType | undefined)[]): (input: Uint8Array, random: Random) => Uint8Array {
+  return (input, random) => {
+    const type = types[input[0]!];
+    if (type !== undefined && random.chance(0.8)) {
+      return splice(input, 1, input.length, mutateOffsets(type, input.slice(1), random));
+    }
+    return splice(input, 0, 1, Uint8Array.of(random.below(9)));
+  };
+}
+
+function randomFeedMessage(random: Random): Uint8Array {
+  const height = random.number();
+  const text = random.pick(['', 'no such rollup', 'é\ufeff', '\ufeff', '😀'.repeat(30)]);
+  const messages: readonly (() => FeedMessage)[] = [
+    () => ({ type: 'subscribe', rollupId: random.number(), fromHeight: height }),
+    () => ({ type: 'acknowledge', height }),
+    () => ({ type: 'block', block: valueOf<FeedBlock>(FeedBlock, random) }),
+    () => ({ type: 'batch', batch: random.bytes(random.below(100)) }),
+    () => ({ type: 'head', height }),
+    () => ({ type: 'error', code: random.pick(FEED_ERROR_CODES), message: text }),
+  ];
+  return encodeFeedMessage(random.pick(messages)());
+}
+
+export const WIRE_TARGETS: readonly Target[] = [
+  sszTarget('vote', 'validator channel: a vote', Vote, decodeVote),
+  sszTarget('certificate', 'validator channel: a certificate', Certificate, decodeCertificate),
+  sszTarget('proposal', 'validator channel: a proposal', Proposal, decodeProposal),
+  {
+    name: 'batch',
+    what: 'validator channel, answers, feeds: a batch',
+    make: randomBatch,
+    mutate: mutateBatch,
+    check: checkBatch,
+  },
+  {
+    name: 'validator-message',
+    what: 'validator channel: a frame of any kind',
+    make: randomMessage,
+    mutate: mutateFramed([undefined, any(Proposal), any(Vote), any(Certificate)]),
+    check: (input) => roundTrip(decodeValidatorMessage(input), input, 'ValidatorMessage', encodeValidatorMessage),
+  },
+  sszTarget('block', 'answers: a block', Block),
+  sszTarget('skip-certificates', 'proposals: nullifications', SkipCertificates),
+  sszTarget('validator-set', 'genesis, light clients: a validator set', ValidatorSet),
+  sszTarget('batches-request', 'requests: batches by digest', BatchesRequest),
+  sszTarget('batches-response', 'answers: batches', BatchesResponse),
+  sszTarget('block-request', 'requests: a block by hash', BlockRequest),
+  sszTarget('block-response', 'answers: no or one block', BlockResponse),
+  sszTarget('range-request', 'requests: final blocks from a height', RangeRequest),
+  {
+    ...sszTarget('range-response', 'answers: final blocks with a certificate', RangeResponse),
+    check: (input) =>
+      roundTrip(decodeRangeResponse(input), input, 'RangeResponse', (value) => RangeResponse.serialize(value)),
+  },
+  sszTarget('gossip-transactions', 'gossip: transactions of edge peers', GossipTransactions),
+  sszTarget('feed-block', 'feeds: a block for a rollup', FeedBlock, decodeFeedBlock),
+  {
+    name: 'feed-message',
+    what: 'feeds: a frame of any kind',
+    make: randomFeedMessage,
+    mutate: mutateFramed([undefined, undefined, undefined, any(FeedBlock)]),
+    check: (input) => roundTrip(decodeFeedMessage(input), input, 'FeedMessage', encodeFeedMessage),
+  },
+];
