@@ -78,6 +78,13 @@ describe('keystores', () => {
         'pw',
       ],
       ['KEYSTORE_INVALID', { ...keystore, pubkey: 'ab' }, 'pw'],
+      ...[0, 31, 33, 2 ** 37].map((bytes): [string, unknown, string] => [
+        'KEYSTORE_INVALID',
+        changed((copy) => {
+          copy.crypto.kdf.params.dklen = bytes;
+        }),
+        'pw',
+      ]),
       [
         'KEYSTORE_TOO_COSTLY',
         changed((copy) => {

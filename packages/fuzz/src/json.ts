@@ -59,14 +59,14 @@ function mutateTree(root: unknown, random: Random): unknown {
       else if (node !== holder) delete slots[key];
       break;
     case 1:
-      if (Array.isArray(node)) node.splice(key as number, 0, value);
-      else slots[random.pick(ODD_KEYS)] = value;
+      if (Array.isArray(node)) node.splice(key as number, 0, structuredClone(value));
+      else slots[random.pick(ODD_KEYS)] = structuredClone(value);
       break;
     case 2:
-      slots[key] = random.pick(ODD_VALUES);
+      slots[key] = structuredClone(random.pick(ODD_VALUES));
       break;
     case 3:
-      slots[key] = near(slots[random.pick(Object.keys(slots))], random);
+      slots[key] = near(structuredClone(slots[random.pick(Object.keys(slots))]), random);
       break;
     default:
       slots[key] = near(value, random);
@@ -74,7 +74,15 @@ function mutateTree(root: unknown, random: Random): unknown {
   return holder.root;
 }
 
-const ODD_KEYS: readonly string[] = ['', 'constructor', 'toString', 'length', 'hasOwnProperty', 'x'.repeat(300), '\ud800'];
+const ODD_KEYS: readonly string[] = [
+  '',
+  'constructor',
+  'toString',
+  'length',
+  'hasOwnProperty',
+  'x'.repeat(300),
+  '\ud800',
+];
 const ODD_VALUES: readonly unknown[] = [
   null,
   true,
@@ -107,7 +115,8 @@ const ODD_VALUES: readonly unknown[] = [
 
 /** A value of the same kind that is a little different. */
 function near(value: unknown, random: Random): unknown {
-  if (typeof value === 'number') return random.pick([value + 1, value - 1, -value, value * 2 ** 32, value / 3, random.number()]);
+  if (typeof value === 'number')
+    return random.pick([value + 1, value - 1, -value, value * 2 ** 32, value / 3, random.number()]);
   if (typeof value === 'boolean') return !value;
   if (typeof value !== 'string') return random.chance(0.5) ? [value] : { value };
   if (isHex(value) && random.chance(0.6)) {
@@ -119,7 +128,9 @@ function near(value: unknown, random: Random): unknown {
     case 0:
       return value.slice(0, at);
     case 1:
-      return value.slice(0, at) + random.pick(['\u0000', ' ', '"', '/', '..', 'é', '\ud800', '0', 'g']) + value.slice(at);
+      return (
+        value.slice(0, at) + random.pick(['\u0000', ' ', '"', '/', '..', 'é', '\ud800', '0', 'g']) + value.slice(at)
+      );
     case 2:
       return value.toUpperCase();
     case 3:

@@ -48,7 +48,8 @@ function readArguments() {
 
 function count(name: string, text: string, least: number): number {
   const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < least) fail(`--${name} ${text}: expected a whole number from ${least} on`);
+  if (!Number.isSafeInteger(value) || value < least)
+    fail(`--${name} ${text}: expected a whole number from ${least} on`);
   return value;
 }
 
@@ -119,7 +120,8 @@ if (given.list) {
 const inputs = count('inputs', given.inputs, 1);
 const from = count('from', given.from, 0);
 const jobs = count('jobs', given.jobs, 1);
-const targets = given.target?.map((name) => findTarget(name) ?? fail(`no target "${name}"; --list names them`)) ?? TARGETS;
+const targets =
+  given.target?.map((name) => findTarget(name) ?? fail(`no target "${name}"; --list names them`)) ?? TARGETS;
 
 const waiting = [...targets];
 const reports: RunReport[] = [];
@@ -139,7 +141,9 @@ await Promise.all(Array.from({ length: Math.min(jobs, waiting.length) }, work));
 if (given.report) {
   process.stdout.write('\n| target | inputs | a second | mutated and accepted | failures |\n|---|---|---|---|---|\n');
   for (const { target, inputs: done, seconds, acceptedMutated, failure } of reports) {
-    const cells = [`\`${target}\``, done, Math.round(done / seconds), acceptedMutated].map((cell) => cell.toLocaleString('en'));
+    const cells = [`\`${target}\``, done, Math.round(done / seconds), acceptedMutated].map((cell) =>
+      cell.toLocaleString('en'),
+    );
     process.stdout.write(`| ${cells.join(' | ')} | ${failure ? 1 : 0} |\n`);
   }
 }

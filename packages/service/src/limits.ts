@@ -41,4 +41,6 @@ export const RPC_CLIENT_TIMEOUT_MS = 10_000;
 /** Bytes of one answer that the client reads. */
 export const MAX_RPC_CLIENT_ANSWER_BYTES: number = 64 * 1024 * 1024;
 /** Bytes of one configuration file. */
-export const MAX_OPTIONS_FILE_BYTES: number = 1024 * 1024;
+export const MAX_OPTIONS_FILE_BYTES: number = 64 * 1024;
+/** Lists and mappings inside of each other in one configuration file. */
+export const MAX_OPTIONS_FILE_DEPTH = 32;

@@ -12,6 +12,7 @@ import {
   defineOptions,
   givenFlags,
   MAX_OPTIONS_FILE_BYTES,
+  MAX_OPTIONS_FILE_DEPTH,
   nearest,
   type OptionSources,
   parseOptionsFile,
@@ -149,6 +150,22 @@ describe('the file', () => {
       ok: false,
       error: { code: 'OPTIONS_FILE_INVALID', message: expect.stringContaining('node.yaml') },
     });
+  });
+
+  it.each([
+    ['lists in brackets', (levels: number) => `a: ${'['.repeat(levels)}1${']'.repeat(levels)}`],
+    ['mappings in braces', (levels: number) => `a: ${'{b: '.repeat(levels)}1${'}'.repeat(levels)}`],
+    ['lists on one line', (levels: number) => `a:\n${'- '.repeat(levels)}1`],
+    [
+      'mappings on many lines',
+      (levels: number) => Array.from({ length: levels }, (_, i) => `${'  '.repeat(i)}a:`).join('\n'),
+    ],
+  ])('is read with %s up to a depth, and no deeper', (_what, text) => {
+    expect(parseOptionsFile('f', text(MAX_OPTIONS_FILE_DEPTH))).toMatchObject({ ok: true });
+    for (const levels of [MAX_OPTIONS_FILE_DEPTH + 2, 3_000]) {
+      const result = parseOptionsFile('f', text(levels).slice(0, MAX_OPTIONS_FILE_BYTES));
+      expect(result).toMatchObject({ error: { message: expect.stringContaining('MAX_OPTIONS_FILE_DEPTH') } });
+    }
   });
 
   it('names a key that is no option, and the nearest one', () => {

@@ -21,6 +21,8 @@ export const MAX_KEYSTORE_SCRYPT_N = 1 << 20;
 export const MAX_KEYSTORE_SCRYPT_R_TIMES_P = 16;
 export const MAX_KEYSTORE_PBKDF2_ROUNDS = 1 << 23;
 
+/** EIP-2335's: half of it is the cipher's key, half the checksum's. A longer one would be work and memory without end. */
+const DERIVED_KEY_BYTES = 32;
 const LIGHT_ROUNDS = 1024;
 /** EIP-2334's path of a validator's signing key; a key that was not derived has an empty one. */
 const NO_PATH = '';
@@ -84,11 +86,12 @@ export async function readKeystoreFile(path: string, password: string): Promise<
 function keyDerivation(strength: KeystoreStrength): Parameters<typeof create>[5] {
   const salt = randomBytes(32).toString('hex');
   return strength === 'scrypt'
-    ? { function: 'scrypt', params: { dklen: 32, n: 1 << 18, p: 1, r: 8, salt } }
-    : { function: 'pbkdf2', params: { dklen: 32, c: LIGHT_ROUNDS, prf: 'hmac-sha256', salt } };
+    ? { function: 'scrypt', params: { dklen: DERIVED_KEY_BYTES, n: 1 << 18, p: 1, r: 8, salt } }
+    : { function: 'pbkdf2', params: { dklen: DERIVED_KEY_BYTES, c: LIGHT_ROUNDS, prf: 'hmac-sha256', salt } };
 }
 
-function checkKeystore(keystore: unknown): Keystore {
+/** All that is checked before any work is done with the password. Throws as `decryptKeystore`. */
+export function checkKeystore(keystore: unknown): Keystore {
   const version =
     typeof keystore === 'object' && keystore !== null ? (keystore as { version?: unknown }).version : undefined;
   if (typeof version === 'number' && version !== KEYSTORE_VERSION) {
@@ -105,6 +108,8 @@ function checkKeystore(keystore: unknown): Keystore {
   }
   if (!isHex(`0x${keystore.pubkey}`, BLS_PUBLIC_KEY_BYTES))
     throw invalid(`field pubkey is not ${BLS_PUBLIC_KEY_BYTES} bytes of hex`);
+  const { dklen } = keystore.crypto.kdf.params;
+  if (dklen !== DERIVED_KEY_BYTES) throw invalid(`field dklen is ${dklen}, not ${DERIVED_KEY_BYTES}`);
   checkCost(keystore.crypto.kdf);
   return keystore;
 }

@@ -18,9 +18,13 @@ export async function writeNodeKeyFile(path: string, key: NodeKey): Promise<void
   await writeSecretFile(path, `${JSON.stringify(content, null, 2)}\n`);
 }
 
-/** Throws `NODE_KEY_FILE_INVALID`, `NODE_KEY_FILE_VERSION`, and what `readSecretFile` throws. */
+/** As `parseNodeKey`, and what `readSecretFile` throws. */
 export async function readNodeKeyFile(path: string): Promise<NodeKey> {
-  const content = await readSecretFile(path);
+  return parseNodeKey(path, await readSecretFile(path));
+}
+
+/** `content`: the file's JSON; `path` is only for messages. Throws `NODE_KEY_FILE_INVALID`, `NODE_KEY_FILE_VERSION`. */
+export function parseNodeKey(path: string, content: unknown): NodeKey {
   if (typeof content !== 'object' || content === null) throw invalid(path, 'it is not a JSON object');
   const { version, type, publicKey, seed } = content as Record<string, unknown>;
   if (type !== TYPE) throw invalid(path, `field type is ${JSON.stringify(type)}, not "${TYPE}"`);

@@ -2,8 +2,8 @@
 
 import { readFileSync, statSync } from 'node:fs';
 import { err, ok, type Result, SquadError } from '@squad/types';
-import { parseDocument } from 'yaml';
-import { MAX_OPTIONS_FILE_BYTES } from '../limits.ts';
+import { Lexer, parseDocument } from 'yaml';
+import { MAX_OPTIONS_FILE_BYTES, MAX_OPTIONS_FILE_DEPTH } from '../limits.ts';
 
 export interface OptionsFile {
   readonly path: string;
@@ -18,6 +18,9 @@ export function readOptionsFile(path: string): Result<OptionsFile, SquadError> {
 
 /** `path` is only for messages. An empty file sets nothing. */
 export function parseOptionsFile(path: string, text: string): Result<OptionsFile, SquadError> {
+  if (isNestedTooDeeply(text)) {
+    return invalid(path, `it is nested deeper than MAX_OPTIONS_FILE_DEPTH = ${MAX_OPTIONS_FILE_DEPTH}`);
+  }
   const document = parseDocument(text, { prettyErrors: true, uniqueKeys: true, maxAliasCount: 0 } as object);
   const fault = document.errors[0];
   if (fault !== undefined) return invalid(path, fault.message.split('\n')[0]!);
@@ -31,6 +34,19 @@ export function parseOptionsFile(path: string, text: string): Result<OptionsFile
   if (typeof values !== 'object' || Array.isArray(values))
     return invalid(path, 'it is not a mapping of keys to values');
   return ok({ path, values: values as Record<string, unknown> });
+}
+
+/** The parser recurses, and its work grows with the square of the depth: 2 KB of "- - - …" are enough to end the process. */
+function isNestedTooDeeply(text: string): boolean {
+  // A level of a block stands one column further in than the one around it, or behind its `-`, `?` or `:`.
+  if (new RegExp(`^[ \\t?:-]{${2 * MAX_OPTIONS_FILE_DEPTH + 1}}`, 'm').test(text)) return true;
+  let depth = 0;
+  for (const token of new Lexer().lex(text)) {
+    if (token === '[' || token === '{') depth++;
+    else if (token === ']' || token === '}') depth--;
+    if (depth > MAX_OPTIONS_FILE_DEPTH) return true;
+  }
+  return false;
 }
 
 function readText(path: string): Result<string, SquadError> {

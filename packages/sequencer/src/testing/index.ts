@@ -1,0 +1,9 @@
+/** For tests outside of this package: what reads outside bytes, without the node around it. */
+
+export { admitEvm } from '../admission/admit-evm.ts';
+export { brokenRule, type EvmRules } from '../admission/evm-rules.ts';
+export { decodeEvmTransaction, type EvmTransaction } from '../admission/evm-transaction.ts';
+export { encodeInteger, listPrefix, RlpCursor, RlpError } from '../admission/rlp.ts';
+export { decodeRecord, encodeRecord, type NodeRecord } from '../records.ts';
+export type { SequencerApi, StagedBlock } from '../rpc/api.ts';
+export { sequencerMethods } from '../rpc/methods.ts';
