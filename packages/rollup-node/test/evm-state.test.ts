@@ -1,24 +1,18 @@
 /** Execution against an independent run: the library's own vm with its own trie and state manager, block by block. */
 
-import { Block, createBlockHeader } from '@ethereumjs/block';
-import { Common, Mainnet } from '@ethereumjs/common';
-import type { EVMMockBlockchainInterface } from '@ethereumjs/evm';
 import { createMPT } from '@ethereumjs/mpt';
 import { RLP } from '@ethereumjs/rlp';
-import { Caches, MerkleStateManager } from '@ethereumjs/statemanager';
-import { createTxFromRLP } from '@ethereumjs/tx';
-import { createAccount, createAddressFromString } from '@ethereumjs/util';
-import { createVM, encodeReceipt, runTx, type VM } from '@ethereumjs/vm';
 import { fromHex, type Hex, toHex } from '@squad/types';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { DEVELOPMENT_ACCOUNTS, developmentRollup, type RollupFile } from '../src/config/index.ts';
+import { DEVELOPMENT_ACCOUNTS, developmentRollup } from '../src/config/index.ts';
 import { encodeConsensusReceipt } from '../src/execution/evm/block.ts';
 import { EvmExecutor } from '../src/execution/evm/executor.ts';
 import { indexedRoot, type TrieRoot, trieCommit, trieGet, trieProof, triePut } from '../src/execution/evm/trie.ts';
 import { keccak256, keyOf } from '../src/execution/keccak.ts';
 import { CHURN, COUNTER, initCodeOf, WITNESS } from './support/contracts.ts';
 import { temporaryDirectory } from './support/directory.ts';
+import { Reference } from './support/reference.ts';
 import { recipient, sign, signTransfers } from './support/transactions.ts';
 
 const CHAIN = 901;
@@ -87,62 +81,6 @@ describe('the trie', () => {
     expect(indexedRoot(values)).toEqual(reference.root());
   });
 });
-
-/** The library as it comes: its Common, its trie, its caches, no custom cryptography. */
-class Reference {
-  readonly #vm: VM;
-  readonly #common: Common;
-  private constructor(vm: VM, common: Common) {
-    this.#vm = vm;
-    this.#common = common;
-  }
-
-  static async create(file: RollupFile, hashAt: (number: number) => Uint8Array): Promise<Reference> {
-    const common = new Common({ chain: { ...Mainnet, chainId: file.rollupId }, hardfork: file.hardfork });
-    const stateManager = new MerkleStateManager({
-      common,
-      caches: new Caches(),
-      trie: await createMPT({ useKeyHashing: true }),
-    });
-    for (const [address, { balance, nonce }] of Object.entries(file.alloc)) {
-      await stateManager.putAccount(
-        createAddressFromString(address),
-        createAccount({ balance: BigInt(balance), nonce: BigInt(nonce) }),
-      );
-    }
-    const blockchain: EVMMockBlockchainInterface = {
-      getBlock: async (number) => ({ hash: () => hashAt(number) }),
-      putBlock: async () => {},
-      shallowCopy: () => blockchain,
-    };
-    return new Reference(await createVM({ common, stateManager, blockchain }), common);
-  }
-
-  stateRoot(): Promise<Uint8Array> {
-    return this.#vm.stateManager.getStateRoot();
-  }
-
-  async run(fields: Parameters<typeof createBlockHeader>[0], raws: readonly Uint8Array[]) {
-    const options = { common: this.#common, skipConsensusFormatValidation: true };
-    const block = new Block(createBlockHeader(fields, options), [], [], [], options);
-    const receipts = await createMPT();
-    const transactions = await createMPT();
-    let gasUsed = 0n;
-    for (const [index, raw] of raws.entries()) {
-      const tx = createTxFromRLP(raw, { common: this.#common });
-      const result = await runTx(this.#vm, { tx, block, blockGasUsed: gasUsed });
-      gasUsed += result.totalGasSpent;
-      await receipts.put(RLP.encode(index), encodeReceipt(result.receipt, tx.type));
-      await transactions.put(RLP.encode(index), raw);
-    }
-    return {
-      stateRoot: await this.stateRoot(),
-      receiptsRoot: receipts.root(),
-      transactionsRoot: transactions.root(),
-      gasUsed,
-    };
-  }
-}
 
 /** The same type 2 transaction in RLP that is not canonical: long lengths for short items, leading zeros, prefixed bytes. */
 function otherEncodings(raw: Uint8Array): Uint8Array[] {
@@ -315,6 +253,7 @@ describe('the EVM executor', () => {
       cumulativeGasUsed: 21_000n,
       effectiveGasPrice: 1n,
       logs: [],
+      firstLogIndex: 0,
       bloom: new Uint8Array(256),
       contractAddress: undefined,
     };

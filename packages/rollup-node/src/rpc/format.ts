@@ -1,10 +1,9 @@
 /** Blocks, transactions, receipts and logs in the form of https://github.com/ethereum/execution-apis. */
 
-import type { TypedTransaction } from '@ethereumjs/tx';
 import { toQuantity } from '@squad/service';
 import { type Hex, toHex } from '@squad/types';
-import { effectiveGasPrice } from '../execution/evm/executor.ts';
 import type { FoundLog, FoundTransaction, StagedBlock } from '../execution/evm/history.ts';
+import { effectiveGasPrice, type SignedTransaction } from '../execution/evm/transaction.ts';
 
 type Json = null | boolean | string | Json[] | { [key: string]: Json };
 export type JsonObject = { [key: string]: Json };
@@ -61,11 +60,11 @@ export function formatTransaction({ block, index, transaction }: FoundTransactio
 }
 
 /** A transaction that is not in a block yet. */
-export function formatWaitingTransaction(decoded: TypedTransaction, hash: Uint8Array, from: Uint8Array): JsonObject {
+export function formatWaitingTransaction(decoded: SignedTransaction, hash: Uint8Array, from: Uint8Array): JsonObject {
   return { blockHash: null, blockNumber: null, transactionIndex: null, ...formatContents(decoded, hash, from) };
 }
 
-function formatContents(decoded: TypedTransaction, hash: Uint8Array, from: Uint8Array): JsonObject {
+function formatContents(decoded: SignedTransaction, hash: Uint8Array, from: Uint8Array): JsonObject {
   return {
     type: toQuantity(decoded.type),
     hash: toHex(hash),
@@ -83,13 +82,13 @@ function formatContents(decoded: TypedTransaction, hash: Uint8Array, from: Uint8
   };
 }
 
-function formatTyped(decoded: TypedTransaction): JsonObject {
+function formatTyped(decoded: SignedTransaction): JsonObject {
   if (decoded.type === 0) {
     const v = decoded.v ?? 0n;
     return v >= 35n ? { chainId: toQuantity((v - 35n) / 2n) } : {};
   }
   const typed: JsonObject = {
-    chainId: toQuantity(decoded.common.chainId()),
+    chainId: toQuantity(decoded.chainId),
     yParity: toQuantity(decoded.v ?? 0n),
   };
   if ('accessList' in decoded) {
@@ -130,8 +129,7 @@ function formatAuthorization(item: readonly Uint8Array[]): JsonObject {
 export function formatReceipt(found: FoundTransaction): JsonObject {
   const { block, index, transaction } = found;
   const { receipt, decoded } = transaction;
-  let logIndex = 0;
-  for (const earlier of block.transactions.slice(0, index)) logIndex += earlier.receipt.logs.length;
+  let logIndex = receipt.firstLogIndex;
   return {
     type: toQuantity(decoded.type),
     status: toQuantity(receipt.status),

@@ -4,11 +4,12 @@
  */
 
 import { RLP } from '@ethereumjs/rlp';
-import type { TypedTransaction } from '@ethereumjs/tx';
 import { defineMethod, hexBytes, type RpcMethod } from '@squad/service';
 import { MAX_TRANSACTION_BYTES, toHex } from '@squad/types';
 import { transactionGasCap } from '../config/rollup-file.ts';
-import { decodeTransaction } from '../execution/evm/executor.ts';
+import { PlainTransaction } from '../execution/evm/plain-transaction.ts';
+import { decodeTransaction, maxGasPrice, type SignedTransaction } from '../execution/evm/transaction.ts';
+import { hasCalldataFloor, transferGas } from '../execution/evm/transfer.ts';
 import { keccak256 } from '../execution/keccak.ts';
 import { nextBaseFee } from './chain-methods.ts';
 import type { RpcState } from './context.ts';
@@ -43,9 +44,10 @@ async function submit(state: RpcState, raw: Uint8Array): Promise<string> {
 async function check(state: RpcState, raw: Uint8Array): Promise<SubmittedTransaction> {
   const hash = keccak256(raw);
   refuseKnown(state, hash);
-  refuseForeignChain(raw, state.executor.file.rollupId);
-  const decoded = decodeTransaction(raw, state.executor.common);
+  const { common, file, knownSenders } = state.executor;
+  const decoded = decodeTransaction(raw, common);
   if ('reason' in decoded) {
+    refuseForeignChain(raw, file.rollupId);
     const message =
       decoded.code === 'UNSUPPORTED' ? `transaction type not supported: ${decoded.reason}` : decoded.reason;
     throw refused(message, decoded.code, 'Sign a transaction of type 0, 1, 2 or 4 for this chain.');
@@ -53,6 +55,7 @@ async function check(state: RpcState, raw: Uint8Array): Promise<SubmittedTransac
   const { transaction, from } = decoded;
   checkGas(state, transaction);
   await checkSender(state, transaction, from);
+  knownSenders.add(hash, from);
   return { hash, from, decoded: transaction };
 }
 
@@ -74,7 +77,7 @@ function refuseKnown(state: RpcState, hash: Uint8Array): void {
   throw refused('already known', 'ALREADY_KNOWN', 'Wait for its receipt.');
 }
 
-/** Before all else, since the library's words for it do not name it. Typed transactions begin with the chain id. */
+/** Before the library's words for it, which do not name the chain. Typed transactions begin with the chain id. */
 function refuseForeignChain(raw: Uint8Array, chainId: number): void {
   const signed = chainIdOf(raw);
   if (signed === undefined || signed === BigInt(chainId)) return;
@@ -85,19 +88,22 @@ function refuseForeignChain(raw: Uint8Array, chainId: number): void {
   );
 }
 
-function checkGas(state: RpcState, transaction: TypedTransaction): void {
+function checkGas(state: RpcState, transaction: SignedTransaction): void {
   const { gasLimit } = transaction;
   const cap = transactionGasCap(state.executor.file);
   if (gasLimit > cap) {
     const message = `transaction gas limit too high (cap: ${cap}, tx: ${gasLimit})`;
     throw refused(message, 'GAS_LIMIT', `Use at most ${cap} gas.`);
   }
-  const minimum = transaction.getMinimumGasLimit();
+  const minimum =
+    transaction instanceof PlainTransaction
+      ? transferGas(transaction, hasCalldataFloor(state.executor.common))
+      : transaction.getMinimumGasLimit();
   if (gasLimit < minimum) {
     const message = `intrinsic gas too low: gas ${gasLimit}, minimum needed ${minimum}`;
     throw refused(message, 'INTRINSIC_GAS', 'Raise the gas limit; eth_estimateGas tells it.');
   }
-  const price = 'maxFeePerGas' in transaction ? transaction.maxFeePerGas : transaction.gasPrice;
+  const price = maxGasPrice(transaction);
   const baseFee = nextBaseFee(state);
   if (price < baseFee) {
     const message = `max fee per gas less than block base fee: maxFeePerGas: ${price}, baseFee: ${baseFee}`;
@@ -105,14 +111,14 @@ function checkGas(state: RpcState, transaction: TypedTransaction): void {
   }
 }
 
-async function checkSender(state: RpcState, transaction: TypedTransaction, from: Uint8Array): Promise<void> {
+async function checkSender(state: RpcState, transaction: SignedTransaction, from: Uint8Array): Promise<void> {
   const account = await state.reader.account(from, state.block({ tag: 'pending' }));
   const { nonce = 0n, balance = 0n } = account ?? {};
   if (transaction.nonce < nonce) {
     const message = `nonce too low: next nonce ${nonce}, tx nonce ${transaction.nonce}`;
     throw refused(message, 'NONCE_TOO_LOW', `Sign again with nonce ${nonce}.`);
   }
-  const price = 'maxFeePerGas' in transaction ? transaction.maxFeePerGas : transaction.gasPrice;
+  const price = maxGasPrice(transaction);
   const cost = transaction.value + transaction.gasLimit * price;
   if (balance < cost) {
     const message = `insufficient funds for gas * price + value: balance ${balance}, tx cost ${cost}, overshot ${cost - balance}`;

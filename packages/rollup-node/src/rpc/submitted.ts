@@ -3,14 +3,14 @@
  * asking for them does not answer "unknown". Memory only; the sequencers hold the transactions themselves.
  */
 
-import type { TypedTransaction } from '@ethereumjs/tx';
+import type { SignedTransaction } from '../execution/evm/transaction.ts';
 import { keyOf } from '../execution/keccak.ts';
 import { MAX_SUBMITTED_PER_SENDER, MAX_SUBMITTED_TRANSACTIONS, SUBMITTED_EXPIRY_MS } from './limits.ts';
 
 export interface SubmittedTransaction {
   readonly hash: Uint8Array;
   readonly from: Uint8Array;
-  readonly decoded: TypedTransaction;
+  readonly decoded: SignedTransaction;
 }
 
 interface Entry extends SubmittedTransaction {

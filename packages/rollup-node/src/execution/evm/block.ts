@@ -8,10 +8,10 @@ import {
 } from '@ethereumjs/block';
 import type { Common } from '@ethereumjs/common';
 import { type NestedUint8Array, RLP } from '@ethereumjs/rlp';
-import { createTxFromRLP, type TypedTransaction } from '@ethereumjs/tx';
 import { bigIntToUnpaddedBytes, bytesToBigInt, bytesToInt, intToUnpaddedBytes } from '@ethereumjs/util';
 import { concatBytes } from '@squad/types';
 import type { BlockSummary } from '../api.ts';
+import { decodeKnown, type SignedTransaction } from './transaction.ts';
 
 export interface EvmLog {
   readonly address: Uint8Array;
@@ -27,6 +27,8 @@ export interface EvmReceipt {
   /** Wei. */
   readonly effectiveGasPrice: bigint;
   readonly logs: readonly EvmLog[];
+  /** Position of its first log among all logs of the block. */
+  readonly firstLogIndex: number;
   /** 256 bytes. */
   readonly bloom: Uint8Array;
   /** Address of the contract that the transaction created. */
@@ -38,7 +40,7 @@ export interface EvmTransaction {
   /** As it was ordered. */
   readonly raw: Uint8Array;
   readonly from: Uint8Array;
-  readonly decoded: TypedTransaction;
+  readonly decoded: SignedTransaction;
   readonly receipt: EvmReceipt;
 }
 
@@ -116,33 +118,36 @@ export function encodeReceiptsRecord(transactions: readonly EvmTransaction[]): U
 }
 
 type ReceiptItem = [...Uint8Array[], [Uint8Array, Uint8Array[], Uint8Array][]];
-const NO_LOGS_BLOOM = new Uint8Array(256);
+export const NO_LOGS_BLOOM: Uint8Array = new Uint8Array(256);
 
 export function decodeTransactions(body: Uint8Array, receipts: Uint8Array, common: Common): EvmTransaction[] {
   const raws = RLP.decode(body) as Uint8Array[];
   const items = RLP.decode(receipts) as unknown as ReceiptItem[];
   let cumulativeGasUsed = 0n;
+  let firstLogIndex = 0;
   return raws.map((raw, index) => {
     const item = items[index]!;
     const [hash, from, status, gasUsed, price, contract, bloom] = item.slice(0, 7) as Uint8Array[];
     const logs = item[7] as [Uint8Array, Uint8Array[], Uint8Array][];
     cumulativeGasUsed += bytesToBigInt(gasUsed!);
-    return {
-      hash: hash!,
-      raw,
-      from: from!,
-      decoded: createTxFromRLP(raw, { common }),
-      receipt: {
-        status: status!.length === 0 ? 0 : 1,
-        gasUsed: bytesToBigInt(gasUsed!),
-        cumulativeGasUsed,
-        effectiveGasPrice: bytesToBigInt(price!),
-        contractAddress: contract!.length === 0 ? undefined : contract!,
-        bloom: bloom!.length === 0 ? NO_LOGS_BLOOM : bloom!,
-        logs: logs.map(([address, topics, data]) => ({ address, topics, data })),
-      },
+    const receipt: EvmReceipt = {
+      status: status!.length === 0 ? 0 : 1,
+      gasUsed: bytesToBigInt(gasUsed!),
+      cumulativeGasUsed,
+      effectiveGasPrice: bytesToBigInt(price!),
+      contractAddress: contract!.length === 0 ? undefined : contract!,
+      firstLogIndex,
+      bloom: bloom!.length === 0 ? NO_LOGS_BLOOM : bloom!,
+      logs: logs.map(([address, topics, data]) => ({ address, topics, data })),
     };
+    firstLogIndex = nextLogIndex(receipt);
+    return { hash: hash!, raw, from: from!, decoded: decodeKnown(raw, common), receipt };
   });
+}
+
+/** Where the logs of the next transaction begin. */
+export function nextLogIndex(previous: EvmReceipt | undefined): number {
+  return previous === undefined ? 0 : previous.firstLogIndex + previous.logs.length;
 }
 
 /** A header with the fields that every block of this rollup has in common. */
@@ -153,6 +158,9 @@ export function makeHeader(common: Common, fields: HeaderData): BlockHeader {
 /** The union of blooms. */
 export function joinBlooms(blooms: readonly Uint8Array[]): Uint8Array {
   const joined = new Uint8Array(256);
-  for (const bloom of blooms) for (let i = 0; i < 256; i++) joined[i]! |= bloom[i]!;
+  for (const bloom of blooms) {
+    if (bloom === NO_LOGS_BLOOM) continue;
+    for (let i = 0; i < 256; i++) joined[i]! |= bloom[i]!;
+  }
   return joined;
 }

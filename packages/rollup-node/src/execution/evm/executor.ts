@@ -5,8 +5,6 @@
 
 import { Block, type BlockHeader } from '@ethereumjs/block';
 import type { Common } from '@ethereumjs/common';
-import { createTxFromRLP, type TypedTransaction } from '@ethereumjs/tx';
-import { Account, Address } from '@ethereumjs/util';
 import { runTx, type VM } from '@ethereumjs/vm';
 import { type Bytes32, concatBytes, SquadError, toHex, ZERO_HASH } from '@squad/types';
 import { type RollupFile, rollupFileHash, transactionGasCap } from '../../config/rollup-file.ts';
@@ -17,16 +15,30 @@ import { numberKey, RollupStore, type StoreEntry } from '../store.ts';
 import {
   decodeHeaderRecord,
   type EvmBlock,
+  type EvmReceipt,
   type EvmTransaction,
   encodeConsensusReceipt,
   joinBlooms,
   makeHeader,
+  NO_LOGS_BLOOM,
+  nextLogIndex,
   summaryOf,
 } from './block.ts';
 import { createSharedCommon } from './common.ts';
 import { headerFields } from './genesis.ts';
+import { KnownSenders } from './known-senders.ts';
+import { PlainTransaction } from './plain-transaction.ts';
 import { blockEntries, decodeHead, encodeHead, HEAD, stateEntries, storeGenesis } from './records.ts';
 import { EvmState, type StateChanges, type StateRoot, type StateSource, stateRootFromHash } from './state.ts';
+import {
+  decodeTransaction,
+  effectiveGasPrice,
+  firstSentence,
+  libraryTransaction,
+  maxGasPrice,
+  type SignedTransaction,
+} from './transaction.ts';
+import { executeTransfer, type GasTerms, hasCalldataFloor } from './transfer.ts';
 import { indexedRoot } from './trie.ts';
 import { createRollupVm } from './vm.ts';
 
@@ -42,9 +54,20 @@ export interface OpenBlock {
   readonly block: Block;
   /** Names the block until it is sealed and has its hash. */
   readonly provisionalHash: Bytes32;
+  readonly terms: GasTerms;
   readonly transactions: EvmTransaction[];
   gasUsed: bigint;
 }
+
+type RawTransaction = Omit<EvmTransaction, 'receipt'>;
+type Effects = Pick<EvmReceipt, 'status' | 'gasUsed' | 'logs' | 'bloom' | 'contractAddress'>;
+
+const TRANSFER_EFFECTS: Omit<Effects, 'gasUsed'> = {
+  status: 1,
+  logs: [],
+  bloom: NO_LOGS_BLOOM,
+  contractAddress: undefined,
+};
 
 /** Durable blocks kept in memory with their transactions. */
 export const MAX_RECENT_BLOCKS = 16;
@@ -61,6 +84,8 @@ export class EvmExecutor implements Executor {
   readonly mutex: Mutex = new Mutex();
   /** Where to find the transactions that are executed and not durable, by hash. */
   readonly pendingTransactions = new Map<string, { readonly number: number; readonly index: number }>();
+  /** Whoever has recovered the sender of a transaction that is to be executed leaves it here. */
+  readonly knownSenders = new KnownSenders();
   /** The newest durable blocks, decoded: the ones most often asked for. */
   readonly recentBlocks = new Map<number, EvmBlock>();
   readonly #state: EvmState;
@@ -167,7 +192,12 @@ export class EvmExecutor implements Executor {
         concatBytes(this.head.hash, numberKey(environment.slot), environment.randomness),
       );
       const block = new Block(header, [], [], [], { common: this.common, skipConsensusFormatValidation: true });
-      this.#open = { environment, block, provisionalHash, transactions: [], gasUsed: 0n };
+      const terms: GasTerms = {
+        coinbase: header.coinbase.bytes,
+        baseFeePerGas: header.baseFeePerGas ?? 0n,
+        hasCalldataFloor: hasCalldataFloor(this.common),
+      };
+      this.#open = { environment, block, provisionalHash, terms, transactions: [], gasUsed: 0n };
     });
   }
 
@@ -240,10 +270,13 @@ export class EvmExecutor implements Executor {
     });
   }
 
-  async #execute(raw: Uint8Array): Promise<ExecutionOutcome> {
+  async #execute(given: Uint8Array): Promise<ExecutionOutcome> {
     const open = this.#open;
     if (open === undefined) throw new Error('execute was called without an open block');
-    const decoded = decodeTransaction(raw, this.common);
+    const hash = keccak256(given);
+    // A copy: what is kept must not hold on to the body that it came in.
+    const raw = given.slice();
+    const decoded = decodeTransaction(raw, this.common, this.knownSenders.take(hash));
     if ('reason' in decoded) return decoded;
     const { transaction, from } = decoded;
     const cap = transactionGasCap(this.file);
@@ -251,50 +284,63 @@ export class EvmExecutor implements Executor {
       const reason = `the gas limit ${transaction.gasLimit} is above the most that a transaction may use, ${cap}`;
       return { status: 'skipped', code: 'GAS_LIMIT', reason };
     }
-    if (open.gasUsed + transaction.gasLimit > open.block.header.gasLimit) return { status: 'full' };
-    const invalid = await this.#invalidity(transaction, from);
+    if (open.gasUsed + transaction.gasLimit > open.block.header.gasLimit) {
+      this.knownSenders.add(hash, from);
+      return { status: 'full' };
+    }
+    const invalid = this.#invalidity(transaction, from);
     if (invalid !== undefined) return { status: 'skipped', code: 'INVALID', reason: invalid };
+    const sent: RawTransaction = { hash, raw, from, decoded: transaction };
+    if (transaction instanceof PlainTransaction) {
+      const gasUsed = executeTransfer(this.#state, transaction, from, open.terms);
+      if (gasUsed !== undefined) return this.#record(open, sent, { ...TRANSFER_EFFECTS, gasUsed });
+    }
     try {
-      const result = await runTx(this.#vm, {
-        tx: transaction,
-        block: open.block,
-        blockGasUsed: open.gasUsed,
-        skipHardForkValidation: true,
-        skipBlockGasLimitValidation: true,
-      });
-      open.gasUsed += result.totalGasSpent;
-      const hash = keccak256(raw);
-      this.pendingTransactions.set(keyOf(hash), { number: this.head.number + 1, index: open.transactions.length });
-      open.transactions.push({
-        hash,
-        raw: raw.slice(),
-        from,
-        decoded: transaction,
-        receipt: {
-          status: result.execResult.exceptionError === undefined ? 1 : 0,
-          gasUsed: result.totalGasSpent,
-          cumulativeGasUsed: open.gasUsed,
-          effectiveGasPrice: effectiveGasPrice(transaction, open.block.header.baseFeePerGas ?? 0n),
-          logs: (result.execResult.logs ?? []).map(([address, topics, data]) => ({ address, topics, data })),
-          bloom: result.bloom.bitvector,
-          contractAddress: result.createdAddress?.bytes,
-        },
-      });
-      return { status: 'executed', hash };
+      return this.#record(open, sent, await this.#runInEvm(open, sent));
     } catch (error) {
       if (error instanceof SquadError) throw error;
       return { status: 'skipped', code: 'INVALID', reason: firstSentence(error) };
     }
   }
 
+  async #runInEvm(open: OpenBlock, { raw, from }: RawTransaction): Promise<Effects> {
+    const { totalGasSpent, execResult, bloom, createdAddress } = await runTx(this.#vm, {
+      tx: libraryTransaction(raw, this.common, from),
+      block: open.block,
+      blockGasUsed: open.gasUsed,
+      skipHardForkValidation: true,
+      skipBlockGasLimitValidation: true,
+    });
+    return {
+      status: execResult.exceptionError === undefined ? 1 : 0,
+      gasUsed: totalGasSpent,
+      logs: (execResult.logs ?? []).map(([address, topics, data]) => ({ address, topics, data })),
+      bloom: bloom.bitvector,
+      contractAddress: createdAddress?.bytes,
+    };
+  }
+
+  #record(open: OpenBlock, sent: RawTransaction, effects: Effects): ExecutionOutcome {
+    const { hash, decoded } = sent;
+    open.gasUsed += effects.gasUsed;
+    const receipt: EvmReceipt = {
+      ...effects,
+      cumulativeGasUsed: open.gasUsed,
+      effectiveGasPrice: effectiveGasPrice(decoded, open.terms.baseFeePerGas),
+      firstLogIndex: nextLogIndex(open.transactions.at(-1)?.receipt),
+    };
+    this.pendingTransactions.set(keyOf(hash), { number: this.head.number + 1, index: open.transactions.length });
+    open.transactions.push({ ...sent, receipt });
+    return { status: 'executed', hash };
+  }
+
   /**
    * Why the sender cannot send this now: no money, or another nonce. `runTx` refuses the same, after a checkpoint and with an
    * error that describes the whole block; anybody may have such transactions ordered for nothing, so they must be cheap.
    */
-  async #invalidity(transaction: TypedTransaction, from: Uint8Array): Promise<string | undefined> {
-    const { nonce, balance } = (await this.#state.getAccount(new Address(from))) ?? new Account();
-    const price = 'maxFeePerGas' in transaction ? transaction.maxFeePerGas : transaction.gasPrice;
-    const cost = transaction.gasLimit * price + transaction.value;
+  #invalidity(transaction: SignedTransaction, from: Uint8Array): string | undefined {
+    const { nonce, balance } = this.#state.peek(from) ?? { nonce: 0n, balance: 0n };
+    const cost = transaction.gasLimit * maxGasPrice(transaction) + transaction.value;
     if (balance < cost) {
       return `sender doesn't have enough funds to send tx. The max cost is: ${cost} and the sender's account (${toHex(from)}) only has: ${balance}`;
     }
@@ -334,37 +380,4 @@ export class EvmExecutor implements Executor {
     for (const [key, node] of changes.nodes) this.#overlay.set(key, node);
     for (const [key, code] of changes.codes) this.#overlay.set(key, code);
   }
-}
-
-type Decoded =
-  | { readonly transaction: TypedTransaction; readonly from: Uint8Array }
-  | (ExecutionOutcome & { readonly status: 'skipped' });
-
-/** Decodes a transaction strictly and recovers its sender. */
-export function decodeTransaction(raw: Uint8Array, common: Common): Decoded {
-  if (raw[0] === 3) {
-    return { status: 'skipped', code: 'UNSUPPORTED', reason: 'blob transactions are not part of this rollup' };
-  }
-  try {
-    const transaction = createTxFromRLP(raw, { common });
-    // Another encoding of the same transaction would have another hash: its sender would never find it.
-    if (Buffer.compare(transaction.serialize(), raw) !== 0) {
-      return { status: 'skipped', code: 'MALFORMED', reason: 'not the canonical encoding of the transaction' };
-    }
-    return { transaction, from: transaction.getSenderAddress().bytes };
-  } catch (error) {
-    return { status: 'skipped', code: 'MALFORMED', reason: firstSentence(error) };
-  }
-}
-
-export function effectiveGasPrice(transaction: TypedTransaction, baseFee: bigint): bigint {
-  if (!('maxFeePerGas' in transaction)) return transaction.gasPrice;
-  const { maxFeePerGas, maxPriorityFeePerGas } = transaction;
-  return maxPriorityFeePerGas < maxFeePerGas - baseFee ? baseFee + maxPriorityFeePerGas : maxFeePerGas;
-}
-
-/** The library's messages end in a description of the whole block and vm. */
-function firstSentence(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  return message.replace(/ \((vm |tx ).*$/s, '').slice(0, 300);
 }

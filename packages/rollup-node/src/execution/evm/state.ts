@@ -69,6 +69,7 @@ interface AccountStorage {
 }
 
 const NOTHING = new Uint8Array();
+const NO_ACCOUNT: Readonly<Account> = new Account();
 
 export class EvmState implements StateManagerInterface {
   readonly originalStorageCache: OriginalStorageCache = new OriginalStorageCache((address, key) =>
@@ -77,7 +78,7 @@ export class EvmState implements StateManagerInterface {
   readonly #shared: StateSource;
   readonly #nodes: NodeSource;
   #root: StateRoot;
-  #cachedEntries = 0;
+  #cachedSlots = 0;
   #accounts = new Map<string, Account | undefined>();
   #writtenAccounts = new Set<string>();
   #storages = new Map<string, AccountStorage>();
@@ -98,6 +99,24 @@ export class EvmState implements StateManagerInterface {
     return this.#root;
   }
 
+  /** The account itself, to look at: it must not be changed. */
+  peek(address: Uint8Array): Readonly<Account> | undefined {
+    return this.#account(keyOf(address), address);
+  }
+
+  /** Adds to the balance, in wei, and to the nonce. An account that does not exist is made, unless there is nothing to add. */
+  adjust(address: Uint8Array, amount: bigint, nonces: bigint): void {
+    if (amount === 0n && nonces === 0n) return;
+    const key = keyOf(address);
+    const { nonce, balance, storageRoot, codeHash } = this.#account(key, address) ?? NO_ACCOUNT;
+    this.#writeAccount(key, new Account(nonce + nonces, balance + amount, storageRoot, codeHash));
+  }
+
+  deleteEmpty(address: Uint8Array): void {
+    const key = keyOf(address);
+    if (this.#account(key, address)?.isEmpty()) this.#delete(key);
+  }
+
   async getAccount(address: Address): Promise<Account | undefined> {
     const account = this.#account(keyOf(address.bytes), address.bytes);
     return account && copyOf(account);
@@ -108,9 +127,7 @@ export class EvmState implements StateManagerInterface {
   }
 
   async deleteAccount(address: Address): Promise<void> {
-    const key = keyOf(address.bytes);
-    this.#clear(key);
-    this.#writeAccount(key, undefined);
+    this.#delete(keyOf(address.bytes));
   }
 
   async modifyAccountFields(address: Address, fields: AccountFields): Promise<void> {
@@ -159,7 +176,7 @@ export class EvmState implements StateManagerInterface {
     if (account === undefined || storage.cleared) return NOTHING;
     const encoded = trieGet(this.#storageTrie(storage, account), keccak256(slot), this.#nodes);
     const value = encoded === undefined ? NOTHING : (RLP.decode(encoded) as Uint8Array);
-    this.#cachedEntries++;
+    this.#cachedSlots++;
     storage.slots.set(slotKey, value);
     return value;
   }
@@ -174,7 +191,7 @@ export class EvmState implements StateManagerInterface {
       else storage.slots.set(slotKey, before);
       if (!wasWritten) storage.written.delete(slotKey);
     });
-    this.#cachedEntries++;
+    if (before === undefined) this.#cachedSlots++;
     storage.slots.set(slotKey, unpadBytes(value));
     storage.written.add(slotKey);
   }
@@ -228,7 +245,8 @@ export class EvmState implements StateManagerInterface {
     this.#undo = [];
     this.#root = { hash, trie: this.#shared.nodesInMemory > MAX_TRIE_NODES_IN_MEMORY ? rootFromHash(hash) : trie };
     if (this.#root.trie !== trie) this.#shared.nodesInMemory = 0;
-    if (this.#root.trie !== trie || this.#cachedEntries > MAX_CACHED_STATE_ENTRIES) this.#forget();
+    const cachedEntries = this.#accounts.size + this.#cachedSlots;
+    if (this.#root.trie !== trie || cachedEntries > MAX_CACHED_STATE_ENTRIES) this.#forget();
     return { root: this.#root, nodes, codes };
   }
 
@@ -292,12 +310,23 @@ export class EvmState implements StateManagerInterface {
     if (this.#accounts.has(key)) return this.#accounts.get(key);
     const encoded = trieGet(this.#root.trie, keccak256(address), this.#nodes);
     const account = encoded === undefined ? undefined : createAccountFromRLP(encoded);
-    this.#cachedEntries++;
     this.#accounts.set(key, account);
     return account;
   }
 
+  #delete(key: string): void {
+    this.#clear(key);
+    this.#writeAccount(key, undefined);
+  }
+
   #writeAccount(key: string, account: Account | undefined): void {
+    if (this.#checkpoints.length > 0) this.#rememberAccount(key);
+    this.#accounts.set(key, account);
+    this.#writtenAccounts.add(key);
+  }
+
+  /** For `revert`. */
+  #rememberAccount(key: string): void {
     const wasKnown = this.#accounts.has(key);
     const before = this.#accounts.get(key);
     const wasWritten = this.#writtenAccounts.has(key);
@@ -306,9 +335,6 @@ export class EvmState implements StateManagerInterface {
       else this.#accounts.delete(key);
       if (!wasWritten) this.#writtenAccounts.delete(key);
     });
-    this.#cachedEntries++;
-    this.#accounts.set(key, account);
-    this.#writtenAccounts.add(key);
   }
 
   #storage(key: string): AccountStorage {
@@ -360,7 +386,7 @@ export class EvmState implements StateManagerInterface {
   #forget(): void {
     this.#accounts = new Map();
     this.#storages = new Map();
-    this.#cachedEntries = 0;
+    this.#cachedSlots = 0;
   }
 }
 
