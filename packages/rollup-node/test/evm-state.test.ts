@@ -218,6 +218,21 @@ describe('the EVM executor', () => {
     expect(mixed.hash).toBe((await run(good)).hash);
   });
 
+  it('leaves no trace of a transaction that the virtual machine cannot finish', async () => {
+    const file = developmentRollup({ rollupId: CHAIN, genesisTimeMs: 1_700_000_000_000 });
+    const executor = await EvmExecutor.open(file, temporaryDirectory());
+    const before = toHex(executor.head.stateRoot);
+    const pointEvaluation = `0x${'0a'.padStart(40, '0')}` as const;
+    for (const slot of [0, 1]) {
+      await executor.begin({ slot, timestampSeconds: 1_700_000_001 + slot, randomness: RANDOMNESS });
+      const unfinished = sign(CHAIN, 0, { nonce: 0, to: pointEvaluation, gasLimit: 100_000n });
+      expect(await executor.execute(unfinished)).toMatchObject({ status: 'skipped', reason: 'kzg not initialized' });
+      expect(await executor.seal()).toBeUndefined();
+    }
+    expect(toHex((await executor.state.flush()).root.hash)).toBe(before);
+    await executor.close();
+  });
+
   it('skips 64 and more malformed transactions, and says why', async () => {
     const file = developmentRollup({ rollupId: CHAIN, genesisTimeMs: 1_700_000_000_000 });
     const executor = await EvmExecutor.open(file, temporaryDirectory());

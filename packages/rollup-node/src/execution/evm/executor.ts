@@ -5,7 +5,7 @@
 
 import { Block, type BlockHeader } from '@ethereumjs/block';
 import type { Common } from '@ethereumjs/common';
-import { runTx, type VM } from '@ethereumjs/vm';
+import { runTx } from '@ethereumjs/vm';
 import { type Bytes32, concatBytes, SquadError, toHex, ZERO_HASH } from '@squad/types';
 import { type RollupFile, rollupFileHash, transactionGasCap } from '../../config/rollup-file.ts';
 import type { BlockEnvironment, BlockSummary, Cursor, ExecutionOutcome, Executor } from '../api.ts';
@@ -40,7 +40,7 @@ import {
 } from './transaction.ts';
 import { executeTransfer, type GasTerms, hasCalldataFloor } from './transfer.ts';
 import { indexedRoot } from './trie.ts';
-import { createRollupVm } from './vm.ts';
+import { createRollupVm, type RollupVm } from './vm.ts';
 
 /** Sealed blocks whose transactions and trie nodes are in memory, waiting to become durable. */
 export interface ProvisionalBlock {
@@ -89,7 +89,7 @@ export class EvmExecutor implements Executor {
   /** The newest durable blocks, decoded: the ones most often asked for. */
   readonly recentBlocks = new Map<number, EvmBlock>();
   readonly #state: EvmState;
-  readonly #vm: VM;
+  readonly #rollupVm: RollupVm;
   readonly #provisional: ProvisionalBlock[] = [];
   readonly #overlay: Map<string, Uint8Array>;
   #latest: BlockSummary;
@@ -106,7 +106,7 @@ export class EvmExecutor implements Executor {
     source: StateSource;
     overlay: Map<string, Uint8Array>;
     state: EvmState;
-    vm: VM;
+    rollupVm: RollupVm;
     head: { header: BlockHeader; summary: BlockSummary };
     cursor: Cursor | undefined;
   }) {
@@ -116,7 +116,7 @@ export class EvmExecutor implements Executor {
     this.source = parts.source;
     this.#overlay = parts.overlay;
     this.#state = parts.state;
-    this.#vm = parts.vm;
+    this.#rollupVm = parts.rollupVm;
     this.#latest = parts.head.summary;
     this.#latestHeader = parts.head.header;
     this.#latestState = parts.state.root;
@@ -139,8 +139,18 @@ export class EvmExecutor implements Executor {
     const state = new EvmState(source, stateRootFromHash(head.summary.stateRoot));
     const chain: { executor?: EvmExecutor } = {};
     const hashAt = (number: number) => chain.executor!.hashAt(number);
-    const { vm } = await createRollupVm(common, state, hashAt);
-    const executor = new EvmExecutor({ file, common, store, source, overlay, state, vm, head, cursor: stored.cursor });
+    const rollupVm = await createRollupVm(common, state, hashAt);
+    const executor = new EvmExecutor({
+      file,
+      common,
+      store,
+      source,
+      overlay,
+      state,
+      rollupVm,
+      head,
+      cursor: stored.cursor,
+    });
     chain.executor = executor;
     return executor;
   }
@@ -299,12 +309,15 @@ export class EvmExecutor implements Executor {
       return this.#record(open, sent, await this.#runInEvm(open, sent));
     } catch (error) {
       if (error instanceof SquadError) throw error;
+      // What is thrown from within a call leaves checkpoints of the library open.
+      await this.#state.revertAll();
+      this.#rollupVm.clearTransientStorage();
       return { status: 'skipped', code: 'INVALID', reason: firstSentence(error) };
     }
   }
 
   async #runInEvm(open: OpenBlock, { raw, from }: RawTransaction): Promise<Effects> {
-    const { totalGasSpent, execResult, bloom, createdAddress } = await runTx(this.#vm, {
+    const { totalGasSpent, execResult, bloom, createdAddress } = await runTx(this.#rollupVm.vm, {
       tx: libraryTransaction(raw, this.common, from),
       block: open.block,
       blockGasUsed: open.gasUsed,

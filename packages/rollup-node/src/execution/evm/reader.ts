@@ -142,6 +142,7 @@ export class EvmReader {
         if (block.stage === 'open')
           await this.#executor.mutex.run(async () => worker.state.copyFrom(this.#executor.state));
         else worker.state.reset(this.#rootOf(block));
+        worker.clearTransientStorage();
         worker.deadline.passed = false;
         worker.deadline.atMs = performance.now() + CALL_TIMEOUT_MS;
         const result = await simulate(worker.vm, request, block, gasCap);

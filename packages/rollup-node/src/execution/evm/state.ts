@@ -221,6 +221,11 @@ export class EvmState implements StateManagerInterface {
     while (this.#undo.length > mark) this.#undo.pop()!();
   }
 
+  /** Reverts to before the oldest checkpoint that is open, if any is. */
+  async revertAll(): Promise<void> {
+    while (this.#checkpoints.length > 0) await this.revert();
+  }
+
   /** Brings the tries up to date and returns what is new. Must not be called inside a checkpoint. */
   flush(): StateChanges {
     const nodes = new Map<string, Uint8Array>();

@@ -23,6 +23,8 @@ export interface RollupVm {
   readonly vm: VM;
   /** Its `atMs` is infinite until someone sets it. */
   readonly deadline: Deadline;
+  /** A run that threw may have left something there, which the next one must not see. */
+  clearTransientStorage(): void;
 }
 
 const JUMPDEST = 0x5b;
@@ -43,7 +45,8 @@ export async function createRollupVm(
     { opcode: JUMPDEST, opcodeName: 'JUMPDEST', baseFee: 1, logicFunction: () => stepFrom(deadline) },
   ];
   const evm = await createEVM({ common, stateManager, blockchain, customOpcodes });
-  return { vm: await createVM({ common, stateManager, blockchain, evm }), deadline };
+  const vm = await createVM({ common, stateManager, blockchain, evm });
+  return { vm, deadline, clearTransientStorage: () => evm.transientStorage.clear() };
 }
 
 /** The library awaits what it returns. */
