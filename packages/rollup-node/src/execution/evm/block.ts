@@ -11,6 +11,7 @@ import { type NestedUint8Array, RLP } from '@ethereumjs/rlp';
 import { bigIntToUnpaddedBytes, bytesToBigInt, bytesToInt, intToUnpaddedBytes } from '@ethereumjs/util';
 import { concatBytes } from '@squad/types';
 import type { BlockSummary } from '../api.ts';
+import { encodeFlatList, integerBytes } from './rlp.ts';
 import { decodeKnown, type SignedTransaction } from './transaction.ts';
 
 export interface EvmLog {
@@ -51,9 +52,13 @@ export interface EvmBlock {
   readonly transactions: readonly EvmTransaction[];
 }
 
+/** The bloom of no logs. */
+export const NO_LOGS_BLOOM: Uint8Array = new Uint8Array(256);
+
 /** EIP-2718: the type before the RLP of a receipt; nothing before that of a legacy transaction. */
 export function encodeConsensusReceipt(type: number, receipt: EvmReceipt): Uint8Array {
   const { status, cumulativeGasUsed, bloom, logs } = receipt;
+  if (logs.length === 0) return encodeReceiptWithoutLogs(type, status, cumulativeGasUsed);
   const body = RLP.encode([
     intToUnpaddedBytes(status),
     bigIntToUnpaddedBytes(cumulativeGasUsed),
@@ -61,6 +66,17 @@ export function encodeConsensusReceipt(type: number, receipt: EvmReceipt): Uint8
     logsItem(logs),
   ]);
   return type === 0 ? body : concatBytes(Uint8Array.of(type), body);
+}
+
+/** The same as RLP, and the empty list of them. */
+const NO_LOGS = concatBytes(Uint8Array.of(0xb9, 1, 0), NO_LOGS_BLOOM, Uint8Array.of(0xc0));
+
+function encodeReceiptWithoutLogs(type: number, status: 0 | 1, cumulativeGasUsed: bigint): Uint8Array {
+  const gas = integerBytes(cumulativeGasUsed);
+  // Gas takes at least two bytes: no transaction uses less than 21,000.
+  const payload = 2 + gas.length + NO_LOGS.length;
+  const prefix = [0xf9, payload >> 8, payload & 255, status === 1 ? 1 : 0x80, 0x80 + gas.length];
+  return concatBytes(Uint8Array.from(type === 0 ? prefix : [type, ...prefix]), gas, NO_LOGS);
 }
 
 function logsItem(logs: readonly EvmLog[]): NestedUint8Array {
@@ -98,7 +114,7 @@ export function summaryOf(header: BlockHeader, slot: number, transactionCount: n
 }
 
 export function encodeBodyRecord(transactions: readonly EvmTransaction[]): Uint8Array {
-  return RLP.encode(transactions.map(({ raw }) => raw));
+  return encodeFlatList(transactions.map(({ raw }) => raw));
 }
 
 /** What a receipt record adds to what follows from its transactions. */
@@ -118,7 +134,6 @@ export function encodeReceiptsRecord(transactions: readonly EvmTransaction[]): U
 }
 
 type ReceiptItem = [...Uint8Array[], [Uint8Array, Uint8Array[], Uint8Array][]];
-export const NO_LOGS_BLOOM: Uint8Array = new Uint8Array(256);
 
 export function decodeTransactions(body: Uint8Array, receipts: Uint8Array, common: Common): EvmTransaction[] {
   const raws = RLP.decode(body) as Uint8Array[];

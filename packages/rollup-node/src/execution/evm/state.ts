@@ -20,6 +20,7 @@ import {
 import { SquadError } from '@squad/types';
 import { breathe } from '../breathe.ts';
 import { keccak256, keyOf } from '../keccak.ts';
+import { encodeFlatList, integerBytes } from './rlp.ts';
 import {
   EMPTY_TRIE_ROOT,
   type NodeSink,
@@ -80,6 +81,8 @@ export class EvmState implements StateManagerInterface {
   #root: StateRoot;
   #cachedSlots = 0;
   #accounts = new Map<string, Account | undefined>();
+  /** Hashes of the addresses of accounts. */
+  #trieKeys = new Map<string, Uint8Array>();
   #writtenAccounts = new Set<string>();
   #storages = new Map<string, AccountStorage>();
   #codes = new Map<string, Uint8Array>();
@@ -241,8 +244,8 @@ export class EvmState implements StateManagerInterface {
       const codeKey = account && keyOf(account.codeHash);
       const code = codeKey === undefined ? undefined : this.#codes.get(codeKey);
       if (code !== undefined) codes.set(codeKey!, code);
-      const encoded = account === undefined ? NOTHING : account.serialize();
-      trie = triePut(trie, keccak256(Buffer.from(key, 'hex')), encoded, this.#nodes);
+      const encoded = account === undefined ? NOTHING : encodeAccount(account);
+      trie = triePut(trie, this.#trieKeyOf(key), encoded, this.#nodes);
     }
     const hash = trieCommit(trie, sink);
     this.#writtenAccounts.clear();
@@ -311,9 +314,16 @@ export class EvmState implements StateManagerInterface {
     return new EvmState(this.#shared, this.#root);
   }
 
+  /** An account is nearly always read before it is written, and hashed only then. */
+  #trieKeyOf(key: string): Uint8Array {
+    return this.#trieKeys.get(key) ?? keccak256(Buffer.from(key, 'hex'));
+  }
+
   #account(key: string, address: Uint8Array): Account | undefined {
     if (this.#accounts.has(key)) return this.#accounts.get(key);
-    const encoded = trieGet(this.#root.trie, keccak256(address), this.#nodes);
+    const trieKey = keccak256(address);
+    this.#trieKeys.set(key, trieKey);
+    const encoded = trieGet(this.#root.trie, trieKey, this.#nodes);
     const account = encoded === undefined ? undefined : createAccountFromRLP(encoded);
     this.#accounts.set(key, account);
     return account;
@@ -390,6 +400,7 @@ export class EvmState implements StateManagerInterface {
 
   #forget(): void {
     this.#accounts = new Map();
+    this.#trieKeys = new Map();
     this.#storages = new Map();
     this.#cachedSlots = 0;
   }
@@ -404,4 +415,8 @@ export function stateRootFromHash(hash: Uint8Array): StateRoot {
 
 function copyOf(account: Account): Account {
   return new Account(account.nonce, account.balance, account.storageRoot, account.codeHash);
+}
+
+function encodeAccount({ nonce, balance, storageRoot, codeHash }: Account): Uint8Array {
+  return encodeFlatList([integerBytes(nonce), integerBytes(balance), storageRoot, codeHash]);
 }

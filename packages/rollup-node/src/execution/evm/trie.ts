@@ -10,6 +10,7 @@
 import { RLP } from '@ethereumjs/rlp';
 import { SquadError } from '@squad/types';
 import { keccak256 } from '../keccak.ts';
+import { encodeFlatList } from './rlp.ts';
 
 /** Finds a node's encoding by its hash. */
 export type NodeSource = (hash: Uint8Array) => Uint8Array | undefined;
@@ -230,7 +231,7 @@ function referenceOf(child: Child, sink: NodeSink): Reference {
   if (child instanceof Uint8Array) return child;
   if (child.reference !== undefined) return child.reference;
   const items = itemsOf(child, sink);
-  const encoding = RLP.encode(items);
+  const encoding = isFlat(items) ? encodeFlatList(items) : RLP.encode(items);
   if (encoding.length < 32) {
     child.reference = items;
   } else {
@@ -242,6 +243,12 @@ function referenceOf(child: Child, sink: NodeSink): Reference {
 }
 
 const NOTHING = new Uint8Array();
+
+/** No node is embedded. */
+function isFlat(items: readonly RlpItem[]): items is readonly Uint8Array[] {
+  for (const item of items) if (!(item instanceof Uint8Array)) return false;
+  return true;
+}
 
 function itemsOf(node: Node, sink: NodeSink): RlpItem[] {
   if (node.kind === 'leaf') return [encodePath(node.path, true), node.value];
