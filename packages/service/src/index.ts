@@ -2,6 +2,7 @@ export * from './json-rpc/client.ts';
 export * from './json-rpc/code.ts';
 export * from './json-rpc/dispatcher.ts';
 export * from './json-rpc/error.ts';
+export { SharedMemory } from './json-rpc/memory.ts';
 export * from './json-rpc/method.ts';
 export * from './json-rpc/open-rpc.ts';
 export * from './json-rpc/parameters.ts';

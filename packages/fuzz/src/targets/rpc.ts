@@ -16,6 +16,7 @@ import {
   outcomeOf,
   type RpcContext,
   type RpcMethod,
+  SharedMemory,
   silentLogger,
 } from '@squad/service';
 import { type Block, blockHashHex, genesisBlock, genesisCertificate, SquadError, toHex, ZERO_HASH } from '@squad/types';
@@ -25,6 +26,8 @@ import { demand, type Target } from '../target.ts';
 
 const INTERNAL_ERROR = -32603;
 const RPC_BUDGET = { bytes: 32 << 20, bytesPerInputByte: 2048, milliseconds: 8_000 };
+
+const ANSWER_BUDGET_BYTES = 1 << 28;
 
 const context: RpcContext = {
   transport: 'http',
@@ -46,7 +49,11 @@ function dispatcherOf(methods: readonly RpcMethod[]): Dispatcher {
 
 /** Every answer is JSON-RPC of the right shape; none is an internal error. True if a call of it succeeded. */
 async function checkAnswer(dispatcher: Dispatcher, input: Uint8Array): Promise<boolean> {
-  const answer = await dispatcher.handle(textOf(input), context);
+  const answer = await dispatcher.handle(
+    textOf(input),
+    context,
+    new SharedMemory(ANSWER_BUDGET_BYTES, 0).connection().hold(),
+  );
   if (answer === undefined) return false;
   const parsed: unknown = JSON.parse(answer);
   let succeeded = false;
@@ -85,6 +92,7 @@ const sequencer: SequencerApi = {
       if (!admitted.ok) return { accepted: false, rejection: admitted.error };
       return { accepted: true, hash: toHex(admitted.value.hash) };
     }),
+  evidence: () => [],
   status: () => ({
     networkId: toHex(NETWORK_ID),
     networkName: 'fuzz',

@@ -1,6 +1,6 @@
 /** For tests outside of this package: what reads outside bytes, without the node around it. */
 
 export { createSharedCommon } from '../execution/evm/common.ts';
-export { decodeTransaction } from '../execution/evm/executor.ts';
+export { decodeTransaction } from '../execution/evm/transaction.ts';
 export { createEthApi } from '../rpc/eth-methods.ts';
 export { ledgerMethods } from '../rpc/ledger-methods.ts';
