@@ -7,7 +7,9 @@ import { cpuSecondsBetween, type SampledProcess } from '../measure/sampler.ts';
 import type { Fault, Measured } from '../run/measurement.ts';
 import type { Latency, ProcessResult, RunResult, SecondPoint, Station } from './schema.ts';
 
-const OF_THE_MEASUREMENT: ReadonlySet<string> = new Set(['load', 'bench']);
+/** Roles of processes that measure. The delay proxy stands for a network: it is nobody's. */
+const MEASURING: ReadonlySet<string> = new Set(['load', 'bench']);
+const NOT_THE_SYSTEM: ReadonlySet<string> = new Set([...MEASURING, 'proxy']);
 const BINS_PER_SECOND = 1e6 / REACHED_BIN_US;
 
 export function summarize(measured: Measured, transactionBytes: number): RunResult {
@@ -19,12 +21,8 @@ export function summarize(measured: Measured, transactionBytes: number): RunResu
   const finalBins = binsOf(loads, 'final', window);
   const finalizedTps = sumOf(finalBins) / measuredSeconds;
   const processes = measured.processes.map((one) => processResult(one, measured, finalizedTps * measuredSeconds));
-  const cpuOf = (isLoad: boolean) =>
-    sumOf(
-      processes
-        .filter(({ role }) => OF_THE_MEASUREMENT.has(role) === isLoad)
-        .map(({ cpuSecondsPer1000 }) => cpuSecondsPer1000),
-    );
+  const cpuOf = (counts: (role: string) => boolean) =>
+    sumOf(processes.filter(({ role }) => counts(role)).map(({ cpuSecondsPer1000 }) => cpuSecondsPer1000));
   const unseen = sum(({ accepted, final }) => accepted - final);
   return {
     system: plan.system.id,
@@ -54,8 +52,8 @@ export function summarize(measured: Measured, transactionBytes: number): RunResu
     },
     longestGapMs: (longestGap(finalBins) * REACHED_BIN_US) / 1000,
     stations: stationsOf(seconds.map(({ stations }) => stations)),
-    cpuSecondsPer1000: cpuOf(false),
-    loadCpuSecondsPer1000: cpuOf(true),
+    cpuSecondsPer1000: cpuOf((role) => !NOT_THE_SYSTEM.has(role)),
+    loadCpuSecondsPer1000: cpuOf((role) => MEASURING.has(role)),
     wireBytesPerTx:
       measured.wireBytes === undefined || finalizedTps === 0
         ? null

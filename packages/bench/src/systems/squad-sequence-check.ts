@@ -11,8 +11,9 @@ import { commonChain } from './chain-check.ts';
 import type { Verification } from './system.ts';
 
 const PROGRESS_BLOCKS = 500;
-/** Without a block for this long, the node tells no more. */
-const SILENCE_MS = 30_000;
+/** Without a block for this long, the subscription is taken for dead and made anew. */
+const SILENCE_MS = 15_000;
+const MAX_ATTEMPTS = 4;
 
 interface SequenceEvent {
   readonly stage: string;
@@ -44,33 +45,54 @@ export async function verifySequence(
   };
 }
 
-function readSequence(
+/** Every final block from 1 to a height, once and in order. */
+async function readSequence(
   url: string,
   rollupId: number,
   toHeight: number,
   onBlock: (event: SequenceEvent) => void,
 ): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = (settle: () => void) => {
+  let next = 1;
+  for (let attempt = 1; next <= toHeight; attempt++) {
+    const before = next;
+    await followSequence(url, rollupId, next, toHeight, (event) => {
+      if (event.height !== next) return;
+      next++;
+      onBlock(event);
+    });
+    if (next === before && attempt >= MAX_ATTEMPTS) {
+      throw new SquadError('SEQUENCE_SILENT', `${url} does not tell block ${next} of the sequence`, 'Read its log.');
+    }
+  }
+}
+
+/** Resolves when `toHeight` was told, when nothing came for a while, or when the connection was lost. */
+function followSequence(
+  url: string,
+  rollupId: number,
+  fromHeight: number,
+  toHeight: number,
+  onBlock: (event: SequenceEvent) => void,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
       clearTimeout(silence);
       follower.close();
-      settle();
+      resolve();
     };
-    const onSilence = () =>
-      end(() => reject(new SquadError('SEQUENCE_SILENT', `${url} stopped telling the sequence`, 'Read its log.')));
-    let silence = setTimeout(onSilence, SILENCE_MS);
+    let silence = setTimeout(end, SILENCE_MS);
     const follower = followSubscription({
       url,
       method: 'squad_subscribe',
-      params: () => ['sequence', rollupId, 1],
-      onLost: (error) => end(() => reject(error)),
+      params: () => ['sequence', rollupId, fromHeight],
+      onLost: end,
       onNotification: (value) => {
         const event = value as SequenceEvent;
         if (event.stage !== 'final') return;
         clearTimeout(silence);
-        silence = setTimeout(onSilence, SILENCE_MS);
+        silence = setTimeout(end, SILENCE_MS);
         onBlock(event);
-        if (event.height >= toHeight) end(resolve);
+        if (event.height >= toHeight) end();
       },
     });
   });
