@@ -30,6 +30,8 @@ export class Bodies {
   #running: Promise<void> | undefined;
   #started = false;
   #stopped = false;
+  /** Those who wait for a height to be complete. */
+  readonly #waiting = new Set<{ readonly height: Height; readonly done: () => void }>();
   /** Ends what is being waited for. */
   #wake: (() => void) | undefined;
 
@@ -40,6 +42,23 @@ export class Bodies {
   /** Every body up to here is held. */
   get complete(): Height {
     return this.#complete;
+  }
+
+  /** Resolves when every body up to the height is held, or the signal is aborted. */
+  reached(height: Height, signal: AbortSignal): Promise<void> {
+    if (this.#complete >= height || signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      const waiting = {
+        height,
+        done: () => {
+          this.#waiting.delete(waiting);
+          signal.removeEventListener('abort', waiting.done);
+          resolve();
+        },
+      };
+      this.#waiting.add(waiting);
+      signal.addEventListener('abort', waiting.done);
+    });
   }
 
   async start(): Promise<void> {
@@ -98,6 +117,7 @@ export class Bodies {
       }
       this.#complete = block.header.height;
       onComplete(this.#complete);
+      for (const waiting of this.#waiting) if (waiting.height <= this.#complete) waiting.done();
       if (this.#complete - this.#noted >= NOTE_INTERVAL_BLOCKS) await this.#note();
     }
   }

@@ -13,6 +13,7 @@ import {
   MAX_BLOCKS_PER_RANGE,
   MAX_UNORDERED_BATCHES_PER_LANE,
   type RollupId,
+  SquadError,
   type TransactionHash,
   toHex,
   type ValidatorIndex,
@@ -139,16 +140,35 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
       ended.abort();
     };
     receiver.closed.addEventListener('abort', stop, { once: true });
-    void (async () => {
-      for await (const item of feed.sequenceFrom(rollupId, fromHeight, ended.signal)) {
+    let next = fromHeight;
+    let readAgain: Height | undefined;
+    const follow = async () => {
+      for await (const item of feed.sequenceFrom(rollupId, next, ended.signal)) {
         await receiver.ready();
         const batches = item.batches.flatMap((bytes) => {
           const batch = decodeBatch(bytes);
           return batch.ok ? [batch.value] : [];
         });
         receiver.onBlock({ stage: 'final', block: item.block, certificate: item.certificate, batches });
+        next = item.block.header.height + 1;
       }
-    })().catch(stop);
+    };
+    void (async () => {
+      for (;;) {
+        // A block may be final here before all of its bodies are.
+        await sequencer.bodies.reached(Math.min(next, sequencer.final.block.header.height), ended.signal);
+        try {
+          return await follow();
+        } catch (error) {
+          // Once they are, they are read again; what is not held then was pruned.
+          if (!isNotHeld(error) || next === readAgain) throw error;
+          readAgain = next;
+        }
+      }
+    })().catch((error: unknown) => {
+      stop();
+      receiver.onEnd(error);
+    });
     return stop;
   };
 
@@ -176,6 +196,10 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
     subscribeBlocks: (listener) => sequencer.listen((staged) => listener(staged)),
     subscribeSequence,
   };
+}
+
+function isNotHeld(error: unknown): boolean {
+  return error instanceof SquadError && error.code === 'FEED_NOT_HELD';
 }
 
 function headOf({ block }: Head): BlockHead {

@@ -81,6 +81,26 @@ describe('bodies', () => {
     expect([completed, asked]).toEqual([[1, 2, 3], []]);
   });
 
+  it('tell those who wait for a height when it is complete, and let go of those who give up', async () => {
+    const batches = [0, 1].map((seq) => batchOf(seq));
+    await keep(batches.slice(0, 1));
+    await finalize(1, batches.slice(0, 1));
+    await finalize(2, batches.slice(1));
+    fetch = () => keep(batches.slice(1));
+    const one = createBodies();
+    const gaveUp = new AbortController();
+    const told: string[] = [];
+    const wait = (name: string, height: number, signal = new AbortController().signal) =>
+      one.reached(height, signal).then(() => told.push(name));
+    const waits = [wait('second', 2), wait('first', 1), wait('gave up', 9, gaveUp.signal)];
+    gaveUp.abort();
+    await waits[2];
+    await one.start();
+    await Promise.all(waits);
+    expect(told).toEqual(['gave up', 'first', 'second']);
+    await one.reached(2, new AbortController().signal);
+  });
+
   it('that are missing are asked for, and again, until they come', async () => {
     const batches = [0, 1].map((seq) => batchOf(seq));
     await finalize(1, batches);

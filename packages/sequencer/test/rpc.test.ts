@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { createRpcServer, type RpcServer, rpcBatch, rpcCall, silentLogger } from '@squad/service';
-import { Block, Certificate, fromHex, MAX_TRANSACTION_BYTES, toHex } from '@squad/types';
+import { Block, Certificate, fromHex, MAX_TRANSACTION_BYTES, SquadError, toHex } from '@squad/types';
 import { createWalletClient, http, keccak256 } from 'viem';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -320,6 +320,13 @@ describe('subscriptions', () => {
     });
     const [sequence] = node.sequences;
     expect(sequence).toMatchObject({ rollupId: 901, fromHeight: 3 });
+    // A node that cannot go on says so: silence would look like a rollup without transactions.
+    sequence!.receiver.onEnd(new SquadError('FEED_NOT_HELD', 'block 4 is not held here', 'Ask another.'));
+    expect(await socket.next()).toMatchObject({
+      params: {
+        result: { error: { code: 'FEED_NOT_HELD', message: 'block 4 is not held here', remedy: 'Ask another.' } },
+      },
+    });
   });
 
   it('of unknown rollups, or those of another path, are refused', async () => {

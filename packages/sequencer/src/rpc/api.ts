@@ -109,6 +109,8 @@ export interface SequenceBlock extends StagedBlock {
 
 export interface SequenceReceiver {
   onBlock(block: SequenceBlock): void;
+  /** No more comes: this node cannot go on, as with bodies that it has pruned. */
+  onEnd(error: unknown): void;
   /** Await between blocks of a replay: resolves when the receiver can take more. */
   ready(): Promise<void>;
   /** Aborted when the receiver went away. */

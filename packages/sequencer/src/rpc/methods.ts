@@ -17,7 +17,7 @@ import {
   rateLimited,
   toQuantity,
 } from '@squad/service';
-import type { GenesisRollup, Height } from '@squad/types';
+import { type GenesisRollup, type Height, SquadError } from '@squad/types';
 import { z } from 'zod';
 import { chainIdOf } from '../admission/evm-transaction.ts';
 import { type Rejection, rollupUnknown } from '../admission/rejection.ts';
@@ -201,17 +201,27 @@ export function sequencerSubscriptions(node: SequencerApi): RpcSubscription[] {
       summary: "a rollup's batches from a height on, block by block: final ones, then soft and final ones as they come",
       params: { rollupId: Quantity, fromHeight: HeightParam },
       maxLive: MAX_SEQUENCE_SUBSCRIPTIONS,
-      result: { name: 'block', description: "A block with its certificate and this rollup's batches" },
+      result: {
+        name: 'block',
+        description:
+          "A block with its certificate and this rollup's batches; or {error}, the last one, if this node cannot go on",
+      },
       subscribe: ({ rollupId, fromHeight }, subscriber, context) => {
         const rollup = routes.byId(rollupId, context);
         return node.subscribeSequence(rollup.rollupId, heightOf(node, fromHeight), {
           onBlock: (block) => subscriber.emit(sequenceBlockJson(block)),
+          onEnd: (error) => subscriber.emit({ error: endJson(error) }),
           ready: () => subscriber.ready(),
           closed: subscriber.closed,
         });
       },
     }),
   ];
+}
+
+function endJson(error: unknown): { code: string; message: string; remedy: string } {
+  if (error instanceof SquadError) return { code: error.code, message: error.message, remedy: error.remedy };
+  return { code: 'INTERNAL', message: 'the sequence could not be read', remedy: 'Subscribe at another sequencer.' };
 }
 
 /** Which rollup a call is for. */
