@@ -48,6 +48,7 @@ import { Spread } from './spread.ts';
 import { TransactionIndexer } from './transaction-indexer.ts';
 import { findTransaction } from './transaction-lookup.ts';
 import { Transactions } from './transactions.ts';
+import { Turns } from './turns.ts';
 
 const STARTING = 'it is starting';
 
@@ -88,6 +89,7 @@ export class Sequencer {
   readonly #intake: Intake;
   readonly #gossip: GossipIntake;
   readonly #spread: Spread;
+  readonly #turns = new Turns();
   readonly #lane: Lane | undefined;
   readonly #restored: readonly SignedBatchHeader[];
   readonly #listeners = new Set<(staged: StagedBlock, certificate: Certificate) => void>();
@@ -325,6 +327,7 @@ export class Sequencer {
     onPlaced?: (places: readonly LanePlaces[]) => void,
   ): Promise<readonly SubmitOutcome[]> {
     if (!this.#isStarted) return transactions.map(() => ({ accepted: false, rejection: notReady([STARTING]) }));
+    await this.#turns.next(0);
     return this.#intake.submit(rollupId, transactions, onPlaced);
   }
 
@@ -340,7 +343,8 @@ export class Sequencer {
     const message = decoded.value;
     switch (message.type) {
       case 'batch':
-        return this.#spread.onBatch(from, message.batch, message.hashPrefixes);
+        if (!this.#turns.hasRoomFor(frame.length)) return;
+        return this.#turns.take(frame.length, () => this.#spread.onBatch(from, message.batch, message.hashPrefixes));
       case 'acknowledgements':
         this.#spread.onAcknowledgements(from, message.acknowledgements);
         return this.#actor.submit(
