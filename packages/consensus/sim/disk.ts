@@ -9,6 +9,10 @@ import type { EventQueue } from './queue.ts';
 export class Disk<Entry> {
   /** Survives a crash. */
   readonly durable: Entry[] = [];
+  /** Called once, when the next sync has ended and before anything that waited for it. */
+  atNextSync: (() => void) | undefined;
+  /** Called after every sync. */
+  onSynced: (() => void) | undefined;
   #unsynced: Entry[] = [];
   #waiting: { readonly upTo: number; readonly effect: () => void }[] = [];
   #appended = 0;
@@ -23,6 +27,10 @@ export class Disk<Entry> {
     this.#queue = queue;
     this.#random = random;
     this.#syncDelayMs = syncDelayMs;
+  }
+
+  get isSynced(): boolean {
+    return this.#unsynced.length === 0;
   }
 
   append(entry: Entry): void {
@@ -50,6 +58,11 @@ export class Disk<Entry> {
       if (life !== this.#life) return;
       for (const entry of this.#unsynced.splice(0, covered)) this.durable.push(entry);
       this.#syncing = false;
+      this.onSynced?.();
+      const atNextSync = this.atNextSync;
+      this.atNextSync = undefined;
+      atNextSync?.();
+      if (life !== this.#life) return;
       const ready = this.#waiting.filter((waiting) => waiting.upTo <= upTo);
       this.#waiting = this.#waiting.filter((waiting) => waiting.upTo > upTo);
       for (const { effect } of ready) {

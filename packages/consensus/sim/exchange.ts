@@ -12,14 +12,18 @@ const REPEAT_MS = 400;
 const REPEAT_BATCHES = 8;
 const ASK_AGAIN_MS = 250;
 const MAX_ATTEMPTS = 400;
+/** What things weigh on a link. */
+const BATCH_BYTES = 2_000;
+const ACKNOWLEDGEMENT_BYTES = 42;
+const REQUEST_BYTES = 60;
 
 export class Exchange {
   readonly #node: SimulatedNode;
   /** What is being asked for. */
   #wanted = new Set<string>();
   #acknowledging = false;
-  /** Per peer: how many batches of this node's own lane it has acknowledged. */
-  #acknowledgedBy = new Map<ValidatorIndex, number>();
+  /** Per place of a peer: how many batches of this node's own lane it has acknowledged. */
+  #acknowledgedBy = new Map<number, number>();
 
   constructor(node: SimulatedNode) {
     this.#node = node;
@@ -37,15 +41,10 @@ export class Exchange {
 
   // ---------------------------------------------------------------- spreading
 
-  spread(to: ValidatorIndex, batch: HeldBatch): void {
+  spread(to: SimulatedNode, batch: HeldBatch): void {
     const node = this.#node;
-    const given = node.adversary?.spread ? node.adversary.spread(to, batch) : batch;
-    if (given) this.#transfer(to, given);
-  }
-
-  #transfer(to: ValidatorIndex, batch: HeldBatch): void {
-    const node = this.#node;
-    node.world.network.send(node.index, to, () => node.world.nodes[to]!.exchange.receiveBatch(batch));
+    const given = node.adversary?.spread ? node.adversary.spread(to.index, batch) : batch;
+    if (given) node.world.network.send(node.place, to.place, BATCH_BYTES, () => to.exchange.receiveBatch(given));
   }
 
   receiveBatch(batch: HeldBatch): void {
@@ -57,8 +56,8 @@ export class Exchange {
 
   #repeat(): void {
     const node = this.#node;
-    for (const to of node.world.othersThan(node.index)) {
-      const from = Math.max(this.#acknowledgedBy.get(to) ?? 0, node.final.nextSeq(node.index));
+    for (const to of node.world.peersOf(node)) {
+      const from = Math.max(this.#acknowledgedBy.get(to.place) ?? 0, node.final.nextSeq(node.index));
       const until = Math.min(node.batches.durableLength(node.index), from + REPEAT_BATCHES);
       for (let seq = from; seq < until; seq++) this.spread(to, node.batches.lanes[node.index]![seq]!);
     }
@@ -70,29 +69,31 @@ export class Exchange {
     this.#acknowledging = true;
     this.#node.later(ACKNOWLEDGE_AFTER_MS, () => {
       this.#acknowledging = false;
-      for (const to of this.#node.world.othersThan(this.#node.index)) this.acknowledgeTo(to);
+      for (const to of this.#node.world.peersOf(this.#node)) this.acknowledgeTo(to);
     });
   }
 
   /** Everything that this node holds of every lane, cumulative. */
-  acknowledgeTo(to: ValidatorIndex): void {
+  acknowledgeTo(to: SimulatedNode): void {
     const node = this.#node;
     const acknowledgements: Acknowledgement[] = [];
     for (let author = 0; author < node.world.size; author++) {
-      const acknowledgement = author === node.index ? undefined : node.batches.acknowledgement(author);
+      if (author === node.index || node.adversary?.acknowledges?.(author) === false) continue;
+      const acknowledgement = node.batches.acknowledgement(author);
       if (acknowledgement) acknowledgements.push(acknowledgement);
     }
     if (acknowledgements.length === 0) return;
-    node.world.network.send(node.index, to, () =>
-      node.world.nodes[to]!.exchange.receiveAcknowledgements(node.index, acknowledgements),
+    node.world.network.send(node.place, to.place, ACKNOWLEDGEMENT_BYTES * acknowledgements.length, () =>
+      to.exchange.receiveAcknowledgements(node, acknowledgements),
     );
   }
 
-  receiveAcknowledgements(from: ValidatorIndex, acknowledgements: readonly Acknowledgement[]): void {
+  receiveAcknowledgements(from: SimulatedNode, acknowledgements: readonly Acknowledgement[]): void {
     if (!this.#node.up) return;
     const own = acknowledgements.find(({ author }) => author === this.#node.index);
-    if (own) this.#acknowledgedBy.set(from, Math.max(this.#acknowledgedBy.get(from) ?? 0, own.seq + 1));
-    this.#node.run({ type: 'acknowledged', from, acknowledgements });
+    const { place } = from;
+    if (own) this.#acknowledgedBy.set(place, Math.max(this.#acknowledgedBy.get(place) ?? 0, own.seq + 1));
+    this.#node.run({ type: 'acknowledged', from: from.index, acknowledgements });
   }
 
   // ---------------------------------------------------------------- asking
@@ -144,23 +145,25 @@ export class Exchange {
     request: (peer: SimulatedNode, answer: (deliver: () => void) => void) => void,
   ): void {
     const node = this.#node;
-    const { network, nodes } = node.world;
+    const { network } = node.world;
     if (this.#wanted.has(name) || done()) return;
     this.#wanted.add(name);
-    const others = node.random.shuffle(node.world.othersThan(node.index));
-    const order = [...new Set([...holders.filter((holder) => holder !== node.index), ...others])];
+    const others = node.random.shuffle(node.world.peersOf(node));
+    const named = others.filter(({ index }) => holders.includes(index));
+    named.sort((a, b) => holders.indexOf(a.index) - holders.indexOf(b.index));
+    const order = [...new Set([...named, ...others])];
     if (order.length === 0) return;
     const attempt = (count: number): void => {
       if (done() || count >= MAX_ATTEMPTS) {
         this.#wanted.delete(name);
         return;
       }
-      const peer = nodes[order[count % order.length]!]!;
+      const peer = order[count % order.length]!;
       const { life } = node;
-      network.send(node.index, peer.index, () => {
+      network.send(node.place, peer.place, REQUEST_BYTES, () => {
         if (!peer.up) return;
         request(peer, (deliver) =>
-          network.send(peer.index, node.index, () => {
+          network.send(peer.place, node.place, BATCH_BYTES, () => {
             if (node.up && node.life === life) deliver();
           }),
         );

@@ -1,10 +1,12 @@
-/** Makes the trouble of one schedule, and ends it. */
+/** Makes the trouble of one schedule, and ends it. Every single act has a number, so that a schedule can be shrunk by it. */
 
 import type { Random } from './prng.ts';
-import type { FaultName } from './schedule.ts';
+import { type FaultName, randomOf } from './schedule.ts';
 import type { World } from './world.ts';
 
 const MAX_CLOCK_SKEW_MS = 200;
+
+type Act = (random: Random) => void;
 
 export class FaultInjector {
   readonly #world: World;
@@ -13,52 +15,66 @@ export class FaultInjector {
 
   constructor(world: World) {
     this.#world = world;
-    this.#random = world.schedule.random.fork('faults');
+    this.#random = randomOf(world.schedule).fork('faults');
   }
 
   begin(troubleMs: number): void {
     const { network, nodes, schedule, slowDisks } = this.#world;
     const { faults } = schedule;
-    const setup = this.#random.fork('setup');
-    if (faults.has('loss')) network.faults.loss = setup.pick([0.02, 0.1, 0.25]);
-    if (faults.has('duplicate')) network.faults.duplicate = setup.pick([0.05, 0.3]);
-    if (faults.has('jitter')) network.faults.jitterMs = setup.pick([10, 60, 200]);
-    if (faults.has('slow-node')) network.slowMs[setup.integer(0, nodes.length - 1)] = setup.pick([50, 300]);
-    if (faults.has('slow-disk')) for (const node of setup.subset(nodes)) slowDisks.add(node.index);
-    if (faults.has('skew')) {
-      for (const node of nodes) node.clockSkewMs = setup.integer(-MAX_CLOCK_SKEW_MS, MAX_CLOCK_SKEW_MS);
-    }
-    const acts: [FaultName, () => void][] = [
-      ['partition', () => this.#partition(false)],
-      ['asymmetric', () => this.#partition(true)],
-      ['crash', () => this.#crashSome()],
-      ['crash-all', () => this.#crashAll()],
+    const setup = (name: FaultName): Random | undefined => (faults.has(name) ? this.#random.fork(name) : undefined);
+    const loss = setup('loss');
+    if (loss) network.faults.loss = loss.pick([0.02, 0.1, 0.25]);
+    const duplicate = setup('duplicate');
+    if (duplicate) network.faults.duplicate = duplicate.pick([0.05, 0.3]);
+    const jitter = setup('jitter');
+    if (jitter) network.faults.jitterMs = jitter.pick([10, 60, 200]);
+    const wan = setup('wan');
+    if (wan) network.stretchLinks(() => wan.pick([0.2, 1, 1, 2, 5]));
+    const bandwidth = setup('bandwidth');
+    if (bandwidth) network.faults.bytesPerMs = bandwidth.pick([10, 30, 100]);
+    const slow = setup('slow-node');
+    if (slow) network.slowMs[slow.integer(0, nodes.length - 1)] = slow.pick([50, 300]);
+    const disks = setup('slow-disk');
+    if (disks) for (const node of disks.subset(nodes)) slowDisks.add(node.place);
+    const skew = setup('skew');
+    if (skew) for (const node of nodes) node.clockSkewMs = skew.integer(-MAX_CLOCK_SKEW_MS, MAX_CLOCK_SKEW_MS);
+    const acts: [FaultName, Act][] = [
+      ['partition', (random) => this.#partition(random, false)],
+      ['asymmetric', (random) => this.#partition(random, true)],
+      ['crash', (random) => this.#crashSome(random)],
+      ['crash-all', (random) => this.#crashAll(random)],
+      ['crash-at-sync', (random) => this.#crashAtSync(random)],
     ];
-    for (const [name, act] of acts) if (faults.has(name)) this.#repeat(this.#random.fork(name), troubleMs, act);
+    for (const [name, act] of acts) if (faults.has(name)) this.#repeat(name, troubleMs, act);
   }
 
-  #repeat(random: Random, troubleMs: number, act: () => void): void {
+  #repeat(name: FaultName, troubleMs: number, act: Act, ordinal = 1): void {
+    const random = this.#random.fork(`${name}#${ordinal}`);
     this.#world.queue.after(random.integer(50, Math.max(100, troubleMs >> 1)), () => {
       if (this.#ended) return;
-      act();
-      this.#repeat(random, troubleMs, act);
+      const label = `${name}#${ordinal}`;
+      if (!this.#world.schedule.without.has(label)) {
+        this.#world.acts.push(label);
+        act(random);
+      }
+      this.#repeat(name, troubleMs, act, ordinal + 1);
     });
   }
 
-  #partition(oneWay: boolean): void {
+  #partition(random: Random, oneWay: boolean): void {
     const { network, nodes, queue } = this.#world;
     const name = oneWay ? 'one-way partition' : 'partition';
-    const side = new Set(this.#random.subset(nodes).map(({ index }) => index));
-    this.#world.note(name, [...side], () => `${name}: ${[...side].map((i) => `n${i}`).join(' ')} | the others`);
-    for (const { index: a } of nodes) {
-      for (const { index: b } of nodes) {
+    const side = new Set(random.subset(nodes).map(({ place }) => place));
+    this.#world.note(name, [...side], () => `${name}: ${[...side].map((i) => nodes[i]!.name).join(' ')} | the others`);
+    for (const { place: a } of nodes) {
+      for (const { place: b } of nodes) {
         if (side.has(a) && !side.has(b)) {
           network.block(a, b);
           if (!oneWay) network.block(b, a);
         }
       }
     }
-    queue.after(this.#random.integer(100, 1_500), () => {
+    queue.after(random.integer(100, 1_500), () => {
       if (this.#ended) return;
       this.#heal();
     });
@@ -71,36 +87,48 @@ export class FaultInjector {
     for (const node of world.nodes) if (node.up) world.connect(node);
   }
 
-  #crashSome(): void {
-    for (const node of this.#random.shuffle(this.#world.nodes).slice(0, this.#random.integer(1, 2))) {
+  #crashSome(random: Random): void {
+    for (const node of random.shuffle(this.#world.nodes).slice(0, random.integer(1, 2))) {
       this.#world.crash(node);
-      this.#restartLater(node.index, 1_000);
+      this.#restartLater(random, node.place, 1_000);
     }
   }
 
-  #crashAll(): void {
+  #crashAll(random: Random): void {
     for (const node of this.#world.nodes) {
       this.#world.crash(node);
-      this.#restartLater(node.index, 400);
+      this.#restartLater(random, node.place, 400);
     }
   }
 
-  #restartLater(index: number, withinMs: number): void {
-    this.#world.queue.after(this.#random.integer(5, withinMs), () => {
-      if (!this.#ended) this.#world.restart(this.#world.nodes[index]!);
+  /** The crash meets the moment in which a sync ends: what it made durable is on the disk, and nobody has heard of it. */
+  #crashAtSync(random: Random): void {
+    for (const node of random.subset(this.#world.nodes)) {
+      node.disk.atNextSync = () => {
+        if (this.#ended) return;
+        this.#world.count('crash between sync and send');
+        this.#world.crash(node);
+        this.#restartLater(random, node.place, 600);
+      };
+    }
+  }
+
+  #restartLater(random: Random, place: number, withinMs: number): void {
+    this.#world.queue.after(random.integer(5, withinMs), () => {
+      if (!this.#ended) this.#world.restart(this.#world.nodes[place]!);
     });
   }
 
-  /** Links and clocks are good again; disks keep their speed. */
+  /** Links and disks are good again. Clock skew within the tolerated drift stays: it is no fault that ends. */
   end(): void {
-    const { network, schedule } = this.#world;
+    const { network, slowDisks } = this.#world;
     this.#ended = true;
     network.heal();
     network.faults.loss = 0;
     network.faults.duplicate = 0;
     network.faults.jitterMs = 0;
+    network.faults.bytesPerMs = Number.POSITIVE_INFINITY;
     network.slowMs.fill(0);
-    // Clock skew within the tolerated drift stays: it is no fault that ends.
-    if (schedule.faults.has('slow-disk')) this.#world.slowDisks.clear();
+    slowDisks.clear();
   }
 }

@@ -21,8 +21,12 @@ export interface CountedScheme extends VoteScheme {
   readonly counts: SchemeCounts;
 }
 
+/** Far above what any run needs: whoever does more does not come to an end. */
+const MAX_OPERATIONS = 2_000_000;
+
 export class SignatureRegistry {
   readonly #key: number;
+  #operations = 0;
   /** Signed roots, each with the set of its signers. */
   readonly #signed = new Map<string, Set<ValidatorIndex>>();
 
@@ -37,6 +41,7 @@ export class SignatureRegistry {
       counts,
       sign: (root) => {
         counts.sign++;
+        this.#spend();
         if (self === undefined) throw new Error('an observer has no key to sign with');
         const name = toHex(root);
         let signers = this.#signed.get(name);
@@ -53,6 +58,7 @@ export class SignatureRegistry {
       },
       verify: (signers, root, signature) => {
         counts.verify++;
+        this.#spend();
         return this.genuine(signers, root, signature);
       },
     };
@@ -70,6 +76,11 @@ export class SignatureRegistry {
   /** Who signed a root, so far. */
   signersOf(root: Uint8Array): ValidatorIndex[] {
     return [...(this.#signed.get(toHex(root)) ?? [])];
+  }
+
+  /** A step that never ends hangs its process: this is what it runs into instead. */
+  #spend(): void {
+    if (++this.#operations > MAX_OPERATIONS) throw new Error(`more than ${MAX_OPERATIONS} signatures: this does not end`);
   }
 
   #sum(signers: readonly ValidatorIndex[], root: Uint8Array): Uint8Array {

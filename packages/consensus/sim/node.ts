@@ -14,6 +14,7 @@ import {
   MAX_UNORDERED_BATCHES_PER_LANE,
   toHex,
   type ValidatorIndex,
+  type Vote,
 } from '@squad/types';
 import type { ConsensusConfig, ConsensusRecord, HeldBatch, Input, Output } from '../src/api.ts';
 import { Consensus } from '../src/core.ts';
@@ -21,6 +22,8 @@ import type { Adversary } from './adversaries/adversary.ts';
 import { BatchStore } from './batches.ts';
 import { Disk } from './disk.ts';
 import { Exchange } from './exchange.ts';
+import type { ObservedNode } from './invariants/api.ts';
+import { DurableVotes, Heard } from './observations.ts';
 import type { Random } from './prng.ts';
 import { FinalChain, finalBlocksIn } from './recovery.ts';
 import type { World } from './world.ts';
@@ -35,8 +38,10 @@ const CHECKPOINT_EVERY_BLOCKS = 8;
 /** How long a peer that misbehaved is not listened to. */
 const BAN_MS = 300;
 
-export class SimulatedNode {
+export class SimulatedNode implements ObservedNode {
   readonly index: ValidatorIndex;
+  /** Where it stands in the network. A validator with a live copy has two places. */
+  readonly place: number;
   readonly disk: Disk<LogEntry>;
   readonly world: World;
   readonly random: Random;
@@ -51,22 +56,33 @@ export class SimulatedNode {
   final = new FinalChain();
   readonly exchange: Exchange;
   readonly #config: ConsensusConfig;
+  readonly #durableVotes: DurableVotes;
   #timer = 0;
   #bodiesHeight = 0;
+  /** The view in which the core is, as it said itself. */
+  #view = 0;
+  #heard = new Heard();
   #checkpointHeight = 0;
   readonly #bannedUntilMs = new Map<ValidatorIndex, number>();
 
-  constructor(world: World, index: ValidatorIndex, config: ConsensusConfig, random: Random) {
+  constructor(world: World, index: ValidatorIndex, place: number, config: ConsensusConfig, random: Random) {
     this.world = world;
     this.index = index;
+    this.place = place;
     this.random = random;
     this.#config = config;
     this.disk = new Disk(world.queue, random.fork('disk'), (draw) => {
-      const slow = world.slowDisks.has(index);
+      const slow = world.slowDisks.has(place);
       return slow ? draw.integer(5, 120) : draw.integer(0, 3);
     });
+    this.#durableVotes = new DurableVotes(this.disk.durable);
     this.batches = new BatchStore(world.size);
     this.exchange = new Exchange(this);
+    if (world.schedule.checksRestore && !world.isByzantine(index)) this.disk.onSynced = () => this.#checkRestore();
+  }
+
+  get name(): string {
+    return this.place === this.index ? `n${this.index}` : `n${this.index}'`;
   }
 
   get up(): boolean {
@@ -97,11 +113,11 @@ export class SimulatedNode {
         this.#keepRecord(entry.record);
       }
     }
-    const from = records.findLastIndex((record) => record.type === 'checkpoint');
-    const first = this.life === 0;
     this.life++;
-    this.core = new Consensus(this.#config, this.localNowMs, from < 0 ? records : records.slice(from));
-    if (!first) this.world.invariants.onRestart(this.index);
+    this.#view = 0;
+    this.#heard = new Heard();
+    this.#heard.isNewNetwork = records.length === 0;
+    this.core = this.#coreOf(records);
     this.#deliverWhatIsRecorded(records);
     this.run({ type: 'start' });
     for (const batch of this.batches.all()) {
@@ -109,6 +125,19 @@ export class SimulatedNode {
     }
     this.checkBodies();
     this.exchange.start();
+  }
+
+  #coreOf(records: readonly ConsensusRecord[]): Consensus {
+    const from = records.findLastIndex((record) => record.type === 'checkpoint');
+    return new Consensus(this.#config, this.localNowMs, from < 0 ? records : records.slice(from));
+  }
+
+  /** What a crash at this moment would leave. */
+  #checkRestore(): void {
+    if (!this.core) return;
+    const records = this.disk.durable.flatMap((entry) => (entry.type === 'record' ? [entry.record] : []));
+    this.world.count('a crash after a sync looked at');
+    this.world.invariants.onRestorable(this, this.#coreOf(records), this.disk.isSynced ? this.core : undefined);
   }
 
   /** Final blocks whose delivery did not reach the disk, while their records did: delivered now (at least once). */
@@ -119,12 +148,12 @@ export class SimulatedNode {
     if (missing === undefined || reached !== finalHeight) {
       this.world.invariants.fail(
         'recovery',
-        `n${this.index} restored its core at height ${finalHeight}, its records bring back blocks up to ${reached}`,
+        `${this.name} restored its core at height ${finalHeight}, its records bring back blocks up to ${reached}`,
       );
     }
     if (missing?.certificate && missing.blocks.length > 0) this.#takeFinal(missing.blocks, missing.certificate);
     // The reader has acknowledged blocks up to a cursor; it gets what follows.
-    const unread = this.final.above(this.world.invariants.cursor(this.index));
+    const unread = this.final.above(this.world.invariants.cursor(this.place));
     if (unread.length > 0) this.#onFinal(unread, undefined);
   }
 
@@ -149,6 +178,7 @@ export class SimulatedNode {
     const { core } = this;
     if (!core) return;
     const outputs = core.step(this.localNowMs, input);
+    this.#heard.input(input, this.world.schedule.weights);
     const visible: Output[] = [];
     for (const output of outputs) this.#take(output, visible);
     this.world.invariants.onStep();
@@ -164,6 +194,8 @@ export class SimulatedNode {
       case 'persist':
         this.disk.append({ type: 'record', record: output.record });
         this.#keepRecord(output.record);
+        if (output.record.type === 'vote')
+          this.world.invariants.onVoteMade(this, output.record.vote, this.#view, this.#heard);
         return;
       case 'final':
         visible.push(output);
@@ -186,16 +218,17 @@ export class SimulatedNode {
         this.world.count('fetchRange');
         return this.exchange.fetchRange(output.fromHeight, output.holders);
       case 'enteredView':
-        this.world.note('enteredView', [this.index, output.view], () => `n${this.index} enters view ${output.view}`);
+        this.#view = output.view;
+        this.world.note('enteredView', [this.place, output.view], () => `${this.name} enters view ${output.view}`);
         this.adversary?.enteredView?.(output.view, output.leader);
         return;
       case 'misbehaved':
-        this.world.invariants.onMisbehaved(this.index, output.peer, output.reason);
+        this.world.invariants.onMisbehaved(this, output.peer, output.reason);
         this.#bannedUntilMs.set(output.peer, this.world.nowMs + BAN_MS);
         this.later(BAN_MS, () => this.run({ type: 'peerConnected', peer: output.peer }));
         return;
       case 'evidence':
-        this.world.invariants.onEvidence(this.index, output.evidence);
+        this.world.invariants.onEvidence(this, output.evidence);
         return;
       case 'send':
       case 'soft':
@@ -210,7 +243,7 @@ export class SimulatedNode {
       const targets = output.to === undefined ? this.world.othersThan(this.index) : [output.to];
       for (const to of targets) this.#sendBent(to, output.message);
     } else if (output.type === 'soft') {
-      this.world.invariants.onSoft(this.index, output.block, output.certificate);
+      this.world.invariants.onSoft(this, output.block, output.certificate);
     } else if (output.type === 'final') {
       this.#onFinal(output.blocks, output.certificate);
     }
@@ -225,14 +258,18 @@ export class SimulatedNode {
   }
 
   sendMessage(to: ValidatorIndex, message: ConsensusMessage): void {
-    this.world.network.send(this.index, to, () => this.world.nodes[to]!.receive(this.index, message));
+    const bytes = approximateBytes(message);
+    for (const peer of this.world.at(to)) {
+      this.world.network.send(this.place, peer.place, bytes, () => peer.receive(this, message));
+    }
   }
 
-  receive(from: ValidatorIndex, message: ConsensusMessage): void {
-    if (!this.up || (this.#bannedUntilMs.get(from) ?? 0) > this.world.nowMs) return;
-    this.world.noteMessage(from, this.index, message);
-    this.run({ type: 'message', from, message: this.world.roundTrip ? roundTrip(message) : message });
-    this.adversary?.received?.(from, message);
+  receive(from: SimulatedNode, message: ConsensusMessage): void {
+    if (!this.up || (this.#bannedUntilMs.get(from.index) ?? 0) > this.world.nowMs) return;
+    this.world.noteMessage(from, this, message);
+    const decoded = this.world.roundTrip ? roundTrip(message) : message;
+    this.run({ type: 'message', from: from.index, message: decoded });
+    this.adversary?.received?.(from.index, message);
   }
 
   // ---------------------------------------------------------------- what is final
@@ -252,7 +289,7 @@ export class SimulatedNode {
   }
 
   #onFinal(blocks: readonly Block[], certificate: Certificate | undefined): void {
-    this.world.invariants.onFinal(this.index, blocks, certificate);
+    this.world.invariants.onFinal(this, blocks, certificate);
     for (const { refs } of blocks) {
       const missing = refs.filter((ref) => !this.batches.get(ref.digest));
       if (missing.length > 0) this.exchange.fetchBatches(missing, [missing[0]!.author]);
@@ -275,9 +312,9 @@ export class SimulatedNode {
     const lane = this.batches.lanes[this.index]!;
     const seq = lane.length;
     if (seq - this.final.nextSeq(this.index) >= MAX_UNORDERED_BATCHES_PER_LANE) return;
-    const batch = this.world.makeBatch(this.index, seq, lane.at(-1)?.ref.digest);
+    const batch = this.world.makeBatch(this, seq, lane.at(-1)?.ref.digest);
     this.storeBatch(batch, () => {
-      for (const to of this.world.othersThan(this.index)) this.exchange.spread(to, batch);
+      for (const to of this.world.peersOf(this)) this.exchange.spread(to, batch);
     });
   }
 
@@ -294,6 +331,20 @@ export class SimulatedNode {
     this.run({ type: 'batchStored', batch });
   }
 
+  // ---------------------------------------------------------------- what the invariants look at
+
+  isVoteDurable(vote: Vote): boolean {
+    return this.#durableVotes.has(vote);
+  }
+
+  isBatchDurable(digest: Uint8Array): boolean {
+    return this.batches.isDurable(digest);
+  }
+
+  isBlockKnown(hash: string): boolean {
+    return this.blocks.has(hash);
+  }
+
   #keepRecord(record: ConsensusRecord): void {
     if (record.type === 'block') this.#keepBlock(record.block);
     if (record.type === 'checkpoint') {
@@ -306,6 +357,11 @@ export class SimulatedNode {
     this.blocks.set(toHex(blockHash(block.header)), block);
     this.world.invariants.onBlock(block);
   }
+}
+
+function approximateBytes(message: ConsensusMessage): number {
+  if (message.type !== 'proposal') return 200;
+  return 900 + 50 * message.proposal.block.refs.length + 200 * message.proposal.skips.length;
 }
 
 function roundTrip(message: ConsensusMessage): ConsensusMessage {

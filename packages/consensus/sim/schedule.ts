@@ -1,6 +1,9 @@
-/** What a seed stands for: who validates, which faults there are and when, who is Byzantine and how. */
+/**
+ * What one run is made of: who validates, which faults there are and when, who is Byzantine and how. Drawn from a seed, or
+ * written out as one line of text, which is what a failure is reported, shrunk and kept as.
+ */
 
-import { faultyWeight } from '@squad/types';
+import { faultyWeight, quorumWeight } from '@squad/types';
 import { ADVERSARY_NAMES, type AdversaryName } from './adversaries/index.ts';
 import { Random } from './prng.ts';
 
@@ -9,12 +12,15 @@ export const FAULT_NAMES = [
   'loss',
   'duplicate',
   'jitter',
+  'wan',
+  'bandwidth',
   'partition',
   'asymmetric',
   'slow-node',
   'slow-disk',
   'crash',
   'crash-all',
+  'crash-at-sync',
   'skew',
   'codec',
   'checkpoint',
@@ -27,9 +33,17 @@ const SET_SIZES: readonly number[] = [
   [1, 1],
   [4, 20],
   [5, 8],
+  [6, 1],
   [7, 2],
   [10, 1],
 ].flatMap(([size, times]) => Array.from({ length: times! }, () => size!));
+const FAULT_CHANCE = 0.4;
+const ADVERSARY_CHANCE = 0.3;
+const SETTLE_CHANCE = 0.35;
+/** Of the schedules with adversaries, how many have more of them than the protocol tolerates. */
+const OVERLOAD_CHANCE = 0.1;
+/** How often the state after a crash is looked at after every single sync. It costs more than all the rest. */
+const RESTORE_CHANCE = 0.01;
 
 export interface ScheduleOptions {
   /** Number of validators; drawn if undefined. */
@@ -38,13 +52,16 @@ export interface ScheduleOptions {
   readonly faults?: readonly FaultName[];
   /** Adversaries that may be drawn; all if undefined. */
   readonly adversaries?: readonly AdversaryName[];
-  /** Virtual time of trouble before the freeze; drawn if undefined. */
+  /** Virtual time of trouble; drawn if undefined. */
   readonly troubleMs?: number;
+  /** Whether the trouble ends and everything must become final; drawn if undefined. */
+  readonly settles?: boolean;
+  /** Whether there are more adversaries than the protocol tolerates; drawn if undefined. */
+  readonly overload?: boolean;
 }
 
 export interface Schedule {
   readonly seed: number;
-  readonly random: Random;
   readonly weights: readonly number[];
   readonly faults: ReadonlySet<FaultName>;
   readonly byzantine: ReadonlyMap<number, AdversaryName>;
@@ -53,44 +70,137 @@ export interface Schedule {
   readonly latencyMs: number;
   /** Mean time between two batches of one node. */
   readonly batchIntervalMs: number;
+  /** Whether the faults end after the trouble, and everything must become final: the schedules that test liveness. */
+  readonly settles: boolean;
+  /** Whether what a crash would leave is checked after every sync. */
+  readonly checksRestore: boolean;
+  /** Single acts of the faults that do not happen, such as `crash#2`: the schedule was shrunk. */
+  readonly without: ReadonlySet<string>;
+}
+
+export function randomOf({ seed }: Pick<Schedule, 'seed'>): Random {
+  return new Random(`squad-simulation/${seed}`);
 }
 
 export function drawSchedule(seed: number, options: ScheduleOptions = {}): Schedule {
-  const random = new Random(`squad-simulation/${seed}`);
+  const random = randomOf({ seed });
   const shape = random.fork('shape');
   const size = options.nodes ?? shape.pick(SET_SIZES);
   const mixed = shape.chance(0.25);
   const weights = Array.from({ length: size }, () => (mixed ? shape.integer(1, 4) : 1));
   const allowed = new Set<FaultName>(options.faults ?? FAULT_NAMES);
-  const faults = new Set(FAULT_NAMES.filter((name) => shape.chance(0.4) && allowed.has(name)));
+  const faults = new Set(FAULT_NAMES.filter((name) => random.fork(`fault-${name}`).chance(FAULT_CHANCE) && allowed.has(name)));
+  const forced = options.overload === true;
+  if (forced) faults.add('byzantine');
+  const overload = options.overload ?? random.fork('overload').chance(OVERLOAD_CHANCE);
   const byzantine = faults.has('byzantine')
-    ? drawByzantine(random.fork('byzantine'), weights, options.adversaries ?? ADVERSARY_NAMES)
+    ? drawByzantine(random.fork('byzantine'), weights, options.adversaries ?? ADVERSARY_NAMES, overload)
     : new Map<number, AdversaryName>();
+  const settles = options.settles ?? random.fork('settles').chance(SETTLE_CHANCE);
   return {
     seed,
-    random,
     weights,
     faults,
     byzantine,
     troubleMs: options.troubleMs ?? shape.integer(400, shape.chance(0.15) ? 5_000 : 1_500),
     latencyMs: shape.pick([10, 40, 80, 150]),
     batchIntervalMs: shape.pick([300, 800, 2_000]),
+    settles: settles && !isOverloaded(weights, byzantine),
+    checksRestore: random.fork('restore').chance(RESTORE_CHANCE),
+    without: new Set(),
   };
 }
 
-/** As many as the tolerated weight allows, of one kind or of several. */
+/** As many as the tolerated weight allows, of one kind or of several; with `overload` more than that, less than a quorum. */
 function drawByzantine(
   random: Random,
   weights: readonly number[],
   allowed: readonly AdversaryName[],
+  overload: boolean,
 ): Map<number, AdversaryName> {
-  let budget = faultyWeight(weights.reduce((sum, weight) => sum + weight, 0));
-  const oneKind = random.chance(0.5) ? random.pick(allowed) : undefined;
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  let budget = overload ? quorumWeight(total) - 1 : faultyWeight(total);
+  const enabled = allowed.filter((name) => random.fork(`adversary-${name}`).chance(ADVERSARY_CHANCE));
+  const kinds = enabled.length > 0 ? enabled : [random.pick(allowed)];
   const byzantine = new Map<number, AdversaryName>();
   for (const index of random.shuffle(weights.map((_, i) => i))) {
     if (weights[index]! > budget) continue;
     budget -= weights[index]!;
-    byzantine.set(index, oneKind ?? random.pick(allowed));
+    byzantine.set(index, random.pick(kinds));
   }
   return byzantine;
+}
+
+/** Whether more weight is Byzantine than the protocol tolerates. */
+export function isOverloaded(weights: readonly number[], byzantine: ReadonlyMap<number, unknown>): boolean {
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const evil = [...byzantine.keys()].reduce((sum, index) => sum + weights[index]!, 0);
+  return evil > faultyWeight(total);
+}
+
+// ---------------------------------------------------------------- as text
+
+/** One line that holds all of a schedule: `parseSchedule` gives it back. */
+export function formatSchedule(schedule: Schedule): string {
+  const { seed, weights, faults, byzantine, without } = schedule;
+  const parts = [
+    `seed=${seed}`,
+    `weights=${weights.join(',')}`,
+    `faults=${[...faults].join(',')}`,
+    `byzantine=${[...byzantine].map(([index, name]) => `${index}:${name}`).join(',')}`,
+    `trouble=${schedule.troubleMs}`,
+    `latency=${schedule.latencyMs}`,
+    `batches=${schedule.batchIntervalMs}`,
+    `settles=${schedule.settles ? 1 : 0}`,
+    `restore=${schedule.checksRestore ? 1 : 0}`,
+  ];
+  if (without.size > 0) parts.push(`without=${[...without].join(',')}`);
+  return parts.join(' ');
+}
+
+/** Throws a RangeError that names what cannot be read. */
+export function parseSchedule(text: string): Schedule {
+  const fields = new Map<string, string>();
+  for (const part of text.trim().split(/\s+/)) {
+    const at = part.indexOf('=');
+    if (at < 1) throw new RangeError(`"${part}" is not of the form name=value`);
+    fields.set(part.slice(0, at), part.slice(at + 1));
+  }
+  const number = (name: string, fallback?: number): number => {
+    const value = fields.get(name);
+    if (value === undefined && fallback !== undefined) return fallback;
+    const parsed = Number(value);
+    if (value === undefined || value === '' || !Number.isInteger(parsed) || parsed < 0) {
+      throw new RangeError(`${name}=${value ?? ''}: expected a whole number`);
+    }
+    return parsed;
+  };
+  const list = (name: string): string[] => (fields.get(name) ?? '').split(',').filter((item) => item !== '');
+  const known = <T extends string>(what: string, name: string, names: readonly T[]): T => {
+    const found = names.find((candidate) => candidate === name);
+    if (found === undefined) throw new RangeError(`"${name}" is no ${what}; there are ${names.join(' ')}`);
+    return found;
+  };
+  const weights = list('weights').map(Number);
+  if (weights.length === 0 || weights.some((weight) => !Number.isInteger(weight) || weight < 1)) {
+    throw new RangeError(`weights=${fields.get('weights') ?? ''}: expected whole numbers above 0`);
+  }
+  return {
+    seed: number('seed'),
+    weights,
+    faults: new Set(list('faults').map((name) => known('fault', name, FAULT_NAMES))),
+    byzantine: new Map(
+      list('byzantine').map((item) => {
+        const [index, name] = item.split(':');
+        if (!(Number(index) < weights.length)) throw new RangeError(`byzantine=${item}: there is no validator ${index}`);
+        return [Number(index), known('adversary', name ?? '', ADVERSARY_NAMES)];
+      }),
+    ),
+    troubleMs: number('trouble'),
+    latencyMs: number('latency'),
+    batchIntervalMs: number('batches'),
+    settles: number('settles', 0) === 1,
+    checksRestore: number('restore', 0) === 1,
+    without: new Set(list('without')),
+  };
 }

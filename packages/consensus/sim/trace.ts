@@ -5,6 +5,8 @@ import { type Block, blockHash, type ConsensusMessage, toHex, VOTE_KIND_NAMES } 
 interface Line {
   readonly atMs: number;
   readonly words: () => string;
+  /** A message: the places that it goes from and to. */
+  readonly way?: readonly [from: number, to: number];
 }
 
 export class Trace {
@@ -14,19 +16,33 @@ export class Trace {
   #next = 0;
   #hash = 0x811c9dc5;
 
-  /** `keep`: how many lines are kept for the report. */
-  constructor(keep: number) {
+  readonly #names: () => readonly string[];
+
+  /** `keep`: how many lines are kept for the report. `names`: of the nodes, by place. */
+  constructor(keep: number, names: () => readonly string[]) {
     this.#keep = keep;
+    this.#names = names;
   }
 
   /** `kind`: from a closed set, counted. `numbers` and the kind go into the hash; `words` are made only for a report. */
-  add(atMs: number, kind: string, numbers: readonly number[], words: () => string): void {
+  add(
+    atMs: number,
+    kind: string,
+    numbers: readonly number[],
+    words: () => string,
+    way?: readonly [from: number, to: number],
+  ): void {
     this.count(kind);
     this.#mix(atMs);
     for (let i = 0; i < kind.length; i++) this.#mix(kind.charCodeAt(i));
     for (const number of numbers) this.#mix(number);
     if (this.#keep === 0) return;
-    this.#lines[this.#next++ % this.#keep] = { atMs, words };
+    this.#lines[this.#next++ % this.#keep] = { atMs, words, ...(way && { way }) };
+  }
+
+  /** A message that arrives. */
+  addMessage(atMs: number, message: ConsensusMessage, from: number, to: number): void {
+    this.add(atMs, message.type, [from, to, ...numbersOf(message)], () => describe(message), [from, to]);
   }
 
   count(kind: string): void {
@@ -37,12 +53,14 @@ export class Trace {
     return (this.#hash >>> 0).toString(16).padStart(8, '0');
   }
 
+  /** A sequence chart: time downwards, a column for each node, an arrow for each message that arrives. */
   report(): string {
-    const from = Math.max(0, this.#next - this.#keep);
-    const lines: string[] = [];
-    for (let i = from; i < this.#next; i++) {
-      const { atMs, words } = this.#lines[i % this.#keep]!;
-      lines.push(`${String(atMs).padStart(7)} ms  ${words()}`);
+    const names = this.#names();
+    const width = Math.max(4, ...names.map((name) => name.length + 1));
+    const lines = [`${' '.repeat(10)}  ${names.map((name) => name.padEnd(width)).join('')}`];
+    for (let i = Math.max(0, this.#next - this.#keep); i < this.#next; i++) {
+      const { atMs, words, way } = this.#lines[i % this.#keep]!;
+      lines.push(`${String(atMs).padStart(7)} ms  ${lanes(names.length, width, way)}${words()}`);
     }
     return lines.join('\n');
   }
@@ -51,6 +69,17 @@ export class Trace {
     this.#hash = Math.imul(this.#hash ^ (value & 0xffff), 0x01000193);
     this.#hash = Math.imul(this.#hash ^ ((value / 65536) | 0), 0x01000193);
   }
+}
+
+function lanes(count: number, width: number, way: readonly [from: number, to: number] | undefined): string {
+  const cells: string[] = Array.from({ length: count * width }, (_, i) => (i % width === 0 ? '│' : ' '));
+  if (way) {
+    const [from, to] = way.map((place) => place * width) as [number, number];
+    for (let i = Math.min(from, to) + 1; i < Math.max(from, to); i++) cells[i] = '─';
+    cells[from] = '●';
+    cells[to] = from < to ? '▶' : '◀';
+  }
+  return cells.join('');
 }
 
 const short = (hash: Uint8Array): string => toHex(hash.subarray(0, 3)).slice(2);

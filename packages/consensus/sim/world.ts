@@ -17,15 +17,18 @@ import { DEFAULT_CONSENSUS_OPTIONS, type HeldBatch } from '../src/api.ts';
 import type { AdversaryContext } from './adversaries/adversary.ts';
 import { ADVERSARIES } from './adversaries/index.ts';
 import { FaultInjector } from './faults.ts';
-import { Invariants } from './invariants.ts';
+import { Invariants } from './invariants/index.ts';
 import { SignatureRegistry } from './mock-scheme.ts';
 import { SimulatedNetwork } from './network.ts';
 import { SimulatedNode } from './node.ts';
 import { EventQueue } from './queue.ts';
-import type { Schedule } from './schedule.ts';
-import { describe, numbersOf, Trace } from './trace.ts';
+import type { Random } from './prng.ts';
+import { isOverloaded, randomOf, type Schedule } from './schedule.ts';
+import { Trace } from './trace.ts';
 
 const GENESIS_TIME_MS = 1_700_000_000_000;
+/** How far the clock of an adversary may be off that does not care. */
+const MAX_WILD_SKEW_MS = 30_000;
 /** Virtual time after the freeze within which everything must be final. */
 export const LIVENESS_BOUND_MS = 60_000;
 /** Heights that must be gained after the freeze, and how far apart the heads of honest nodes may be at the end. */
@@ -36,7 +39,10 @@ export class World {
   readonly schedule: Schedule;
   readonly queue = new EventQueue();
   readonly trace: Trace;
+  /** By place: the validators in their order, then the second copies of those that have one. */
   readonly nodes: SimulatedNode[];
+  /** What the faults did, in order, by the names with which a schedule can leave them out. */
+  readonly acts: string[] = [];
   readonly network: SimulatedNetwork;
   readonly invariants: Invariants;
   readonly slowDisks = new Set<ValidatorIndex>();
@@ -44,14 +50,18 @@ export class World {
   readonly checkpoints: boolean;
   readonly #leaders: LeaderSchedule;
   readonly #batches = new Map<string, HeldBatch>();
+  readonly #random: Random;
   readonly #others: readonly ValidatorIndex[][];
+  readonly #at: readonly SimulatedNode[][];
+  readonly #peers: readonly SimulatedNode[][];
   readonly #faults: FaultInjector;
 
   constructor(schedule: Schedule, traceLines: number) {
     this.schedule = schedule;
-    this.trace = new Trace(traceLines);
-    const { random, weights, faults } = schedule;
-    const size = weights.length;
+    this.trace = new Trace(traceLines, () => this.nodes.map(({ name }) => name));
+    const { weights, faults } = schedule;
+    const random = randomOf(schedule);
+    this.#random = random;
     this.roundTrip = faults.has('codec');
     this.checkpoints = faults.has('checkpoint');
     this.#others = weights.map((_, self) => weights.map((_weight, i) => i).filter((i) => i !== self));
@@ -66,22 +76,30 @@ export class World {
     };
     this.#leaders = new LeaderSchedule(validatorSet);
     const registry = new SignatureRegistry(random.fork('scheme').uint32());
-    this.network = new SimulatedNetwork(this.queue, random.fork('links'), size, schedule.latencyMs, (kind) =>
-      this.count(kind),
+    const twins = [...schedule.byzantine].flatMap(([index, name]) => (name === 'twins' ? [index] : []));
+    const indexes = [...weights.keys(), ...twins];
+    this.network = new SimulatedNetwork(
+      this.queue,
+      random.fork('links'),
+      indexes.length,
+      schedule.latencyMs,
+      (kind) => this.count(kind),
     );
     this.invariants = new Invariants({
       networkId,
       genesisTimeMs: GENESIS_TIME_MS,
       weights,
       validatorSet,
+      isOverloaded: isOverloaded(weights, schedule.byzantine),
       registry,
-      isByzantine: (index) => schedule.byzantine.has(index),
+      nodes: () => this.nodes,
+      isByzantine: (index) => this.isByzantine(index),
       batchOf: (digest) => this.#batches.get(toHex(digest)),
       leaderAt: (view) => this.#leaders.leaderAt(view),
-      latestLocalNowMs: () => Math.max(...this.nodes.map((node) => node.localNowMs)),
+      latestLocalNowMs: () => Math.max(...this.honest.map((node) => node.localNowMs)),
       count: (kind) => this.count(kind),
     });
-    this.nodes = weights.map((_, self) => {
+    this.nodes = indexes.map((self, place) => {
       const config = {
         networkId,
         genesisTimeMs: GENESIS_TIME_MS,
@@ -90,13 +108,17 @@ export class World {
         scheme: registry.schemeFor(self),
         options: DEFAULT_CONSENSUS_OPTIONS,
       };
-      return new SimulatedNode(this, self, config, random.fork(`node-${self}`));
+      return new SimulatedNode(this, self, place, config, random.fork(`node-${place}`));
     });
+    this.#at = weights.map((_, index) => this.nodes.filter((node) => node.index === index));
+    this.#peers = this.nodes.map((node) => this.nodes.filter((other) => other.index !== node.index));
     this.#faults = new FaultInjector(this);
     for (const [self, name] of schedule.byzantine) {
       this.nodes[self]!.adversary = ADVERSARIES[name](this.#adversaryContext(self, networkId, registry));
       this.count(`adversary ${name}`);
     }
+    if (isOverloaded(weights, schedule.byzantine)) this.count('more adversaries than tolerated');
+    this.count(schedule.settles ? 'settles' : 'does not settle');
     for (const name of faults) this.count(`fault ${name}`);
   }
 
@@ -112,8 +134,22 @@ export class World {
     return this.nodes.filter(({ index }) => !this.schedule.byzantine.has(index));
   }
 
+  isByzantine(index: ValidatorIndex): boolean {
+    return this.schedule.byzantine.has(index);
+  }
+
   othersThan(self: ValidatorIndex): readonly ValidatorIndex[] {
     return this.#others[self]!;
+  }
+
+  /** The node of a validator, or both of its nodes. */
+  at(index: ValidatorIndex): readonly SimulatedNode[] {
+    return this.#at[index]!;
+  }
+
+  /** The nodes of all other validators. */
+  peersOf(node: SimulatedNode): readonly SimulatedNode[] {
+    return this.#peers[node.place]!;
   }
 
   count(kind: string): void {
@@ -124,15 +160,15 @@ export class World {
     this.trace.add(this.queue.nowMs, kind, numbers, words);
   }
 
-  noteMessage(from: ValidatorIndex, to: ValidatorIndex, message: ConsensusMessage): void {
-    this.note(message.type, [from, to, ...numbersOf(message)], () => `n${from} → n${to}  ${describe(message)}`);
+  noteMessage(from: SimulatedNode, to: SimulatedNode, message: ConsensusMessage): void {
+    this.trace.addMessage(this.queue.nowMs, message, from.place, to.place);
   }
 
-  makeBatch(author: ValidatorIndex, seq: number, previousDigest: Uint8Array | undefined): HeldBatch {
-    const digest = this.schedule.random.fork(`batch-${author}-${seq}-${this.queue.nowMs}`).bytes(32);
+  makeBatch({ index: author, place, name }: SimulatedNode, seq: number, previousDigest?: Uint8Array): HeldBatch {
+    const digest = this.#random.fork(`batch-${place}-${seq}-${this.queue.nowMs}`).bytes(32);
     const batch: HeldBatch = { ref: { author, seq, rollupId: 1, digest }, previousDigest: previousDigest ?? ZERO_HASH };
     this.#batches.set(toHex(digest), batch);
-    this.note('batch', [author, seq], () => `n${author} seals batch ${author}/${seq}`);
+    this.note('batch', [author, seq], () => `${name} seals batch ${author}/${seq}`);
     return batch;
   }
 
@@ -145,6 +181,7 @@ export class World {
     for (const node of this.nodes) this.#produceLater(node);
     this.#faults.begin(troubleMs);
     this.#runUntil(troubleMs);
+    if (!this.schedule.settles) return;
     this.#freeze();
     this.#becomeLive();
   }
@@ -165,14 +202,14 @@ export class World {
   /** Both ends of every open link of a node learn of the connection. */
   connect(node: SimulatedNode): void {
     for (const other of this.nodes) {
-      if (other === node || !other.up || this.network.isBlocked(node.index, other.index)) continue;
+      if (other.index === node.index || !other.up || this.network.isBlocked(node.place, other.place)) continue;
       for (const [here, there] of [
         [node, other],
         [other, node],
       ] as const) {
         here.later(1, () => {
           here.run({ type: 'peerConnected', peer: there.index });
-          here.exchange.acknowledgeTo(there.index);
+          here.exchange.acknowledgeTo(there);
         });
       }
     }
@@ -180,20 +217,20 @@ export class World {
 
   crash(node: SimulatedNode): void {
     if (!node.up) return;
-    this.note('crash', [node.index], () => `n${node.index} crashes`);
+    this.note('crash', [node.place], () => `${node.name} crashes`);
     node.crash();
-    for (const other of this.nodes) this.disconnect(other, node);
+    for (const other of this.peersOf(node)) this.disconnect(other, node);
   }
 
   /** One end learns that the other's channel is gone, unless a partition keeps even that from it. */
   disconnect(here: SimulatedNode, there: SimulatedNode): void {
-    if (here === there || !here.up || this.network.isBlocked(there.index, here.index)) return;
+    if (!here.up || this.network.isBlocked(there.place, here.place)) return;
     here.later(this.schedule.latencyMs, () => here.run({ type: 'peerDisconnected', peer: there.index }));
   }
 
   restart(node: SimulatedNode): void {
     if (node.up) return;
-    this.note('restart', [node.index], () => `n${node.index} starts again`);
+    this.note('restart', [node.place], () => `${node.name} starts again`);
     this.#bringUp(node);
   }
 
@@ -215,9 +252,9 @@ export class World {
   #becomeLive(): void {
     const { honest } = this;
     const expected = honest.map((node) => node.batches.durableLength(node.index));
-    const height = Math.max(...honest.map((node) => this.invariants.cursor(node.index))) + LIVENESS_HEIGHTS;
+    const height = Math.max(...honest.map((node) => this.invariants.cursor(node.place))) + LIVENESS_HEIGHTS;
     const lacking = (): string | undefined => {
-      const cursors = honest.map((node) => this.invariants.cursor(node.index));
+      const cursors = honest.map((node) => this.invariants.cursor(node.place));
       const lowest = Math.min(...cursors);
       if (lowest < height) return `the lowest final height is ${lowest}, not ${height} (all: ${cursors.join(', ')})`;
       if (Math.max(...cursors) - lowest > HEAD_SPREAD) return `final heights are far apart: ${cursors.join(', ')}`;
@@ -246,10 +283,10 @@ export class World {
     return {
       self,
       others: this.othersThan(self),
-      random: this.schedule.random.fork(`adversary-${self}`),
+      random: this.#random.fork(`adversary-${self}`),
       leaderAt: (view) => this.#leaders.leaderAt(view),
-      sign: (kind, view, blockHash) => {
-        const content = { kind, epoch: 0, view, blockHash };
+      sign: (kind, view, blockHash, epoch = 0) => {
+        const content = { kind, epoch, view, blockHash };
         return { ...content, signer: self, signature: scheme.sign(voteSigningRoot(networkId, content)) };
       },
       send: (to, message) => {
@@ -260,6 +297,14 @@ export class World {
         this.#batches.set(toHex(batch.ref.digest), batch);
         node.batches.add(batch);
       },
+      later: (delayMs, act) => node.later(delayMs, act),
+      skewClock: () => {
+        node.clockSkewMs = this.#random.fork(`skew-${self}-${this.queue.nowMs}`).integer(
+          -MAX_WILD_SKEW_MS,
+          MAX_WILD_SKEW_MS,
+        );
+      },
+      count: (kind) => this.count(kind),
     };
   }
 }

@@ -12,10 +12,16 @@ export interface AdversaryContext {
   readonly others: readonly ValidatorIndex[];
   readonly random: Random;
   leaderAt(view: View): ValidatorIndex;
-  sign(kind: VoteKind, view: View, blockHash: Uint8Array): Vote;
+  /** `epoch`: of the vote; the present one, 0, if left out. */
+  sign(kind: VoteKind, view: View, blockHash: Uint8Array, epoch?: number): Vote;
   send(to: ValidatorIndex, message: ConsensusMessage): void;
   /** Makes a second batch of the same place in its own lane known to all as one that can be fetched from here. */
   keepBatch(batch: HeldBatch): void;
+  /** Runs `act` after a delay, unless the node is down then. */
+  later(delayMs: number, act: () => void): void;
+  /** Sets the node's clock to anything. */
+  skewClock(): void;
+  count(kind: string): void;
 }
 
 export interface Adversary {
@@ -26,6 +32,8 @@ export interface Adversary {
   enteredView?(view: View, leader: ValidatorIndex): void;
   /** The batch that `to` gets in place of an own one; undefined: none. */
   spread?(to: ValidatorIndex, batch: HeldBatch): HeldBatch | undefined;
+  /** Whether it says what it holds of a lane. */
+  acknowledges?(author: ValidatorIndex): boolean;
   /** Whether it answers a request for a batch. */
   servesBatch?(batch: HeldBatch): boolean;
   servesBlock?(block: Block): Block | undefined;

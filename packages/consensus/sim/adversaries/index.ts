@@ -1,26 +1,40 @@
 /** All adversaries by name. */
 
 import type { AdversaryFactory } from './adversary.ts';
+import { batchWithholder } from './batch-withholder.ts';
+import { censor } from './censor.ts';
+import { certificateWithholder } from './certificate-withholder.ts';
+import { clockSkewed } from './clock-skewed.ts';
 import { equivocator } from './equivocator.ts';
 import { forger } from './forger.ts';
-import { laneForker } from './lane-forker.ts';
+import { garbageSender } from './garbage-sender.ts';
+import { laneEquivocator } from './lane-equivocator.ts';
 import { liar } from './liar.ts';
 import { nuller } from './nuller.ts';
 import { omniVoter } from './omni-voter.ts';
+import { proposalWithholder } from './proposal-withholder.ts';
 import { silent } from './silent.ts';
 import { skipper } from './skipper.ts';
-import { withholder } from './withholder.ts';
+import { staleReplayer } from './stale-replayer.ts';
+import { twins } from './twins.ts';
 
 export const ADVERSARIES = {
+  'batch-withholder': batchWithholder,
+  censor,
+  'certificate-withholder': certificateWithholder,
+  'clock-skewed': clockSkewed,
   equivocator,
   forger,
-  'lane-forker': laneForker,
+  'garbage-sender': garbageSender,
+  'lane-equivocator': laneEquivocator,
   liar,
   nuller,
   'omni-voter': omniVoter,
+  'proposal-withholder': proposalWithholder,
   silent,
   skipper,
-  withholder,
+  'stale-replayer': staleReplayer,
+  twins,
 } as const satisfies Record<string, AdversaryFactory>;
 
 export type AdversaryName = keyof typeof ADVERSARIES;

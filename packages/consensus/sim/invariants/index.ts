@@ -5,6 +5,7 @@
 
 import { verifyEvidence } from '@squad/crypto';
 import {
+  BatchRefs,
   type Block,
   blockHash,
   type Certificate,
@@ -17,40 +18,24 @@ import {
   SkipCertificates,
   toHex,
   type ValidatorIndex,
-  type ValidatorSet,
   type View,
   type Vote,
   VoteKind,
   voteSigningRoot,
   ZERO_HASH,
 } from '@squad/types';
-import type { HeldBatch } from '../src/api.ts';
-import type { SignatureRegistry } from './mock-scheme.ts';
-import type { SimulatedNode } from './node.ts';
+import type { Consensus } from '../../src/core.ts';
+import type { Heard } from '../observations.ts';
+import { type InvariantContext, InvariantViolation, type ObservedNode } from './api.ts';
+import { CertificateLedger } from './ledger.ts';
+import { Promised } from './restore.ts';
 
-export class InvariantViolation extends Error {
-  readonly invariant: string;
+export { ForkConvicted, type InvariantContext, InvariantViolation, type ObservedNode } from './api.ts';
 
-  constructor(invariant: string, message: string) {
-    super(`${invariant}: ${message}`);
-    this.name = 'InvariantViolation';
-    this.invariant = invariant;
-  }
-}
-
-export interface InvariantContext {
-  readonly networkId: Uint8Array;
-  readonly genesisTimeMs: number;
-  readonly weights: readonly number[];
-  readonly validatorSet: ValidatorSet;
-  readonly registry: SignatureRegistry;
-  isByzantine(index: ValidatorIndex): boolean;
-  /** The batch that an honest or Byzantine author really made with this digest. */
-  batchOf(digest: Uint8Array): HeldBatch | undefined;
-  leaderAt(view: View): ValidatorIndex;
-  latestLocalNowMs(): number;
-  count(kind: string): void;
-}
+/** Of the protocol, written out again: what the code says is what is being checked. */
+const MAX_REFS_PER_BLOCK = 512;
+const MAX_UNORDERED_PER_LANE = 64;
+const MAX_SKIPS = 4096;
 
 /** What one honest signer has said in one view. */
 interface SignerView {
@@ -60,42 +45,36 @@ interface SignerView {
   proposed?: string;
 }
 
-/** Which certificates of one view exist. */
-interface ViewCertificates {
-  notarized?: string;
-  finalized?: string;
-  nullified?: boolean;
-}
-
 export class Invariants {
   /** Final blocks by height, the same for all; genesis at 0. */
   readonly chain: { readonly hash: string; readonly block: Block }[];
   readonly #context: InvariantContext;
-  readonly #quorum: number;
+  readonly #ledger: CertificateLedger;
+  /** What an honest quorum's majority weighs more than. */
+  readonly #tolerated: number;
   readonly #signers: Map<View, SignerView>[];
-  readonly #certificates = new Map<View, ViewCertificates>();
-  readonly #checked = new WeakSet<Certificate>();
   readonly #proposals = new Map<string, Proposal>();
   readonly #blocks = new Map<string, Block>();
   readonly #delivered: number[];
-  readonly #restarts: number[];
   /** Per lane, along the final chain: next seq and digest of the last one. */
   readonly #lanes: { seq: number; digest: Uint8Array }[];
   readonly #hashes = new WeakMap<object, string>();
-  /** Per node: how much of its log was looked at, and the votes in it. */
-  readonly #recorded: { upTo: number; readonly votes: Set<string> }[];
+  readonly #promised: Promised[];
   steps = 0;
 
   constructor(context: InvariantContext) {
     this.#context = context;
     const { weights } = context;
     const total = weights.reduce((sum, weight) => sum + weight, 0);
-    this.#quorum = total - Math.floor((total - 1) / 3);
+    this.#ledger = new CertificateLedger(context);
+    this.#tolerated = total - this.#ledger.quorum;
     this.#signers = weights.map(() => new Map());
-    this.#delivered = weights.map(() => 0);
-    this.#restarts = weights.map(() => 0);
+    // A validator that runs twice has two places, and is Byzantine.
+    const places = 2 * weights.length;
+    this.#delivered = Array.from({ length: places }, () => 0);
+    this.#promised = Array.from({ length: places }, () => new Promised());
     this.#lanes = weights.map(() => ({ seq: 0, digest: ZERO_HASH }));
-    this.#recorded = weights.map(() => ({ upTo: 0, votes: new Set() }));
+    this.#checkLeaders();
     const genesis = genesisBlock(context.networkId, context.genesisTimeMs);
     this.chain = [{ hash: toHex(blockHash(genesis.header)), block: genesis }];
   }
@@ -104,31 +83,63 @@ export class Invariants {
     throw new InvariantViolation(invariant, message);
   }
 
+  /** R6: in as many views as all weigh together, each leads as often as it weighs. */
+  #checkLeaders(): void {
+    const { weights, leaderAt } = this.#context;
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    for (const first of [1, 1 + total]) {
+      const turns = weights.map(() => 0);
+      for (let view = first; view < first + total; view++) turns[leaderAt(view)]!++;
+      if (turns.some((times, i) => times !== weights[i])) {
+        this.fail('leaders take turns', `of ${total} views from ${first} on they lead ${turns}, and weigh ${weights}`);
+      }
+    }
+  }
+
   /** The height up to which a node has delivered. */
-  cursor(index: ValidatorIndex): number {
-    return this.#delivered[index]!;
+  cursor(place: number): number {
+    return this.#delivered[place]!;
   }
 
   onStep(): void {
     this.steps++;
   }
 
-  onRestart(index: ValidatorIndex): void {
-    this.#restarts[index]!++;
+  /** A node that would be restored like this if it crashed now. `running`: as it is, if all of that is on the disk. */
+  onRestorable(node: ObservedNode, restored: Consensus, running: Consensus | undefined): void {
+    this.#promised[node.place]!.check(node, restored, running);
+  }
+
+  /** R13, R11, R16: an own vote that was just made, in a view. R19: a proposal of a node that has heard of the head. */
+  onVoteMade(node: ObservedNode, vote: Vote, view: View, heard: Heard): void {
+    if (this.#context.isByzantine(node.index)) return;
+    const who = node.name;
+    if (vote.kind === VoteKind.finalize) {
+      if (!this.#isSignedByQuorum(VoteKind.notarize, vote.view, vote.blockHash)) {
+        this.fail('FINALIZE what is notarized', `${who} finalizes in view ${vote.view} what no quorum notarized`);
+      }
+      return;
+    }
+    if (vote.view !== view) this.fail('the current view', `${who} is in view ${view} and votes in view ${vote.view}`);
+    const leads = vote.kind === VoteKind.notarize && this.#context.leaderAt(view) === node.index;
+    if (leads && !heard.isFresh(this.#context.weights)) {
+      this.fail('fresh', `${who} proposes in view ${view} and has heard of no certificate since it started`);
+    }
   }
 
   // ---------------------------------------------------------------- what is sent
 
-  onSend(node: SimulatedNode, message: ConsensusMessage): void {
+  onSend(node: ObservedNode, message: ConsensusMessage): void {
     if (message.type === 'proposal') this.#learn(message.proposal);
     if (this.#context.isByzantine(node.index)) return;
+    if (message.type === 'certificate') this.#promised[node.place]!.certificate(message.certificate);
     switch (message.type) {
       case 'proposal':
         return this.#onProposal(node, message.proposal);
       case 'vote':
         return this.#onVote(node, message.vote);
       case 'certificate':
-        return this.#onCertificate(`n${node.index}`, message.certificate);
+        return this.#onCertificate(node.name, message.certificate);
     }
   }
 
@@ -145,11 +156,17 @@ export class Invariants {
 
   /** A proposal that a Byzantine leader made. */
   onByzantineMessage(message: ConsensusMessage): void {
-    if (message.type === 'proposal') this.#learn(message.proposal);
+    if (message.type !== 'proposal') return;
+    const { block, skips } = message.proposal;
+    // Under one header there may be other refs or skips than it commits to: nobody votes for these.
+    const isWhole =
+      equalBytes(BatchRefs.hashTreeRoot(block.refs), block.header.refsRoot) &&
+      equalBytes(SkipCertificates.hashTreeRoot(skips), block.header.skipsRoot);
+    if (isWhole) this.#learn(message.proposal);
   }
 
   /** R10, R16: a leader proposes once per view, and its proposal is its NOTARIZE. */
-  #onProposal(node: SimulatedNode, proposal: Proposal): void {
+  #onProposal(node: ObservedNode, proposal: Proposal): void {
     const hash = this.#hashOf(proposal.block);
     const { view, leader } = proposal.block.header;
     if (leader !== node.index || this.#context.leaderAt(view) !== leader) {
@@ -171,13 +188,12 @@ export class Invariants {
   }
 
   /** R16, R20 and R11, for the votes of honest nodes that become visible. */
-  #onVote(node: SimulatedNode, vote: Vote): void {
-    const who = `n${node.index}`;
+  #onVote(node: ObservedNode, vote: Vote): void {
+    const who = node.name;
     const { kind, view } = vote;
     const hash = toHex(vote.blockHash);
     if (vote.signer !== node.index) this.fail('own votes', `${who} sent a vote of n${vote.signer}`);
     const said = this.#said(node.index, view);
-    const name = `${kind} ${view} ${hash}`;
     if (kind === VoteKind.notarize) {
       if (said.notarize === hash) return;
       if (said.notarize !== undefined) this.fail('one NOTARIZE', `${who} notarized two blocks in view ${view}`);
@@ -198,7 +214,8 @@ export class Invariants {
         this.fail('NULLIFY or FINALIZE', `${who} nullifies view ${view}, which it finalized`);
       said.nullified = true;
     }
-    if (!this.#isRecorded(node, name))
+    this.#promised[node.place]!.vote(vote);
+    if (!node.isVoteDurable(vote))
       this.fail('durable before visible', `${who} sent a vote that is not on its disk`);
     const root = voteSigningRoot(this.#context.networkId, vote);
     if (!this.#context.registry.genuine([vote.signer], root, vote.signature)) {
@@ -207,25 +224,13 @@ export class Invariants {
     this.#context.count(kind === 1 ? 'NOTARIZE' : kind === 2 ? 'NULLIFY' : 'FINALIZE');
   }
 
-  #isRecorded(node: SimulatedNode, name: string): boolean {
-    const recorded = this.#recorded[node.index]!;
-    const { durable } = node.disk;
-    for (; recorded.upTo < durable.length; recorded.upTo++) {
-      const entry = durable[recorded.upTo]!;
-      if (entry.type !== 'record' || entry.record.type !== 'vote') continue;
-      const { kind, view, blockHash: hash } = entry.record.vote;
-      recorded.votes.add(`${kind} ${view} ${toHex(hash)}`);
-    }
-    return recorded.votes.has(name);
-  }
-
   /** R11: what an honest NOTARIZE says of a block. */
-  #checkNotarize(node: SimulatedNode, view: View, hash: string): void {
-    const who = `n${node.index}`;
+  #checkNotarize(node: ObservedNode, view: View, hash: string): void {
+    const who = node.name;
     const proposal = this.#proposals.get(hash);
     if (!proposal) {
       // A leader that crashed before its proposal was visible remembers its vote, and cannot propose again (R10).
-      const own = node.index === this.#context.leaderAt(view) && node.blocks.has(hash);
+      const own = node.index === this.#context.leaderAt(view) && node.isBlockKnown(hash);
       if (own) return this.#context.count('a leader restarted without its proposal');
       return this.fail('known block', `${who} notarized a block that nobody proposed`);
     }
@@ -234,8 +239,11 @@ export class Invariants {
     if (header.view !== view || header.leader !== this.#context.leaderAt(view)) {
       this.fail('leader', `${who} notarized in view ${view} a block of view ${header.view} by n${header.leader}`);
     }
+    if (refs.length > MAX_REFS_PER_BLOCK || skips.length > MAX_SKIPS) {
+      this.fail('limits', `${who} notarized a block of ${refs.length} refs and ${skips.length} skips`);
+    }
     for (const ref of refs) {
-      if (node.batches.isDurable(ref.digest)) continue;
+      if (node.isBatchDurable(ref.digest)) continue;
       this.fail('data held', `${who} notarized in view ${view} without batch ${ref.author}/${ref.seq} on its disk`);
     }
     if (header.parentView > 0) {
@@ -246,6 +254,8 @@ export class Invariants {
       if (!certified || !this.#isCertified(header.parentView, header.parentHash)) {
         this.fail('certified parent', `${who} notarized in view ${view} on a parent that is not certified`);
       }
+      // Its signature need not have been looked at: only a genuine one tells who signed.
+      if (this.#isGenuine(parentCertificate)) this.#onCertificate(`a parent in view ${view}`, parentCertificate);
     } else if (toHex(header.parentHash) !== this.chain[0]!.hash) {
       this.fail('certified parent', `${who} notarized in view ${view} on another genesis`);
     }
@@ -272,11 +282,19 @@ export class Invariants {
    * the signature of the one that a proposal carries: the header does not commit to it.
    */
   #isCertified(view: View, hash: Uint8Array): boolean {
-    return [VoteKind.notarize, VoteKind.finalize].some((kind) => {
-      const root = voteSigningRoot(this.#context.networkId, { kind, epoch: 0, view, blockHash: hash });
-      const signers = this.#context.registry.signersOf(root);
-      return signers.reduce((sum, signer) => sum + this.#context.weights[signer]!, 0) >= this.#quorum;
-    });
+    return [VoteKind.notarize, VoteKind.finalize].some((kind) => this.#isSignedByQuorum(kind, view, hash));
+  }
+
+  #isSignedByQuorum(kind: VoteKind, view: View, hash: Uint8Array): boolean {
+    const root = voteSigningRoot(this.#context.networkId, { kind, epoch: 0, view, blockHash: hash });
+    const signers = this.#context.registry.signersOf(root);
+    return signers.reduce((sum, signer) => sum + this.#context.weights[signer]!, 0) >= this.#ledger.quorum;
+  }
+
+  #isGenuine(certificate: Certificate): boolean {
+    const signers = [...this.#context.weights.keys()].filter((i) => certificate.signers.get(i));
+    const root = voteSigningRoot(this.#context.networkId, certificate);
+    return this.#context.registry.genuine(signers, root, certificate.signature);
   }
 
   /** Height, time and lanes against the parent, which was proposed or is genesis. */
@@ -288,14 +306,16 @@ export class Invariants {
       this.fail('height', `${who}: height ${header.height} on a parent of height ${parent.header.height}`);
     }
     if (header.timestampMs < parent.header.timestampMs) this.fail('timestamp', `${who}: earlier than the parent`);
+    const next = new Map<ValidatorIndex, number>();
+    let place = -1;
     for (const { author, seq } of refs) {
-      const first = refs.find((ref) => ref.author === author)!;
-      if (seq !== first.seq + refs.filter((ref) => ref.author === author && ref.seq < seq).length) {
-        this.fail('lane order', `${who}: lane ${author} has a gap or a repetition inside a block`);
-      }
-      if (first.seq !== this.#nextSeqAfter(parent, author)) {
-        this.fail('lane order', `${who}: lane ${author} goes on at ${first.seq}, not after the last one ordered`);
-      }
+      const expected = next.get(author) ?? this.#nextSeqAfter(parent, author);
+      if (seq !== expected) this.fail('lane order', `${who}: lane ${author} goes on at ${seq}, not at ${expected}`);
+      next.set(author, seq + 1);
+      const size = this.#context.weights.length;
+      const turn = (author - (header.view % size) + size) % size;
+      if (turn < place) this.fail('lane order', `${who}: in view ${header.view} lane ${author} comes too late`);
+      place = turn;
     }
   }
 
@@ -315,83 +335,63 @@ export class Invariants {
 
   // ---------------------------------------------------------------- certificates
 
-  /** Weight, genuine signers, and what may not stand beside each other in one view. */
   #onCertificate(who: string, certificate: Certificate): void {
-    if (this.#checked.has(certificate)) return;
-    this.#checked.add(certificate);
-    const { kind, view, signers } = certificate;
+    const isFirst = this.#ledger.observe(who, certificate);
+    if (isFirst && certificate.kind === VoteKind.notarize) this.#checkAvailable(certificate);
+  }
+
+  /** Whatever a quorum vouched for can be had from honest nodes that hold it durably, of more than F weight (R11, R12). */
+  #checkAvailable({ view, blockHash: notarized }: Certificate): void {
+    const { isOverloaded, nodes, isByzantine, weights } = this.#context;
+    const block = this.#blockOf(toHex(notarized));
+    if (isOverloaded || !block || block.refs.length === 0) return;
     let weight = 0;
-    const list: ValidatorIndex[] = [];
-    for (let i = 0; i < signers.bitLen; i++) {
-      if (!signers.get(i)) continue;
-      list.push(i);
-      weight += this.#context.weights[i] ?? 0;
+    for (const node of nodes()) {
+      if (isByzantine(node.index)) continue;
+      if (block.refs.every(({ digest }) => node.isBatchDurable(digest))) weight += weights[node.index]!;
     }
-    if (weight < this.#quorum) {
-      this.fail('quorum', `${who}: certificate of view ${view} of weight ${weight}, less than ${this.#quorum}`);
-    }
-    const root = voteSigningRoot(this.#context.networkId, certificate);
-    if (!this.#context.registry.genuine(list, root, certificate.signature)) {
-      this.fail('genuine', `${who}: certificate of view ${view} with signers who did not sign`);
-    }
-    const hash = toHex(certificate.blockHash);
-    let there = this.#certificates.get(view);
-    if (!there) {
-      there = {};
-      this.#certificates.set(view, there);
-    }
-    const before = { ...there };
-    if (kind === VoteKind.nullify) there.nullified = true;
-    else if (kind === VoteKind.notarize) there.notarized ??= hash;
-    else there.finalized ??= hash;
-    this.#context.count(['', 'notarization', 'nullification', 'finalization'][kind]!);
-    if (kind === VoteKind.notarize && there.notarized !== hash) this.fail('one notarization', `two in view ${view}`);
-    if (kind === VoteKind.finalize && there.finalized !== hash) this.fail('one finalization', `two in view ${view}`);
-    if (there.nullified && there.finalized !== undefined) {
-      this.fail('nullified or finalized', `view ${view} has both certificates`);
-    }
-    if (there.finalized !== undefined && there.notarized !== undefined && there.finalized !== there.notarized) {
-      this.fail('one notarization', `view ${view}: one block notarized, another finalized`);
-    }
-    if (before.nullified && there.notarized !== undefined) this.#context.count('a view both nullified and notarized');
+    this.#context.count('bodies of a notarized block held by more than F');
+    if (weight > this.#tolerated) return;
+    this.fail('available', `honest weight ${weight} holds the bodies of the block notarized in view ${view}`);
   }
 
   // ---------------------------------------------------------------- what comes out
 
-  onSoft(index: ValidatorIndex, block: Block, certificate: Certificate): void {
+  onSoft({ index, name }: ObservedNode, block: Block, certificate: Certificate): void {
     if (this.#context.isByzantine(index)) return;
     const right = certificate.kind === VoteKind.notarize && toHex(certificate.blockHash) === this.#hashOf(block);
-    if (!right) this.fail('soft', `n${index} announced a block as soft with a certificate of something else`);
-    this.#onCertificate(`n${index}`, certificate);
+    if (!right) this.fail('soft', `${name} announced a block as soft with a certificate of something else`);
+    this.#onCertificate(name, certificate);
     this.#context.count('soft');
   }
 
   /** R15: in order, linked, without gap or repetition, the same for all. No certificate: delivered again after a crash. */
-  onFinal(index: ValidatorIndex, blocks: readonly Block[], certificate: Certificate | undefined): void {
-    if (this.#context.isByzantine(index)) return;
-    const who = `n${index}`;
+  onFinal(node: ObservedNode, blocks: readonly Block[], certificate: Certificate | undefined): void {
+    if (this.#context.isByzantine(node.index)) return;
+    const who = node.name;
+    // Before the blocks: of a fork, this certificate is a part of the proof.
+    if (certificate) this.#onCertificate(who, certificate);
     for (const block of blocks) {
       const { height, parentHash } = block.header;
-      const expected = this.#delivered[index]! + 1;
+      const expected = this.#delivered[node.place]! + 1;
       if (height !== expected) this.fail('final order', `${who} delivered height ${height}, not ${expected}`);
       const hash = this.#hashOf(block);
       const known = this.chain[height];
-      if (known && known.hash !== hash)
-        this.fail('one final chain', `${who}: another block is final at height ${height}`);
+      if (known && known.hash !== hash) this.#ledger.onFork(`${who}: another block is final at height ${height}`);
       if (!known) {
         if (toHex(parentHash) !== this.chain[height - 1]!.hash)
-          this.fail('final chain', `${who}: height ${height} is not linked`);
+          this.#ledger.onFork(`${who}: height ${height} is not linked`);
         this.chain[height] = { hash, block };
         this.#checkLanes(who, block);
       }
-      this.#delivered[index] = height;
+      this.#delivered[node.place] = height;
+      this.#promised[node.place]!.final(height);
       this.#context.count('final');
     }
     if (!certificate) return this.#context.count('delivered again after a crash');
     const last = blocks.at(-1)!;
     const right = certificate.kind === VoteKind.finalize && toHex(certificate.blockHash) === this.#hashOf(last);
     if (!right) this.fail('finalization', `${who}: the certificate is not the last block's`);
-    this.#onCertificate(who, certificate);
     if (blocks.length > 1) this.#context.count('several blocks final at once');
   }
 
@@ -399,6 +399,8 @@ export class Invariants {
   #checkLanes(who: string, { header, refs }: Block): void {
     for (const { author, seq, digest } of refs) {
       const lane = this.#lanes[author];
+      if (lane && seq - lane.seq >= MAX_UNORDERED_PER_LANE)
+        this.fail('limits', `${who}: lane ${author} had ${seq - lane.seq} batches that were not ordered`);
       const batch = this.#context.batchOf(digest);
       if (!lane || !batch) return this.fail('lane order', `${who}: height ${header.height} orders a batch nobody made`);
       if (seq !== lane.seq || batch.ref.seq !== seq || batch.ref.author !== author) {
@@ -412,31 +414,23 @@ export class Invariants {
     }
   }
 
-  /** How many batches of a lane are final, as far as a height. */
-  laneLength(author: ValidatorIndex): number {
-    return this.#lanes[author]!.seq;
-  }
-
   // ---------------------------------------------------------------- accusations
 
-  onMisbehaved(index: ValidatorIndex, peer: ValidatorIndex, reason: string): void {
+  onMisbehaved({ index, name }: ObservedNode, peer: ValidatorIndex, reason: string): void {
     this.#context.count('misbehaved');
     if (this.#context.isByzantine(index) || this.#context.isByzantine(peer)) return;
-    this.fail('no honest node accused', `n${index} says of honest n${peer}: ${reason}`);
+    this.fail('no honest node accused', `${name} says of honest n${peer}: ${reason}`);
   }
 
   /** What is put out verifies for a stranger, and convicts Byzantine validators only. */
-  onEvidence(index: ValidatorIndex, evidence: Evidence): void {
+  onEvidence({ name }: ObservedNode, evidence: Evidence): void {
     const { networkId, validatorSet, registry } = this.#context;
     this.#context.count(`evidence ${evidence.kind}`);
     const judged = verifyEvidence(evidence, validatorSet, networkId, registry.schemeFor(undefined));
-    if (!judged.ok) {
-      this.fail('evidence', `n${index}: evidence ${evidence.kind} that proves nothing: ${judged.error.reason}`);
-    }
+    if (!judged.ok) this.fail('evidence', `${name}: evidence ${evidence.kind} that proves nothing: ${judged.error.reason}`);
     const honest = judged.value.validators.find((validator) => !this.#context.isByzantine(validator));
-    if (honest !== undefined) {
-      this.fail('no honest node convicted', `n${index} has evidence ${evidence.kind} against honest n${honest}`);
-    }
+    if (honest === undefined) return;
+    this.fail('no honest node convicted', `${name} has evidence ${evidence.kind} against honest n${honest}`);
   }
 
   // ---------------------------------------------------------------- helpers

@@ -4,7 +4,7 @@ import { toHex } from '@squad/types';
 import type { HeldBatch } from '../../src/api.ts';
 import type { AdversaryFactory } from './adversary.ts';
 
-export const laneForker: AdversaryFactory = ({ others, random, keepBatch }) => {
+export const laneEquivocator: AdversaryFactory = ({ others, random, keepBatch }) => {
   const side = new Set(random.subset(others));
   const twins = new Map<string, HeldBatch>();
   return {

@@ -2,7 +2,7 @@
 
 import type { AdversaryFactory } from './adversary.ts';
 
-export const withholder: AdversaryFactory = ({ others, random }) => {
+export const batchWithholder: AdversaryFactory = ({ others, random }) => {
   const friend = random.chance(0.5) ? random.pick(others) : undefined;
   return {
     spread: (to, batch) => (to === friend || random.chance(0.1) ? batch : undefined),

@@ -1,0 +1,47 @@
+/** What the invariants look at, and what they throw. */
+
+import type { ValidatorIndex, ValidatorSet, View, Vote } from '@squad/types';
+import type { HeldBatch } from '../../src/api.ts';
+import type { SignatureRegistry } from '../mock-scheme.ts';
+
+export class InvariantViolation extends Error {
+  readonly invariant: string;
+
+  constructor(invariant: string, message: string) {
+    super(`${invariant}: ${message}`);
+    this.name = 'InvariantViolation';
+    this.invariant = invariant;
+  }
+}
+
+/** More Byzantine weight than the protocol tolerates has forked the chain, and enough of it stands convicted: the end. */
+export class ForkConvicted extends Error {}
+
+/** One validator, as far as it can be looked at from outside. */
+export interface ObservedNode {
+  readonly index: ValidatorIndex;
+  /** Its place among all nodes; two of one validator have two. */
+  readonly place: number;
+  readonly name: string;
+  /** Whether a record of this vote would survive a crash now. */
+  isVoteDurable(vote: Vote): boolean;
+  isBatchDurable(digest: Uint8Array): boolean;
+  isBlockKnown(hash: string): boolean;
+}
+
+export interface InvariantContext {
+  readonly networkId: Uint8Array;
+  readonly genesisTimeMs: number;
+  readonly weights: readonly number[];
+  readonly validatorSet: ValidatorSet;
+  /** More is Byzantine than the protocol tolerates: the chain may fork, and then enough of them must be convicted. */
+  readonly isOverloaded: boolean;
+  readonly registry: Pick<SignatureRegistry, 'genuine' | 'signersOf' | 'schemeFor'>;
+  nodes(): readonly ObservedNode[];
+  isByzantine(index: ValidatorIndex): boolean;
+  /** The batch that an honest or Byzantine author really made with this digest. */
+  batchOf(digest: Uint8Array): Pick<HeldBatch, 'ref' | 'previousDigest'> | undefined;
+  leaderAt(view: View): ValidatorIndex;
+  latestLocalNowMs(): number;
+  count(kind: string): void;
+}
