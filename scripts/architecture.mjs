@@ -22,6 +22,7 @@ const LAYERS = {
   'rollup-node': 3,
   operator: 3,
   testnet: 4,
+  simulator: 4,
   cli: 5,
   bench: 5,
   fuzz: 6,

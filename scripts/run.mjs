@@ -192,7 +192,10 @@ async function main() {
       return show(node, [join(root, 'packages/bench/dist/src/profile-main.js'), ...args], env);
     case 'sim':
       await build();
-      return show(node, [join(root, 'packages/consensus/dist/sim/main.js'), ...args], env);
+      return show(node, [join(root, 'packages/simulator/dist/src/main.js'), ...args], env);
+    case 'sim:mutants':
+      await build();
+      return show(node, ['--conditions=source', join(root, 'packages/simulator/src/mutants/main.ts'), ...args], env);
     case 'fuzz':
       await build();
       return show(node, [join(root, 'packages/fuzz/dist/src/main.js'), ...args], env);
@@ -200,7 +203,7 @@ async function main() {
       return script('test.mjs', args);
     default:
       fail(
-        `unknown task "${task}". Tasks: start, test, squad, build, check, format, unit, e2e, sim, bench, bench:micro, bench:profile, fuzz.`,
+        `unknown task "${task}". Tasks: start, test, squad, build, check, format, unit, e2e, sim, sim:mutants, bench, bench:micro, bench:profile, fuzz.`,
       );
   }
 }

@@ -80,7 +80,8 @@ export class SignatureRegistry {
 
   /** A step that never ends hangs its process: this is what it runs into instead. */
   #spend(): void {
-    if (++this.#operations > MAX_OPERATIONS) throw new Error(`more than ${MAX_OPERATIONS} signatures: this does not end`);
+    if (++this.#operations > MAX_OPERATIONS)
+      throw new Error(`more than ${MAX_OPERATIONS} signatures: this does not end`);
   }
 
   #sum(signers: readonly ValidatorIndex[], root: Uint8Array): Uint8Array {

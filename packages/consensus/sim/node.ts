@@ -219,6 +219,7 @@ export class SimulatedNode implements ObservedNode {
         return this.exchange.fetchRange(output.fromHeight, output.holders);
       case 'enteredView':
         this.#view = output.view;
+        this.world.invariants.onEnteredView(this, output.view);
         this.world.note('enteredView', [this.place, output.view], () => `${this.name} enters view ${output.view}`);
         this.adversary?.enteredView?.(output.view, output.leader);
         return;

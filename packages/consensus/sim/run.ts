@@ -1,6 +1,7 @@
 /** One schedule, and what came of it. */
 
 import { ForkConvicted, InvariantViolation } from './invariants/index.ts';
+import { rememberRoots } from './memo.ts';
 import { drawSchedule, type Schedule, type ScheduleOptions } from './schedule.ts';
 import { World } from './world.ts';
 
@@ -24,6 +25,7 @@ export interface RunResult {
 
 /** `traceLines`: how many of the last events a failure's trace holds. */
 export function runSchedule(schedule: Schedule, traceLines = 60): RunResult {
+  rememberRoots();
   const world = new World(schedule, traceLines);
   let failure: Failure | undefined;
   try {

@@ -37,13 +37,17 @@ const SET_SIZES: readonly number[] = [
   [7, 2],
   [10, 1],
 ].flatMap(([size, times]) => Array.from({ length: times! }, () => size!));
-const FAULT_CHANCE = 0.4;
+const FAULT_CHANCE = 0.35;
+/** Those that cost much and need not be there often, and the one that is most of what is looked for. */
+const FAULT_CHANCES: Partial<Record<FaultName, number>> = { codec: 0.1, crash: 0.3, 'crash-all': 0.2, byzantine: 0.6 };
 const ADVERSARY_CHANCE = 0.3;
-const SETTLE_CHANCE = 0.35;
+const SETTLE_CHANCE = 0.25;
 /** Of the schedules with adversaries, how many have more of them than the protocol tolerates. */
-const OVERLOAD_CHANCE = 0.1;
+const OVERLOAD_CHANCE = 0.12;
 /** How often the state after a crash is looked at after every single sync. It costs more than all the rest. */
-const RESTORE_CHANCE = 0.01;
+const RESTORE_CHANCE = 0.005;
+
+const FORKING: readonly AdversaryName[] = ['equivocator', 'omni-voter', 'twins'];
 
 export interface ScheduleOptions {
   /** Number of validators; drawn if undefined. */
@@ -89,7 +93,11 @@ export function drawSchedule(seed: number, options: ScheduleOptions = {}): Sched
   const mixed = shape.chance(0.25);
   const weights = Array.from({ length: size }, () => (mixed ? shape.integer(1, 4) : 1));
   const allowed = new Set<FaultName>(options.faults ?? FAULT_NAMES);
-  const faults = new Set(FAULT_NAMES.filter((name) => random.fork(`fault-${name}`).chance(FAULT_CHANCE) && allowed.has(name)));
+  const faults = new Set(
+    FAULT_NAMES.filter(
+      (name) => random.fork(`fault-${name}`).chance(FAULT_CHANCES[name] ?? FAULT_CHANCE) && allowed.has(name),
+    ),
+  );
   const forced = options.overload === true;
   if (forced) faults.add('byzantine');
   const overload = options.overload ?? random.fork('overload').chance(OVERLOAD_CHANCE);
@@ -121,7 +129,10 @@ function drawByzantine(
   const total = weights.reduce((sum, weight) => sum + weight, 0);
   let budget = overload ? quorumWeight(total) - 1 : faultyWeight(total);
   const enabled = allowed.filter((name) => random.fork(`adversary-${name}`).chance(ADVERSARY_CHANCE));
-  const kinds = enabled.length > 0 ? enabled : [random.pick(allowed)];
+  // With more than is tolerated those are of interest that can fork the chain.
+  const forking = allowed.filter((name) => FORKING.includes(name));
+  const drawn = overload && random.fork('forking').chance(0.7) ? forking : enabled;
+  const kinds = drawn.length > 0 ? drawn : [random.pick(allowed)];
   const byzantine = new Map<number, AdversaryName>();
   for (const index of random.shuffle(weights.map((_, i) => i))) {
     if (weights[index]! > budget) continue;
@@ -192,7 +203,8 @@ export function parseSchedule(text: string): Schedule {
     byzantine: new Map(
       list('byzantine').map((item) => {
         const [index, name] = item.split(':');
-        if (!(Number(index) < weights.length)) throw new RangeError(`byzantine=${item}: there is no validator ${index}`);
+        if (!(Number(index) < weights.length))
+          throw new RangeError(`byzantine=${item}: there is no validator ${index}`);
         return [Number(index), known('adversary', name ?? '', ADVERSARY_NAMES)];
       }),
     ),

@@ -21,8 +21,8 @@ import { Invariants } from './invariants/index.ts';
 import { SignatureRegistry } from './mock-scheme.ts';
 import { SimulatedNetwork } from './network.ts';
 import { SimulatedNode } from './node.ts';
-import { EventQueue } from './queue.ts';
 import type { Random } from './prng.ts';
+import { EventQueue } from './queue.ts';
 import { isOverloaded, randomOf, type Schedule } from './schedule.ts';
 import { Trace } from './trace.ts';
 
@@ -78,12 +78,8 @@ export class World {
     const registry = new SignatureRegistry(random.fork('scheme').uint32());
     const twins = [...schedule.byzantine].flatMap(([index, name]) => (name === 'twins' ? [index] : []));
     const indexes = [...weights.keys(), ...twins];
-    this.network = new SimulatedNetwork(
-      this.queue,
-      random.fork('links'),
-      indexes.length,
-      schedule.latencyMs,
-      (kind) => this.count(kind),
+    this.network = new SimulatedNetwork(this.queue, random.fork('links'), indexes.length, schedule.latencyMs, (kind) =>
+      this.count(kind),
     );
     this.invariants = new Invariants({
       networkId,
@@ -284,6 +280,7 @@ export class World {
       self,
       others: this.othersThan(self),
       random: this.#random.fork(`adversary-${self}`),
+      side: new Set(this.#random.fork('side').subset([...this.schedule.weights.keys()])),
       leaderAt: (view) => this.#leaders.leaderAt(view),
       sign: (kind, view, blockHash, epoch = 0) => {
         const content = { kind, epoch, view, blockHash };
@@ -299,10 +296,9 @@ export class World {
       },
       later: (delayMs, act) => node.later(delayMs, act),
       skewClock: () => {
-        node.clockSkewMs = this.#random.fork(`skew-${self}-${this.queue.nowMs}`).integer(
-          -MAX_WILD_SKEW_MS,
-          MAX_WILD_SKEW_MS,
-        );
+        node.clockSkewMs = this.#random
+          .fork(`skew-${self}-${this.queue.nowMs}`)
+          .integer(-MAX_WILD_SKEW_MS, MAX_WILD_SKEW_MS);
       },
       count: (kind) => this.count(kind),
     };

@@ -11,6 +11,8 @@ export interface AdversaryContext {
   readonly self: ValidatorIndex;
   readonly others: readonly ValidatorIndex[];
   readonly random: Random;
+  /** A part of the others that is the same for all adversaries of a schedule: they may act as one. */
+  readonly side: ReadonlySet<ValidatorIndex>;
   leaderAt(view: View): ValidatorIndex;
   /** `epoch`: of the vote; the present one, 0, if left out. */
   sign(kind: VoteKind, view: View, blockHash: Uint8Array, epoch?: number): Vote;

@@ -9,10 +9,10 @@ function sibling({ header, refs }: Block, dropRefs: boolean): Block {
   return { header: { ...header, refsRoot: BatchRefs.hashTreeRoot([]) }, refs: [] };
 }
 
-export const equivocator: AdversaryFactory = ({ others, random, sign, send }) => {
+export const equivocator: AdversaryFactory = ({ others, random, side, sign, send }) => {
   const twins = new Map<string, Proposal>();
   const split = random.shuffle(others);
-  const half = new Set(split.slice(0, random.integer(1, split.length)));
+  const half = random.chance(0.6) ? side : new Set(split.slice(0, random.integer(1, split.length)));
   /** Everyone hears of both in a part of the schedules: then the evidence comes out. */
   const open = random.chance(0.3);
   return {

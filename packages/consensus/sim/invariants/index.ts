@@ -55,6 +55,9 @@ export class Invariants {
   readonly #signers: Map<View, SignerView>[];
   readonly #proposals = new Map<string, Proposal>();
   readonly #blocks = new Map<string, Block>();
+  readonly #hashesOfView = new Map<View, string[]>();
+  /** Per place: the views that were entered and looked at. */
+  readonly #entered: Set<View>[];
   readonly #delivered: number[];
   /** Per lane, along the final chain: next seq and digest of the last one. */
   readonly #lanes: { seq: number; digest: Uint8Array }[];
@@ -72,6 +75,7 @@ export class Invariants {
     // A validator that runs twice has two places, and is Byzantine.
     const places = 2 * weights.length;
     this.#delivered = Array.from({ length: places }, () => 0);
+    this.#entered = Array.from({ length: places }, () => new Set());
     this.#promised = Array.from({ length: places }, () => new Promised());
     this.#lanes = weights.map(() => ({ seq: 0, digest: ZERO_HASH }));
     this.#checkLeaders();
@@ -108,6 +112,27 @@ export class Invariants {
   /** A node that would be restored like this if it crashed now. `running`: as it is, if all of that is on the disk. */
   onRestorable(node: ObservedNode, restored: Consensus, running: Consensus | undefined): void {
     this.#promised[node.place]!.check(node, restored, running);
+  }
+
+  /** R9: a view is entered on a certificate of the one before, or a finalization of a later one. */
+  onEnteredView(node: ObservedNode, view: View): void {
+    const entered = this.#entered[node.place]!;
+    if (this.#context.isByzantine(node.index) || view === 1 || entered.has(view)) return;
+    entered.add(view);
+    const { networkId, registry, weights } = this.#context;
+    // Of blocks only the hashes are known that somebody signed: a quorum for any of them will do.
+    const root = voteSigningRoot(networkId, { kind: VoteKind.nullify, epoch: 0, view: view - 1, blockHash: ZERO_HASH });
+    const isNullified = weigh(registry.signersOf(root), weights) >= this.#ledger.quorum;
+    if (isNullified || this.#isAnythingCertified(view - 1)) return;
+    this.fail('entered on a certificate', `${node.name} entered view ${view}, and nothing certifies view ${view - 1}`);
+  }
+
+  #isAnythingCertified(view: View): boolean {
+    for (const hash of this.#hashesOfView.get(view) ?? []) {
+      const block = this.#blocks.get(hash)!;
+      if (this.#isCertified(view, blockHash(block.header))) return true;
+    }
+    return false;
   }
 
   /** R13, R11, R16: an own vote that was just made, in a view. R19: a proposal of a node that has heard of the head. */
@@ -151,7 +176,13 @@ export class Invariants {
 
   /** A block that was proposed or recorded: the proposal of a lone validator is never sent, and survives a crash. */
   onBlock(block: Block): void {
-    this.#blocks.set(this.#hashOf(block), block);
+    const hash = this.#hashOf(block);
+    if (this.#blocks.has(hash)) return;
+    this.#blocks.set(hash, block);
+    const { view } = block.header;
+    const there = this.#hashesOfView.get(view);
+    if (there) there.push(hash);
+    else this.#hashesOfView.set(view, [hash]);
   }
 
   /** A proposal that a Byzantine leader made. */
@@ -215,8 +246,7 @@ export class Invariants {
       said.nullified = true;
     }
     this.#promised[node.place]!.vote(vote);
-    if (!node.isVoteDurable(vote))
-      this.fail('durable before visible', `${who} sent a vote that is not on its disk`);
+    if (!node.isVoteDurable(vote)) this.fail('durable before visible', `${who} sent a vote that is not on its disk`);
     const root = voteSigningRoot(this.#context.networkId, vote);
     if (!this.#context.registry.genuine([vote.signer], root, vote.signature)) {
       this.fail('own signature', `${who} sent a vote with a signature that is not its own`);
@@ -288,7 +318,7 @@ export class Invariants {
   #isSignedByQuorum(kind: VoteKind, view: View, hash: Uint8Array): boolean {
     const root = voteSigningRoot(this.#context.networkId, { kind, epoch: 0, view, blockHash: hash });
     const signers = this.#context.registry.signersOf(root);
-    return signers.reduce((sum, signer) => sum + this.#context.weights[signer]!, 0) >= this.#ledger.quorum;
+    return weigh(signers, this.#context.weights) >= this.#ledger.quorum;
   }
 
   #isGenuine(certificate: Certificate): boolean {
@@ -453,4 +483,8 @@ export class Invariants {
     }
     return hash;
   }
+}
+
+function weigh(signers: readonly ValidatorIndex[], weights: readonly number[]): number {
+  return signers.reduce((sum, signer) => sum + weights[signer]!, 0);
 }

@@ -4,14 +4,7 @@
  * convicted (section 4), and a fork must convict more than F.
  */
 
-import {
-  type Certificate,
-  toHex,
-  type ValidatorIndex,
-  type View,
-  VoteKind,
-  voteSigningRoot,
-} from '@squad/types';
+import { type Certificate, toHex, type ValidatorIndex, type View, VoteKind, voteSigningRoot } from '@squad/types';
 import { ForkConvicted, type InvariantContext, InvariantViolation } from './api.ts';
 
 /** Who signed what in one view, as certificates show it: a bit for each validator. */

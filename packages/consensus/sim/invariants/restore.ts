@@ -74,7 +74,13 @@ function describe(state: Checkpoint): Map<string, string> {
     ['lane tips', state.laneTips.map(({ nextSeq, lastDigest }) => `${nextSeq} ${toHex(lastDigest)}`).join(', ')],
     ['certificates', state.certificates.map(certificateName).join(', ')],
     ['votes', state.votes.map(voteName).sort().join(', ')],
-    ['blocks', state.blocks.map(({ header }) => `${header.view} ${toHex(header.refsRoot)}`).sort().join(', ')],
+    [
+      'blocks',
+      state.blocks
+        .map(({ header }) => `${header.view} ${toHex(header.refsRoot)}`)
+        .sort()
+        .join(', '),
+    ],
   ]);
 }
 

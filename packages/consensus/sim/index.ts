@@ -1,0 +1,27 @@
+/** What `packages/simulator` builds on: the fast simulator of the core alone, and the parts that the deep one shares with it. */
+
+export { ADVERSARY_NAMES, type AdversaryName } from './adversaries/index.ts';
+export {
+  ForkConvicted,
+  type InvariantContext,
+  Invariants,
+  InvariantViolation,
+  type ObservedNode,
+} from './invariants/index.ts';
+export { type CountedScheme, SignatureRegistry } from './mock-scheme.ts';
+export { type LinkFaults, SimulatedNetwork } from './network.ts';
+export { Heard } from './observations.ts';
+export { Random } from './prng.ts';
+export { EventQueue } from './queue.ts';
+export { type Failure, type RunResult, runSchedule, runSeed } from './run.ts';
+export {
+  drawSchedule,
+  FAULT_NAMES,
+  type FaultName,
+  formatSchedule,
+  parseSchedule,
+  type Schedule,
+  type ScheduleOptions,
+} from './schedule.ts';
+export { simplerSchedules } from './simpler.ts';
+export { describe, numbersOf, Trace } from './trace.ts';

@@ -1,0 +1,29 @@
+/**
+ * The rules of safety and liveness, each broken on purpose by a few words of source. A campaign that does not notice one
+ * of them is no campaign. `edits` are applied to the sources as they are loaded: the code itself knows nothing of them.
+ */
+
+import type { DrawOptions } from '../mode.ts';
+import { coreMutants } from './core.ts';
+
+export interface Edit {
+  /** Below `packages/`. */
+  readonly file: string;
+  /** Has to occur exactly once. */
+  readonly search: string;
+  readonly replace: string;
+}
+
+export interface Mutant {
+  readonly name: string;
+  /** Of docs/protocol.md. */
+  readonly rule: string;
+  readonly edits: readonly Edit[];
+  readonly mode: 'core' | 'node';
+  /** What may be drawn; all if left out. */
+  readonly draw?: DrawOptions;
+  /** Why no run can tell it from the original. It is expected to survive, and not run. */
+  readonly equivalent?: string;
+}
+
+export const MUTANTS: readonly Mutant[] = coreMutants;
