@@ -173,6 +173,7 @@ export class World {
   /** Throws an `InvariantViolation`, or whatever the core throws. */
   run(): void {
     const { troubleMs } = this.schedule;
+    this.invariants.checkLeaders();
     for (const node of this.nodes) this.#bringUp(node);
     for (const node of this.nodes) this.#produceLater(node);
     this.#faults.begin(troubleMs);

@@ -11,6 +11,7 @@ function sibling({ header, refs }: Block, dropRefs: boolean): Block {
 
 export const equivocator: AdversaryFactory = ({ others, random, side, sign, send }) => {
   const twins = new Map<string, Proposal>();
+  const answered = new Set<string>();
   const split = random.shuffle(others);
   const half = random.chance(0.6) ? side : new Set(split.slice(0, random.integer(1, split.length)));
   /** Everyone hears of both in a part of the schedules: then the evidence comes out. */
@@ -38,6 +39,10 @@ export const equivocator: AdversaryFactory = ({ others, random, side, sign, send
       // Whatever another one notarizes or finalizes, so does this one, towards that one and its half.
       if (message.type !== 'vote' || message.vote.kind === VoteKind.nullify) return;
       const { kind, view, blockHash: hash } = message.vote;
+      // Two of these would answer each other for ever.
+      const name = `${from} ${kind} ${view} ${toHex(hash)}`;
+      if (answered.has(name)) return;
+      answered.add(name);
       const vote = sign(kind, view, hash);
       send(from, { type: 'vote', vote });
       if (kind === VoteKind.notarize) send(from, { type: 'vote', vote: sign(VoteKind.finalize, view, hash) });

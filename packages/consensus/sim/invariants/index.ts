@@ -78,7 +78,6 @@ export class Invariants {
     this.#entered = Array.from({ length: places }, () => new Set());
     this.#promised = Array.from({ length: places }, () => new Promised());
     this.#lanes = weights.map(() => ({ seq: 0, digest: ZERO_HASH }));
-    this.#checkLeaders();
     const genesis = genesisBlock(context.networkId, context.genesisTimeMs);
     this.chain = [{ hash: toHex(blockHash(genesis.header)), block: genesis }];
   }
@@ -88,7 +87,7 @@ export class Invariants {
   }
 
   /** R6: in as many views as all weigh together, each leads as often as it weighs. */
-  #checkLeaders(): void {
+  checkLeaders(): void {
     const { weights, leaderAt } = this.#context;
     const total = weights.reduce((sum, weight) => sum + weight, 0);
     for (const first of [1, 1 + total]) {

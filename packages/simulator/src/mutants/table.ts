@@ -21,9 +21,9 @@ export interface Mutant {
   readonly edits: readonly Edit[];
   readonly mode: 'core' | 'node';
   /** What may be drawn; all if left out. */
-  readonly draw?: DrawOptions;
+  readonly draw?: DrawOptions | undefined;
   /** Why no run can tell it from the original. It is expected to survive, and not run. */
-  readonly equivalent?: string;
+  readonly equivalent?: string | undefined;
 }
 
 export const MUTANTS: readonly Mutant[] = coreMutants;
