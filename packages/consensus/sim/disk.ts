@@ -9,8 +9,8 @@ import type { EventQueue } from './queue.ts';
 export class Disk<Entry> {
   /** Survives a crash. */
   readonly durable: Entry[] = [];
-  /** Called once, when the next sync has ended and before anything that waited for it. */
-  atNextSync: (() => void) | undefined;
+  /** Called once: when the next sync has ended and before anything that waited for it, or in its place if it fails. */
+  atNextSync: { readonly failing: boolean; readonly act: () => void } | undefined;
   /** Called after every sync. */
   onSynced: (() => void) | undefined;
   #unsynced: Entry[] = [];
@@ -56,12 +56,14 @@ export class Disk<Entry> {
     const upTo = this.#appended;
     this.#queue.after(this.#syncDelayMs(this.#random), () => {
       if (life !== this.#life) return;
+      const { atNextSync } = this;
+      this.atNextSync = undefined;
+      if (atNextSync?.failing) atNextSync.act();
+      if (life !== this.#life) return;
       for (const entry of this.#unsynced.splice(0, covered)) this.durable.push(entry);
       this.#syncing = false;
       this.onSynced?.();
-      const atNextSync = this.atNextSync;
-      this.atNextSync = undefined;
-      atNextSync?.();
+      if (atNextSync?.failing === false) atNextSync.act();
       if (life !== this.#life) return;
       const ready = this.#waiting.filter((waiting) => waiting.upTo <= upTo);
       this.#waiting = this.#waiting.filter((waiting) => waiting.upTo > upTo);

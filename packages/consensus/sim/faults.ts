@@ -1,19 +1,46 @@
 /** Makes the trouble of one schedule, and ends it. Every single act has a number, so that a schedule can be shrunk by it. */
 
 import type { Random } from './prng.ts';
-import { type FaultName, randomOf } from './schedule.ts';
-import type { World } from './world.ts';
+import { type FaultName, randomOf, type Schedule } from './schedule.ts';
+import type { SimulatedNetwork } from './network.ts';
+import type { EventQueue } from './queue.ts';
 
 const MAX_CLOCK_SKEW_MS = 200;
+
+/** A node, as far as faults go. */
+export interface FaultyNode {
+  readonly index: number;
+  readonly place: number;
+  readonly name: string;
+  readonly up: boolean;
+  clockSkewMs: number;
+  /** What happens instead of the next sync (`failing`), or between its end and all that waited for it. */
+  atNextSync(failing: boolean, act: () => void): void;
+}
+
+/** A world that trouble can be made in. */
+export interface FaultyWorld {
+  readonly schedule: Schedule;
+  readonly queue: EventQueue;
+  readonly network: SimulatedNetwork;
+  readonly nodes: readonly FaultyNode[];
+  readonly slowDisks: Set<number>;
+  readonly acts: string[];
+  note(kind: string, numbers: readonly number[], words: () => string): void;
+  count(kind: string): void;
+  connect(node: FaultyNode): void;
+  crash(node: FaultyNode): void;
+  restart(node: FaultyNode): void;
+}
 
 type Act = (random: Random) => void;
 
 export class FaultInjector {
-  readonly #world: World;
+  readonly #world: FaultyWorld;
   readonly #random: Random;
   #ended = false;
 
-  constructor(world: World) {
+  constructor(world: FaultyWorld) {
     this.#world = world;
     this.#random = randomOf(world.schedule).fork('faults');
   }
@@ -43,7 +70,8 @@ export class FaultInjector {
       ['asymmetric', (random) => this.#partition(random, true)],
       ['crash', (random) => this.#crashSome(random)],
       ['crash-all', (random) => this.#crashAll(random)],
-      ['crash-at-sync', (random) => this.#crashAtSync(random)],
+      ['crash-at-sync', (random) => this.#crashAtSync(random, false)],
+      ['disk-failure', (random) => this.#crashAtSync(random, true)],
     ];
     for (const [name, act] of acts) if (faults.has(name)) this.#repeat(name, troubleMs, act);
   }
@@ -101,15 +129,18 @@ export class FaultInjector {
     }
   }
 
-  /** The crash meets the moment in which a sync ends: what it made durable is on the disk, and nobody has heard of it. */
-  #crashAtSync(random: Random): void {
+  /**
+   * The crash meets the moment in which a sync ends: what it made durable is on the disk, and nobody has heard of it. Or
+   * the sync fails, and the node that can promise nothing any more stops.
+   */
+  #crashAtSync(random: Random, failing: boolean): void {
     for (const node of random.subset(this.#world.nodes)) {
-      node.disk.atNextSync = () => {
+      node.atNextSync(failing, () => {
         if (this.#ended) return;
-        this.#world.count('crash between sync and send');
+        this.#world.count(failing ? 'a sync fails' : 'crash between sync and send');
         this.#world.crash(node);
         this.#restartLater(random, node.place, 600);
-      };
+      });
     }
   }
 

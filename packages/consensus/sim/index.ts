@@ -1,6 +1,8 @@
 /** What `packages/simulator` builds on: the fast simulator of the core alone, and the parts that the deep one shares with it. */
 
-export { ADVERSARY_NAMES, type AdversaryName } from './adversaries/index.ts';
+export type { Adversary, AdversaryContext } from './adversaries/adversary.ts';
+export { ADVERSARIES, ADVERSARY_NAMES, type AdversaryName } from './adversaries/index.ts';
+export { FaultInjector, type FaultyNode, type FaultyWorld } from './faults.ts';
 export {
   ForkConvicted,
   type InvariantContext,
@@ -16,6 +18,8 @@ export { EventQueue } from './queue.ts';
 export { type Failure, type RunResult, runSchedule, runSeed } from './run.ts';
 export {
   drawSchedule,
+  isOverloaded,
+  randomOf,
   FAULT_NAMES,
   type FaultName,
   formatSchedule,

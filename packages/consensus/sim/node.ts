@@ -172,6 +172,10 @@ export class SimulatedNode implements ObservedNode {
     });
   }
 
+  atNextSync(failing: boolean, act: () => void): void {
+    this.disk.atNextSync = { failing, act };
+  }
+
   // ---------------------------------------------------------------- the core
 
   run(input: Input): void {

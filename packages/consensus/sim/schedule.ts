@@ -21,6 +21,7 @@ export const FAULT_NAMES = [
   'crash',
   'crash-all',
   'crash-at-sync',
+  'disk-failure',
   'skew',
   'codec',
   'checkpoint',

@@ -4,7 +4,7 @@
  */
 
 import { Consensus, type ConsensusRecord, DEFAULT_CONSENSUS_OPTIONS } from '@squad/consensus';
-import { createVoteScheme, type NodeKey } from '@squad/crypto';
+import { createVoteScheme, type NodeKey, type VoteScheme } from '@squad/crypto';
 import { blstBls, keccak256 } from '@squad/crypto/node';
 import type { Channel, GossipVerdict, Network, NetworkHandlers } from '@squad/network';
 import type { Logger } from '@squad/service';
@@ -67,6 +67,8 @@ export interface SequencerParts {
   readonly heartbeatMs: number;
   readonly gossipTakeoverMs: number;
   readonly onFailure: (error: unknown) => void;
+  /** How votes are signed and checked. Default: BLS by blst with `blsSecretKey`. */
+  readonly scheme?: VoteScheme;
 }
 
 export interface Head {
@@ -122,7 +124,7 @@ export class Sequencer {
     const { genesis, self, store, now, logger, nodeKey } = parts;
     const { validatorSet, networkId } = genesis;
     this.#parts = parts;
-    const scheme = createVoteScheme(blstBls, validatorSet, parts.blsSecretKey);
+    const scheme = parts.scheme ?? createVoteScheme(blstBls, validatorSet, parts.blsSecretKey);
     this.core = new Consensus(
       {
         networkId,

@@ -2,8 +2,9 @@
 
 import { coreMode } from './core-mode.ts';
 import type { Mode } from './mode.ts';
+import { nodeMode } from './node-mode.ts';
 
-export const MODES: readonly Mode[] = [coreMode];
+export const MODES: readonly Mode[] = [coreMode, nodeMode];
 
 export function modeOf(name: string): Mode | undefined {
   return MODES.find((mode) => mode.name === name);

@@ -1,0 +1,7 @@
+/** The parts of a sequencer, for whoever puts one together in another way than `node.ts`: a simulator, with other edges. */
+
+export { type Admission, admitOpaque } from './admission/admission.ts';
+export { createFeed, type Feed } from './feed/index.ts';
+export { decodeRecord } from './records.ts';
+export { Sequencer, type SequencerParts } from './sequencer.ts';
+export { createSequencerMetrics } from './sequencer-metrics.ts';

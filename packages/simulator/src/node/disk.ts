@@ -1,0 +1,94 @@
+/**
+ * A node's disk: the storage package's log and key-value store in memory, behind syncs that take time and can fail. What
+ * was not synced when the node dies is gone, or a first part of it is kept. What is on it is noted from outside, record by
+ * record, for the invariants.
+ */
+
+import type { Random } from '@squad/consensus/sim';
+import { decodeRecord } from '@squad/sequencer/parts';
+import { type Log, type LogPosition, type LogRecord, MemoryKeyValueStore, MemoryLog } from '@squad/storage';
+import { batchDigest, toHex, type Vote } from '@squad/types';
+
+/** The kinds of records that the sequencer writes; above are the store's own. */
+const MAX_NODE_RECORD_KIND = 6;
+const MAX_KEPT_FRAMES = 3;
+
+export interface DiskTimes {
+  syncDelayMs(random: Random): number;
+}
+
+export class SimulatedDisk {
+  log = new MemoryLog();
+  keyValueStore = new MemoryKeyValueStore();
+  atNextSync: { readonly failing: boolean; readonly act: () => void } | undefined;
+  readonly votes = new Set<string>();
+  readonly batches = new Set<string>();
+  readonly #random: Random;
+  readonly #times: DiskTimes;
+  #pending: LogRecord[] = [];
+
+  constructor(random: Random, times: DiskTimes) {
+    this.#random = random;
+    this.#times = times;
+  }
+
+  /** What a node of this life opens. */
+  open(): Log {
+    const { log } = this;
+    const sync = async (): Promise<void> => {
+      const upTo = this.#pending.length;
+      await new Promise<void>((resolve) => setTimeout(resolve, this.#times.syncDelayMs(this.#random)));
+      const { atNextSync } = this;
+      this.atNextSync = undefined;
+      if (atNextSync?.failing) {
+        atNextSync.act();
+        throw new Error('the disk failed');
+      }
+      await log.sync();
+      for (const record of this.#pending.splice(0, upTo)) this.#note(record);
+      // The node dies here, before it hears that its sync is over.
+      if (atNextSync) {
+        atNextSync.act();
+        await new Promise(() => {});
+      }
+    };
+    return {
+      append: (records) => {
+        const positions: LogPosition[] = log.append(records);
+        this.#pending.push(...records);
+        return positions;
+      },
+      sync,
+      read: (position) => log.read(position),
+      replay: (from) => log.replay(from),
+      get start() {
+        return log.start;
+      },
+      get end() {
+        return log.end;
+      },
+      pruneBefore: (position) => log.pruneBefore(position),
+      close: () => log.close(),
+    };
+  }
+
+  /** Power is gone: of the frames that were not synced the first few may have reached the disk. */
+  async crash(): Promise<void> {
+    const kept = this.#random.chance(0.5) ? 0 : this.#random.integer(1, MAX_KEPT_FRAMES);
+    this.log = this.log.crash(kept);
+    this.keyValueStore = this.keyValueStore.crash(this.#random.integer(0, 2));
+    this.#pending = [];
+    for await (const record of this.log.replay(this.log.start)) this.#note(record);
+  }
+
+  #note(record: LogRecord): void {
+    if (record.kind > MAX_NODE_RECORD_KIND) return;
+    const decoded = decodeRecord(record);
+    if (decoded.type === 'vote') this.votes.add(voteName(decoded.vote));
+    if (decoded.type === 'batch') this.batches.add(toHex(batchDigest(decoded.signed.header)));
+  }
+}
+
+export function voteName({ kind, view, blockHash }: Vote): string {
+  return `${kind} ${view} ${toHex(blockHash)}`;
+}

@@ -1,0 +1,326 @@
+/**
+ * One simulated sequencer: the real one, whole, from its lane to its feed, with a network, a disk, a clock and votes of
+ * this world. What it lets out is looked at on the way, and bent if it is Byzantine.
+ */
+
+import type { Adversary, ObservedNode, Random } from '@squad/consensus/sim';
+import type { Channel, Network, NetworkHandlers, NetworkStatistics } from '@squad/network';
+import { type Logger, noMetrics, silentLogger } from '@squad/service';
+import {
+  type Admission,
+  admitOpaque,
+  createFeed,
+  createSequencerMetrics,
+  type Feed,
+  Sequencer,
+} from '@squad/sequencer/parts';
+import { createNodeStore, type NodeStore } from '@squad/storage';
+import {
+  Block,
+  batchDigest,
+  Certificate,
+  type ConsensusMessage,
+  decodeValidatorMessage,
+  encodeValidatorMessage,
+  equalBytes,
+  blockHash,
+  toHex,
+  type ValidatorIndex,
+  type ValidatorMessage,
+  type Vote,
+} from '@squad/types';
+import { SimulatedDisk, voteName } from './disk.ts';
+import { nodeKeyOf } from './genesis.ts';
+import type { Endpoint } from './links.ts';
+import type { Life } from './time.ts';
+import type { NodeWorld } from './world.ts';
+
+const BATCH_BYTES = 1_024;
+const BATCH_AGE_MS = 20;
+const HEARTBEAT_MS = 1_000;
+const TAKEOVER_MS = 2_000;
+
+const admission: Admission = {
+  admit: async (_rollup, transactions) => transactions.map(admitOpaque),
+  waiting: 0,
+  close: async () => {},
+};
+
+export class NodeOfWorld implements ObservedNode {
+  readonly index: ValidatorIndex;
+  readonly place: number;
+  readonly random: Random;
+  readonly disk: SimulatedDisk;
+  clockSkewMs = 0;
+  adversary: Adversary | undefined;
+  /** Of the present life; undefined while the node is down or starting. */
+  sequencer: Sequencer | undefined;
+  feed: Feed | undefined;
+  life: Life | undefined;
+  endpoint: Endpoint | undefined;
+  readonly #world: NodeWorld;
+  #store: NodeStore | undefined;
+  #view = 0;
+
+  constructor(world: NodeWorld, index: ValidatorIndex, place: number, random: Random) {
+    this.#world = world;
+    this.index = index;
+    this.place = place;
+    this.random = random;
+    this.disk = new SimulatedDisk(random.fork('disk'), {
+      syncDelayMs: (draw) => (world.slowDisks.has(place) ? draw.integer(5, 120) : draw.integer(0, 3)),
+    });
+  }
+
+  get name(): string {
+    return this.place === this.index ? `n${this.index}` : `n${this.index}'`;
+  }
+
+  get up(): boolean {
+    return this.life !== undefined;
+  }
+
+  get isHonest(): boolean {
+    return !this.#world.schedule.byzantine.has(this.index);
+  }
+
+  get height(): number {
+    return this.sequencer?.final.block.header.height ?? 0;
+  }
+
+  // ---------------------------------------------------------------- life
+
+  /** Starts a life; what it does from then on are events of the world. */
+  start(): void {
+    const life: Life = {
+      isAlive: true,
+      clockSkewMs: () => this.clockSkewMs,
+      random: this.random.fork(`life-${this.#world.queue.nowMs}`),
+    };
+    this.life = life;
+    this.#view = 0;
+    this.#world.time.in(life, () => {
+      this.#run(life).catch((error: unknown) => this.#failed(life, error));
+    });
+  }
+
+  async #run(life: Life): Promise<void> {
+    const world = this.#world;
+    const { genesis } = world;
+    await this.crashing;
+    const store = await createNodeStore({ log: this.disk.open(), keyValueStore: this.disk.keyValueStore });
+    await world.onRestarted(this, store);
+    const logger = this.#logger(life);
+    const sequencer = await Sequencer.open({
+      genesis,
+      self: this.index,
+      nodeKey: nodeKeyOf(this.index),
+      blsSecretKey: undefined,
+      scheme: world.registry.schemeFor(this.index),
+      store,
+      admission,
+      logger,
+      metrics: createSequencerMetrics(noMetrics),
+      now: Date.now,
+      batchBytes: BATCH_BYTES,
+      batchAgeMs: BATCH_AGE_MS,
+      heartbeatMs: HEARTBEAT_MS,
+      gossipTakeoverMs: TAKEOVER_MS,
+      onFailure: (error) => this.#failed(life, error),
+    });
+    const rollupIds = genesis.file.rollups.map(({ rollupId }) => rollupId);
+    const feed = createFeed({ source: store, self: this.index, rollupIds, logger: silentLogger });
+    const endpoint: Endpoint = {
+      index: this.index,
+      place: this.place,
+      life,
+      handlers: this.#handlers(sequencer.handlers),
+      onArrival: (from, _channel, frame) => this.#arrived(from, frame),
+    };
+    if (!life.isAlive) return;
+    if (this.isHonest) {
+      sequencer.listen(({ stage, block }, certificate) => world.onBlock(this, stage, block, certificate));
+    }
+    this.#store = store;
+    this.sequencer = sequencer;
+    this.feed = feed;
+    this.endpoint = endpoint;
+    await sequencer.start(this.#network(endpoint), feed);
+    if (life.isAlive) world.links.join(endpoint);
+  }
+
+  crash(): void {
+    const { life, endpoint } = this;
+    if (!life) return;
+    life.isAlive = false;
+    this.life = undefined;
+    this.sequencer = undefined;
+    this.feed = undefined;
+    this.#store = undefined;
+    this.endpoint = undefined;
+    if (endpoint) this.#world.links.leave(endpoint);
+    this.disk.atNextSync = undefined;
+    this.crashing = this.disk.crash();
+  }
+
+  /** What a crash leaves is on the disk before the node starts again. */
+  crashing: Promise<void> = Promise.resolve();
+
+  atNextSync(failing: boolean, act: () => void): void {
+    this.disk.atNextSync = { failing, act };
+  }
+
+  #failed(life: Life, error: unknown): void {
+    // What fails in a life that is over fails because it is over.
+    if (life.isAlive) this.#world.fail('never throws', `${this.name}: ${error instanceof Error ? error.stack : error}`);
+  }
+
+  // ---------------------------------------------------------------- what the invariants look at
+
+  isVoteDurable(vote: Vote): boolean {
+    return this.disk.votes.has(voteName(vote));
+  }
+
+  isBatchDurable(digest: Uint8Array): boolean {
+    return this.disk.batches.has(toHex(digest));
+  }
+
+  isBlockKnown(): boolean {
+    return true;
+  }
+
+  /** A final block as anybody may read it here. */
+  async read(height: number, store = this.#store): Promise<{ block: Block; certificate: Certificate | undefined }> {
+    const stored = await store?.readBlock(height);
+    if (!stored) throw new Error(`${this.name}: final block ${height} cannot be read`);
+    const certificate = stored.certificate && (Certificate.deserialize(stored.certificate) as Certificate);
+    return { block: Block.deserialize(stored.block), certificate };
+  }
+
+  #logger(life: Life): Logger {
+    const world = this.#world;
+    const warn = (fields: unknown): void => {
+      if (!life.isAlive || typeof fields !== 'object' || fields === null) return;
+      const { peer, reason, evidence } = fields as { peer?: number; reason?: string; evidence?: never };
+      if (peer !== undefined && reason !== undefined) world.check(() => world.invariants.onMisbehaved(this, peer, reason));
+      if (evidence !== undefined && this.isHonest) world.check(() => world.invariants.onEvidence(this, evidence));
+    };
+    const error = (fields: unknown, message?: unknown): void => {
+      const cause = typeof fields === 'object' && fields !== null && 'err' in fields ? fields.err : fields;
+      if (this.isHonest) this.#failed(life, cause instanceof Error ? cause : new Error(`${message}: ${cause}`));
+    };
+    const logger: Logger = { ...silentLogger, warn, error, fatal: error, child: () => logger };
+    return logger;
+  }
+
+  // ---------------------------------------------------------------- network
+
+  #handlers(handlers: NetworkHandlers): NetworkHandlers {
+    const { adversary } = this;
+    if (!adversary?.servesBatch) return handlers;
+    return {
+      ...handlers,
+      onRequest: async (from, protocol, request) => {
+        if (protocol === 'batches' && this.random.chance(0.8)) throw new Error('it keeps them to itself');
+        return handlers.onRequest(from, protocol, request);
+      },
+    };
+  }
+
+  #network(endpoint: Endpoint): Network {
+    const { links } = this.#world;
+    const at = (to: ValidatorIndex) => links.peersOf(endpoint).filter(({ index }) => index === to);
+    const connected = () => [...new Set(links.peersOf(endpoint).map(({ index }) => index))].sort((a, b) => a - b);
+    return {
+      peerId: `place-${this.place}`,
+      addresses: [],
+      get connectedValidators() {
+        return connected();
+      },
+      get peerCount() {
+        return links.peersOf(endpoint).length;
+      },
+      send: (to, channel, frame) => {
+        if (!endpoint.life.isAlive) return;
+        const decoded = decodeValidatorMessage(frame);
+        if (!decoded.ok) return this.#world.fail('own frames', `${this.name} sends what does not decode`);
+        this.#world.onSend(this, decoded.value);
+        for (const peer of to === 'all' ? links.peersOf(endpoint) : at(to)) {
+          for (const bent of this.#bend(peer.index, channel, frame, decoded.value)) links.frame(endpoint, peer, channel, bent);
+        }
+      },
+      request: (to, protocol, request) => {
+        const [peer] = at(to);
+        if (!peer || !endpoint.life.isAlive) return Promise.reject(new Error(`not connected to ${to}`));
+        return links.request(endpoint, peer, protocol, request);
+      },
+      publish: async () => 0,
+      disconnect: (peer, reason) => {
+        if (typeof peer !== 'number' || !endpoint.life.isAlive) return;
+        this.#world.check(() => this.#world.invariants.onMisbehaved(this, peer, reason));
+        for (const other of at(peer)) links.refuse(endpoint, other);
+      },
+      statistics: (): NetworkStatistics => {
+        throw new Error('nobody counts here');
+      },
+      start: async () => {},
+      stop: async () => {},
+    };
+  }
+
+  /** What goes to one peer in place of an honest frame. */
+  #bend(to: ValidatorIndex, _channel: Channel, frame: Uint8Array, message: ValidatorMessage): readonly Uint8Array[] {
+    const { adversary } = this;
+    if (!adversary) return [frame];
+    if (this.#world.schedule.byzantine.get(this.index) === 'garbage-sender' && this.random.chance(0.05)) {
+      return [this.random.bytes(this.random.integer(0, 300))];
+    }
+    if (message.type === 'batch') {
+      const { header } = message.batch.signed;
+      const { author, seq, rollupId, previousDigest } = header;
+      const held = { ref: { author, seq, rollupId, digest: batchDigest(header) }, previousDigest };
+      return adversary.spread && adversary.spread(to, held) === undefined ? [] : [frame];
+    }
+    if (message.type === 'acknowledgements') {
+      const { acknowledges } = adversary;
+      if (!acknowledges) return [frame];
+      const kept = message.acknowledgements.filter(({ author }) => acknowledges(author));
+      return kept.length === 0 ? [] : [encodeValidatorMessage({ ...message, acknowledgements: kept })];
+    }
+    if (!adversary.send) return [frame];
+    return adversary.send(to, message).map((instead) => {
+      if (instead === message) return frame;
+      this.#world.check(() => this.#world.invariants.onByzantineMessage(instead));
+      return encodeValidatorMessage(instead);
+    });
+  }
+
+  /** What an adversary says of its own accord. */
+  say(to: ValidatorIndex, message: ConsensusMessage): void {
+    const { endpoint } = this;
+    if (!endpoint?.life.isAlive) return;
+    this.#world.check(() => this.#world.invariants.onByzantineMessage(message));
+    for (const peer of this.#world.links.peersOf(endpoint)) {
+      if (peer.index === to) this.#world.links.frame(endpoint, peer, 'consensus', encodeValidatorMessage(message));
+    }
+  }
+
+  #arrived(from: Endpoint, frame: Uint8Array): void {
+    const decoded = decodeValidatorMessage(frame);
+    this.#world.noteFrame(from.place, this.place, decoded.ok ? decoded.value : undefined);
+    const { adversary, sequencer } = this;
+    if (!adversary || !sequencer || !decoded.ok) return;
+    const { view, leader } = sequencer.core.status;
+    if (view !== this.#view) {
+      this.#view = view;
+      adversary.enteredView?.(view, leader);
+    }
+    const { type } = decoded.value;
+    if (type !== 'batch' && type !== 'acknowledgements') adversary.received?.(from.index, decoded.value as ConsensusMessage);
+  }
+}
+
+/** Whether a certificate is for this very block. */
+export function isFor(certificate: Certificate, block: Block): boolean {
+  return equalBytes(certificate.blockHash, blockHash(block.header));
+}
