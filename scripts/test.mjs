@@ -103,7 +103,8 @@ export function counted(report, code) {
 }
 
 /** What one stage alone needs to be made first, lest it tests old code. */
-const NEEDS = { unit: ['types'], bundle: ['types'], e2e: ['types', 'bundle'] };
+const NEEDS = { unit: ['types'], sim: ['types'], 'sim-node': ['types'], bundle: ['types'], e2e: ['types', 'bundle'] };
+const simulator = join(root, 'packages/simulator/dist/src/main.js');
 const only = process.argv[2];
 const chosen = (name) => only === undefined || only === name || NEEDS[only]?.includes(name);
 const stages = [
@@ -111,12 +112,15 @@ const stages = [
   ['lint', () => single([binary('@biomejs/biome/bin/biome'), 'check', '.'])],
   ['architecture', architecture],
   ['unit', () => vitest('unit', [])],
+  // The campaigns of the simulator, and every schedule that ever failed.
+  ['sim', () => single([simulator, '--seeds', '20000', '--complete'])],
+  ['sim-node', () => single([simulator, '--mode', 'node', '--seeds', '100', '--no-corpus'])],
   ['bundle', () => single([join(root, 'scripts/bundle.mjs')])],
   ['e2e', () => vitest('e2e', [])],
 ].filter(([name]) => chosen(name));
 if (stages.length === 0) {
   process.stdout.write(
-    `unknown stage "${only}"; choose types, lint, architecture, unit, bundle or e2e, or none for all\n`,
+    `unknown stage "${only}"; choose types, lint, architecture, unit, sim, sim-node, bundle or e2e, or none for all\n`,
   );
   process.exitCode = 1;
 } else {

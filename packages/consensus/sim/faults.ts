@@ -1,9 +1,9 @@
 /** Makes the trouble of one schedule, and ends it. Every single act has a number, so that a schedule can be shrunk by it. */
 
-import type { Random } from './prng.ts';
-import { type FaultName, randomOf, type Schedule } from './schedule.ts';
 import type { SimulatedNetwork } from './network.ts';
+import type { Random } from './prng.ts';
 import type { EventQueue } from './queue.ts';
+import { type FaultName, randomOf, type Schedule } from './schedule.ts';
 
 const MAX_CLOCK_SKEW_MS = 200;
 

@@ -18,12 +18,12 @@ export { EventQueue } from './queue.ts';
 export { type Failure, type RunResult, runSchedule, runSeed } from './run.ts';
 export {
   drawSchedule,
-  isOverloaded,
-  randomOf,
   FAULT_NAMES,
   type FaultName,
   formatSchedule,
+  isOverloaded,
   parseSchedule,
+  randomOf,
   type Schedule,
   type ScheduleOptions,
 } from './schedule.ts';

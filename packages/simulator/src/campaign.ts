@@ -7,6 +7,9 @@ import type { DrawOptions, Mode } from './mode.ts';
 /** How long one thread may be silent. Far above what a chunk takes on a busy machine. */
 const SILENCE_MS = 10 * 60_000;
 const WATCH_INTERVAL_MS = 1_000;
+/** Beside this file, in the language that it is in. */
+const IS_SOURCE = import.meta.url.endsWith('.ts');
+const WORKER_FILE = new URL(IS_SOURCE ? './worker.ts' : './worker.js', import.meta.url);
 
 export interface CampaignOptions {
   readonly mode: Mode;
@@ -52,7 +55,10 @@ export function runCampaign(options: CampaignOptions): Promise<CampaignResult> {
   const thread = async (): Promise<void> => {
     const current = new Int32Array(new SharedArrayBuffer(4));
     const data: WorkerData = { mode: mode.name, options: options.draw, current };
-    const worker = new Worker(workerFile(), { workerData: data });
+    const worker = new Worker(WORKER_FILE, {
+      workerData: data,
+      ...(IS_SOURCE && { execArgv: ['--conditions=source'] }),
+    });
     try {
       for (let chunk = take(); chunk; chunk = take()) add(await runOn(worker, chunk));
     } catch (error) {
@@ -84,9 +90,4 @@ function runOn(worker: Worker, chunk: Chunk): Promise<ChunkResult> {
     worker.on('message', onResult).on('error', onError).on('exit', onExit);
     worker.postMessage(chunk);
   });
-}
-
-/** Beside this file, in the language that it is in. */
-function workerFile(): URL {
-  return new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url);
 }

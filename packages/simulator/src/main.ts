@@ -7,7 +7,7 @@ import type { FailedSchedule } from './chunk.ts';
 import { readCorpus } from './corpus.ts';
 import type { DrawOptions, Mode } from './mode.ts';
 import { MODES, modeOf } from './modes.ts';
-import { coverageLines, replayCommand, summaryLine } from './report.ts';
+import { coverageLines, notReached, replayCommand, summaryLine } from './report.ts';
 import { shrink } from './shrink.ts';
 
 const PROGRESS_INTERVAL_MS = 2_000;
@@ -27,6 +27,7 @@ const USAGE = `Usage: npm run sim -- [options]
   --workers N       threads (default: one for each core)
   --keep-going      go on after a failure
   --no-shrink       report failures as they are
+  --complete        fail if the campaign did not reach every fault, adversary and rule
   --no-corpus       do not run the schedules that failed once
   --trace           print the last events of the schedule (with --seeds 1 or --schedule)
   --trace-lines N   how many of them (default 80)
@@ -74,6 +75,7 @@ function parse(argv: readonly string[]) {
         'keep-going': { type: 'boolean', default: false },
         shrink: { type: 'boolean', default: true },
         corpus: { type: 'boolean', default: true },
+        complete: { type: 'boolean', default: false },
         trace: { type: 'boolean', default: false },
         'trace-lines': { type: 'string' },
         help: { type: 'boolean', default: false },
@@ -171,7 +173,9 @@ async function main(): Promise<number> {
   say(summaryLine(mode, result, firstSeed, seconds));
   say('reached, by rule:');
   for (const line of coverageLines(mode, result.counts)) say(line);
-  return result.failed.length === 0 && corpusHolds ? 0 : 1;
+  const missing = args.complete ? notReached(mode, result.counts) : [];
+  if (missing.length > 0) say(`FAILED: the campaign did not reach: ${missing.join(', ')}`);
+  return result.failed.length === 0 && corpusHolds && missing.length === 0 ? 0 : 1;
 }
 
 process.exitCode = await main();

@@ -16,6 +16,13 @@ export function coverageLines(mode: Mode, counts: ReadonlyMap<string, number>): 
   return lines;
 }
 
+/** Kinds of events that belong to the mode's rules and never occurred. */
+export function notReached(mode: Mode, counts: ReadonlyMap<string, number>): string[] {
+  return Object.values(mode.rules)
+    .flat()
+    .filter((kind) => !counts.has(kind));
+}
+
 export function summaryLine(mode: Mode, result: CampaignResult, firstSeed: number, seconds: number): string {
   const rate = result.done / seconds;
   return (
@@ -24,7 +31,7 @@ export function summaryLine(mode: Mode, result: CampaignResult, firstSeed: numbe
   );
 }
 
-/** Quotes an argument for a shell. */
+/** What shows this schedule again. */
 export function replayCommand(mode: Mode, schedule: string): string {
   return `npm run sim -- --mode ${mode.name} --trace --schedule '${schedule}'`;
 }

@@ -5,6 +5,7 @@
 
 import type { DrawOptions } from '../mode.ts';
 import { coreMutants } from './core.ts';
+import { nodeMutants } from './node.ts';
 
 export interface Edit {
   /** Below `packages/`. */
@@ -26,4 +27,4 @@ export interface Mutant {
   readonly equivalent?: string | undefined;
 }
 
-export const MUTANTS: readonly Mutant[] = coreMutants;
+export const MUTANTS: readonly Mutant[] = [...coreMutants, ...nodeMutants];

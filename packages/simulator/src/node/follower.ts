@@ -6,7 +6,15 @@
 import { createVerifier, type ProvenBatch, type Verifier } from '@squad/client';
 import { sha256 } from '@squad/crypto/node';
 import type { FeedStream } from '@squad/network';
-import { bodyTransactions, concatBytes, decodeFeedMessage, encodeFeedMessage, type FeedBlock, FeedStage, toHex } from '@squad/types';
+import {
+  bodyTransactions,
+  concatBytes,
+  decodeFeedMessage,
+  encodeFeedMessage,
+  type FeedBlock,
+  FeedStage,
+  toHex,
+} from '@squad/types';
 import { GENESIS_TIME_MS, ROLLUP } from './genesis.ts';
 import type { NodeWorld } from './world.ts';
 
@@ -63,14 +71,13 @@ export class Follower {
       before = this.height;
     }, PATIENCE_MS);
     try {
-      await stream.send(
-        encodeFeedMessage({ type: 'subscribe', rollupId: ROLLUP, fromHeight: this.height + 1 }),
-      );
+      await stream.send(encodeFeedMessage({ type: 'subscribe', rollupId: ROLLUP, fromHeight: this.height + 1 }));
       for await (const frame of stream.frames()) {
         const message = decodeFeedMessage(frame);
         if (!message.ok) return this.#world.fail('feed', `${this.name} got a frame of the feed that does not decode`);
         if (message.value.type === 'error') return;
-        if (message.value.type === 'block') this.#unfinished = { block: message.value.block, batches: [...message.value.block.batches] };
+        if (message.value.type === 'block')
+          this.#unfinished = { block: message.value.block, batches: [...message.value.block.batches] };
         else if (message.value.type === 'batch') this.#unfinished?.batches.push(message.value.batch);
         const took = this.#take();
         if (took) await stream.send(encodeFeedMessage({ type: 'acknowledge', height: this.height }));
@@ -87,7 +94,8 @@ export class Follower {
   #take(): boolean {
     if (!this.#unfinished) return false;
     const { block, batches } = this.#unfinished;
-    const wanted = block.bodiesOmitted === 1 ? 0 : block.block.refs.filter(({ rollupId }) => rollupId === ROLLUP).length;
+    const wanted =
+      block.bodiesOmitted === 1 ? 0 : block.block.refs.filter(({ rollupId }) => rollupId === ROLLUP).length;
     if (batches.length < wanted) return false;
     this.#unfinished = undefined;
     const whole = { ...block, batches };

@@ -62,7 +62,8 @@ export class Links {
 
   /** Both ends learn of each other, if nothing is in the way. */
   connect(a: Endpoint, b: Endpoint): void {
-    if (a.index === b.index || this.#links.isBlocked(a.place, b.place) || this.#links.isBlocked(b.place, a.place)) return;
+    if (a.index === b.index || this.#links.isBlocked(a.place, b.place) || this.#links.isBlocked(b.place, a.place))
+      return;
     for (const [here, there] of [
       [a, b],
       [b, a],
@@ -95,7 +96,10 @@ export class Links {
 
   request(from: Endpoint, to: Endpoint, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no answer within ${REQUEST_TIMEOUT_MS} ms`)), REQUEST_TIMEOUT_MS);
+      const timer = setTimeout(
+        () => reject(new Error(`no answer within ${REQUEST_TIMEOUT_MS} ms`)),
+        REQUEST_TIMEOUT_MS,
+      );
       const answered = (how: () => void, bytes: number) =>
         this.#links.send(to.place, from.place, bytes + OVERHEAD_BYTES, () => {
           clearTimeout(timer);
@@ -135,7 +139,13 @@ export class Links {
 }
 
 /** Both ends of an ordered stream with a delay. */
-export function createFeedPair(queue: EventQueue, time: VirtualTime, delayMs: () => number, server: Life, client: Life) {
+export function createFeedPair(
+  queue: EventQueue,
+  time: VirtualTime,
+  delayMs: () => number,
+  server: Life,
+  client: Life,
+) {
   const ends = [new FeedEnd(), new FeedEnd()] as const;
   let arrivesAtMs = 0;
   const join = (here: FeedEnd, there: FeedEnd, theirs: Life): void => {

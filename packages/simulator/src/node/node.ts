@@ -5,7 +5,6 @@
 
 import type { Adversary, ObservedNode, Random } from '@squad/consensus/sim';
 import type { Channel, Network, NetworkHandlers, NetworkStatistics } from '@squad/network';
-import { type Logger, noMetrics, silentLogger } from '@squad/service';
 import {
   type Admission,
   admitOpaque,
@@ -14,16 +13,17 @@ import {
   type Feed,
   Sequencer,
 } from '@squad/sequencer/parts';
+import { type Logger, noMetrics, silentLogger } from '@squad/service';
 import { createNodeStore, type NodeStore } from '@squad/storage';
 import {
   Block,
   batchDigest,
+  blockHash,
   Certificate,
   type ConsensusMessage,
   decodeValidatorMessage,
   encodeValidatorMessage,
   equalBytes,
-  blockHash,
   toHex,
   type ValidatorIndex,
   type ValidatorMessage,
@@ -202,7 +202,8 @@ export class NodeOfWorld implements ObservedNode {
     const warn = (fields: unknown): void => {
       if (!life.isAlive || typeof fields !== 'object' || fields === null) return;
       const { peer, reason, evidence } = fields as { peer?: number; reason?: string; evidence?: never };
-      if (peer !== undefined && reason !== undefined) world.check(() => world.invariants.onMisbehaved(this, peer, reason));
+      if (peer !== undefined && reason !== undefined)
+        world.check(() => world.invariants.onMisbehaved(this, peer, reason));
       if (evidence !== undefined && this.isHonest) world.check(() => world.invariants.onEvidence(this, evidence));
     };
     const error = (fields: unknown, message?: unknown): void => {
@@ -246,7 +247,8 @@ export class NodeOfWorld implements ObservedNode {
         if (!decoded.ok) return this.#world.fail('own frames', `${this.name} sends what does not decode`);
         this.#world.onSend(this, decoded.value);
         for (const peer of to === 'all' ? links.peersOf(endpoint) : at(to)) {
-          for (const bent of this.#bend(peer.index, channel, frame, decoded.value)) links.frame(endpoint, peer, channel, bent);
+          for (const bent of this.#bend(peer.index, channel, frame, decoded.value))
+            links.frame(endpoint, peer, channel, bent);
         }
       },
       request: (to, protocol, request) => {
@@ -316,7 +318,8 @@ export class NodeOfWorld implements ObservedNode {
       adversary.enteredView?.(view, leader);
     }
     const { type } = decoded.value;
-    if (type !== 'batch' && type !== 'acknowledgements') adversary.received?.(from.index, decoded.value as ConsensusMessage);
+    if (type !== 'batch' && type !== 'acknowledgements')
+      adversary.received?.(from.index, decoded.value as ConsensusMessage);
   }
 }
 

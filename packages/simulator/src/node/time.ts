@@ -93,8 +93,10 @@ export class VirtualTime {
       if (timer instanceof Timer) timer.isSet = false;
     };
     const replaced = {
-      setTimeout: (act: (...a: unknown[]) => void, delayMs = 0, ...a: unknown[]) => set(delayMs, false, () => act(...a)),
-      setInterval: (act: (...a: unknown[]) => void, delayMs = 0, ...a: unknown[]) => set(delayMs, true, () => act(...a)),
+      setTimeout: (act: (...a: unknown[]) => void, delayMs = 0, ...a: unknown[]) =>
+        set(delayMs, false, () => act(...a)),
+      setInterval: (act: (...a: unknown[]) => void, delayMs = 0, ...a: unknown[]) =>
+        set(delayMs, true, () => act(...a)),
       setImmediate: (act: (...a: unknown[]) => void, ...a: unknown[]) => set(0, false, () => act(...a)),
       clearTimeout: clear,
       clearInterval: clear,

@@ -12,7 +12,7 @@ import {
   Invariants,
   InvariantViolation,
   isOverloaded,
-  Random,
+  type Random,
   randomOf,
   type Schedule,
   SignatureRegistry,
@@ -48,7 +48,12 @@ const TRANSACTION_BYTES = 40;
 const MAX_WILD_SKEW_MS = 30_000;
 
 interface Ordered {
-  readonly ref: { readonly author: number; readonly seq: number; readonly rollupId: number; readonly digest: Uint8Array };
+  readonly ref: {
+    readonly author: number;
+    readonly seq: number;
+    readonly rollupId: number;
+    readonly digest: Uint8Array;
+  };
   readonly previousDigest: Uint8Array;
 }
 
@@ -151,7 +156,10 @@ export class NodeWorld implements FaultyWorld {
   /** Throws the first violation. */
   async run(): Promise<void> {
     const onUnhandled = (error: unknown): void => {
-      this.fail('never throws', `a promise was rejected and nobody looked: ${error instanceof Error ? error.stack : error}`);
+      this.fail(
+        'never throws',
+        `a promise was rejected and nobody looked: ${error instanceof Error ? error.stack : error}`,
+      );
     };
     process.on('unhandledRejection', onUnhandled);
     try {
@@ -205,7 +213,8 @@ export class NodeWorld implements FaultyWorld {
       for (const follower of this.followers) {
         if (follower.height < height) return `${follower.name} is at height ${follower.height}, not ${height}`;
         const derived = new Set(follower.transactions);
-        for (const hash of accepted) if (!derived.has(hash)) return `${hash} was accepted, and ${follower.name} lacks it`;
+        for (const hash of accepted)
+          if (!derived.has(hash)) return `${hash} was accepted, and ${follower.name} lacks it`;
       }
       return undefined;
     };
@@ -312,7 +321,8 @@ export class NodeWorld implements FaultyWorld {
   /** A batch that its author lost before it was sent anywhere can be ordered by nobody; one that was fetched counts, too. */
   #learnBatches(node: NodeOfWorld, block: Block): void {
     for (const ref of block.refs) {
-      if (!this.#batches.has(toHex(ref.digest))) this.fail('lane order', `${node.name}: ${ref.author}/${ref.seq} was never sent`);
+      if (!this.#batches.has(toHex(ref.digest)))
+        this.fail('lane order', `${node.name}: ${ref.author}/${ref.seq} was never sent`);
     }
   }
 

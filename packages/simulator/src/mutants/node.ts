@@ -1,0 +1,79 @@
+/** Mutants of what stands around the core in a real node: actor, lanes, spread, bodies, store, feed, verifier. */
+
+import type { Edit, Mutant } from './table.ts';
+
+const edit = (file: string, search: string, replace: string): Edit => ({ file, search, replace });
+
+function mutant(rule: string, name: string, edits: readonly Edit[]): Mutant {
+  return { name, rule, edits, mode: 'node' };
+}
+
+export const nodeMutants: readonly Mutant[] = [
+  mutant('R20', 'sends before the sync', [
+    edit(
+      'sequencer/src/actor.ts',
+      '    if (!turn.isEmpty) {\n',
+      "    for (const effect of turn.effects) if (effect.type === 'send') this.#config.onEffect(effect);\n    if (!turn.isEmpty) {\n",
+    ),
+  ]),
+  mutant('R20', 'delivers before the sync', [
+    edit(
+      'sequencer/src/actor.ts',
+      '    if (!turn.isEmpty) {\n',
+      "    for (const effect of turn.effects) if (effect.type === 'final') this.#config.onEffect(effect);\n    turn.effects.splice(0, turn.effects.length, ...turn.effects.filter(({ type }) => type !== 'final'));\n    if (!turn.isEmpty) {\n",
+    ),
+  ]),
+  mutant('R20', 'does not wait for the sync', [
+    edit('sequencer/src/actor.ts', '      await store.sync();\n', '      void store.sync();\n'),
+  ]),
+  mutant('R20', 'spreads a batch before it is durable', [
+    edit(
+      'sequencer/src/intake.ts',
+      'void store({ batch, digest }).then(() => {',
+      'spread({ batch, digest });\n      void store({ batch, digest }).then(() => {',
+    ),
+  ]),
+  mutant('R3', 'acknowledges before the sync', [
+    edit(
+      'sequencer/src/actor.ts',
+      '    if (!turn.isEmpty) {\n',
+      '    if (turn.batches.length > 0) this.#config.onBatchesDurable(turn.batches, [...turn.moved]);\n    if (!turn.isEmpty) {\n',
+    ),
+  ]),
+  mutant('R1', 'a restarted lane begins anew', [
+    edit(
+      'sequencer/src/sequencer.ts',
+      '        this.lanes.head(self),\n',
+      '        { nextSeq: 0, lastDigest: new Uint8Array(32), unordered: 0 },\n',
+    ),
+  ]),
+  mutant('R20', 'batches are not recorded', [
+    edit('sequencer/src/actor.ts', "    turn.records.push({ type: 'batch', signed });\n    if (lanes", '    if (lanes'),
+  ]),
+  mutant('R16', 'votes are not read back after a crash', [
+    edit(
+      'sequencer/src/sequencer.ts',
+      '      else records.push(decoded);\n',
+      "      else if (decoded.type !== 'vote') records.push(decoded);\n",
+    ),
+  ]),
+  mutant('R4', 'own batches are never sent again', [
+    edit(
+      'sequencer/src/spread.ts',
+      '  #resendTo(peer: ValidatorIndex): void {\n',
+      '  #resendTo(peer: ValidatorIndex): void {\n    if (peer >= 0) return;\n',
+    ),
+    edit(
+      'sequencer/src/batch-fetcher.ts',
+      '      if (missing.size === 0) return;\n',
+      '      if (missing.size >= 0) return;\n',
+    ),
+  ]),
+  mutant('section 6', 'the feed orders a block’s batches backwards', [
+    edit(
+      'sequencer/src/feed/messages.ts',
+      'return block.refs.filter((ref) => ref.rollupId === rollupId).map((ref) => toHex(ref.digest));',
+      'return block.refs.filter((ref) => ref.rollupId === rollupId).map((ref) => toHex(ref.digest)).reverse();',
+    ),
+  ]),
+];
