@@ -35,7 +35,7 @@ export const nodeMode: Mode = {
     R13: ['NULLIFY'],
     R14: ['nullification'],
     R15: ['finalization', 'final'],
-    R20: ['crash', 'restart', 'crash between sync and send', 'a sync fails', 'delivered again after a crash'],
+    R20: ['crash', 'restart', 'crash between sync and send', 'a sync fails', 'final before a crash, delivered after it'],
     'section 6': ['a block derived', 'everything accepted is in the sequence'],
     E1: ['evidence E1'],
     E3: ['evidence E3'],

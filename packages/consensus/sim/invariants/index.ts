@@ -443,6 +443,11 @@ export class Invariants {
     }
   }
 
+  /** How many batches of a lane are in final blocks. */
+  orderedBatches(author: ValidatorIndex): number {
+    return this.#lanes[author]?.seq ?? 0;
+  }
+
   // ---------------------------------------------------------------- accusations
 
   onMisbehaved({ index, name }: ObservedNode, peer: ValidatorIndex, reason: string): void {

@@ -7,13 +7,14 @@
 import type { Random } from '@squad/consensus/sim';
 import { decodeRecord } from '@squad/sequencer/parts';
 import { type Log, type LogPosition, type LogRecord, MemoryKeyValueStore, MemoryLog } from '@squad/storage';
-import { batchDigest, toHex, type Vote } from '@squad/types';
+import { type BatchHeader, batchDigest, toHex, type Vote } from '@squad/types';
 
 /** The kinds of records that the sequencer writes; above are the store's own. */
 const MAX_NODE_RECORD_KIND = 6;
 const MAX_KEPT_FRAMES = 3;
 
-export interface DiskTimes {
+export interface DiskEvents {
+  onBatch(header: BatchHeader, digest: Uint8Array): void;
   syncDelayMs(random: Random): number;
 }
 
@@ -24,20 +25,22 @@ export class SimulatedDisk {
   readonly votes = new Set<string>();
   readonly batches = new Set<string>();
   readonly #random: Random;
-  readonly #times: DiskTimes;
+  readonly #events: DiskEvents;
   #pending: LogRecord[] = [];
+  /** Records that were noted as durable, or lost, since the disk was new. */
+  #settled = 0;
 
-  constructor(random: Random, times: DiskTimes) {
+  constructor(random: Random, events: DiskEvents) {
     this.#random = random;
-    this.#times = times;
+    this.#events = events;
   }
 
   /** What a node of this life opens. */
   open(): Log {
     const { log } = this;
     const sync = async (): Promise<void> => {
-      const upTo = this.#pending.length;
-      await new Promise<void>((resolve) => setTimeout(resolve, this.#times.syncDelayMs(this.#random)));
+      const upTo = this.#settled + this.#pending.length;
+      await new Promise<void>((resolve) => setTimeout(resolve, this.#events.syncDelayMs(this.#random)));
       const { atNextSync } = this;
       this.atNextSync = undefined;
       if (atNextSync?.failing) {
@@ -45,7 +48,9 @@ export class SimulatedDisk {
         throw new Error('the disk failed');
       }
       await log.sync();
-      for (const record of this.#pending.splice(0, upTo)) this.#note(record);
+      const synced = this.#pending.splice(0, Math.max(0, upTo - this.#settled));
+      this.#settled += synced.length;
+      for (const record of synced) this.#note(record);
       // The node dies here, before it hears that its sync is over.
       if (atNextSync) {
         atNextSync.act();
@@ -77,6 +82,7 @@ export class SimulatedDisk {
     const kept = this.#random.chance(0.5) ? 0 : this.#random.integer(1, MAX_KEPT_FRAMES);
     this.log = this.log.crash(kept);
     this.keyValueStore = this.keyValueStore.crash(this.#random.integer(0, 2));
+    this.#settled += this.#pending.length;
     this.#pending = [];
     for await (const record of this.log.replay(this.log.start)) this.#note(record);
   }
@@ -85,7 +91,10 @@ export class SimulatedDisk {
     if (record.kind > MAX_NODE_RECORD_KIND) return;
     const decoded = decodeRecord(record);
     if (decoded.type === 'vote') this.votes.add(voteName(decoded.vote));
-    if (decoded.type === 'batch') this.batches.add(toHex(batchDigest(decoded.signed.header)));
+    if (decoded.type !== 'batch') return;
+    const digest = batchDigest(decoded.signed.header);
+    this.batches.add(toHex(digest));
+    this.#events.onBatch(decoded.signed.header, digest);
   }
 }
 

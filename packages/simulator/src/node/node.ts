@@ -68,6 +68,7 @@ export class NodeOfWorld implements ObservedNode {
     this.place = place;
     this.random = random;
     this.disk = new SimulatedDisk(random.fork('disk'), {
+      onBatch: (header, digest) => world.learnBatch(header, digest),
       syncDelayMs: (draw) => (world.slowDisks.has(place) ? draw.integer(5, 120) : draw.integer(0, 3)),
     });
   }
