@@ -31,6 +31,7 @@ export const coreMode: Mode = {
     E1: ['evidence E1'],
     E2: ['evidence E2'],
     E3: ['evidence E3'],
+    E4: ['evidence E4'],
     'more than F': ['more adversaries than tolerated', 'certificates that exclude each other'],
     links: ['blocked by a partition', 'duplicated', 'lost', 'queued for bandwidth', 'one-way partition', 'heal'],
     faults: FAULT_NAMES.map((name) => `fault ${name}`),

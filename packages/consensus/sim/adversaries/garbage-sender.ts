@@ -1,7 +1,16 @@
 /** Sends bytes that nobody should send: noise, and real messages with bytes changed, cut off or appended. */
 
-import { type ConsensusMessage, decodeValidatorMessage, encodeValidatorMessage } from '@squad/types';
+import {
+  type ConsensusMessage,
+  decodeValidatorMessage,
+  encodeValidatorMessage,
+  type ValidatorMessage,
+} from '@squad/types';
 import type { AdversaryFactory } from './adversary.ts';
+
+function isForConsensus(message: ValidatorMessage): message is ConsensusMessage {
+  return message.type === 'proposal' || message.type === 'vote' || message.type === 'certificate';
+}
 
 export const garbageSender: AdversaryFactory = ({ random, count }) => {
   const bent = (message: ConsensusMessage): Uint8Array => {
@@ -30,12 +39,12 @@ export const garbageSender: AdversaryFactory = ({ random, count }) => {
       if (random.chance(0.6)) return [message];
       const decoded = decodeValidatorMessage(bent(message));
       // What does not decode ends at the receiver's door.
-      if (!decoded.ok || decoded.value.type === 'batch' || decoded.value.type === 'acknowledgements') {
-        count('garbage that does not decode');
-        return random.chance(0.5) ? [message] : [];
+      if (decoded.ok && isForConsensus(decoded.value)) {
+        count('garbage that decodes');
+        return [decoded.value];
       }
-      count('garbage that decodes');
-      return [decoded.value];
+      count('garbage that does not decode');
+      return random.chance(0.5) ? [message] : [];
     },
   };
 };

@@ -51,7 +51,11 @@ export const coreMutants: readonly Mutant[] = [
     edit('proposal.ts', 'if (skips.length !== view - parentView - 1) {', 'if (false) {'),
   ]),
   mutant('R8', 'nullifications in a proposal are not verified', [
-    edit('proposing.ts', 'return skips.every((skip) => onCarriedCertificate(s, from, skip, true));', 'return true;'),
+    edit(
+      'proposing.ts',
+      'const position = skips.findIndex((skip) => !onCarriedCertificate(s, from, skip, true));',
+      'const position = skips.findIndex(() => false);',
+    ),
   ]),
   mutant('R8', "the parent's certificate is not verified", [
     edit(
@@ -220,14 +224,15 @@ export const coreMutants: readonly Mutant[] = [
     edit('proposing.ts', 'if (!s.fresh || s.lagsInBodies ||', 'if (s.lagsInBodies ||'),
   ]),
   mutant('section 5', 'certificates are not verified', [
-    edit(
-      'certificates.ts',
-      "return context.scheme.verify(signers, root, certificate.signature) ? undefined : 'signed badly';",
-      'void root;\n  return undefined;',
-    ),
+    {
+      file: 'crypto/src/certificate-fault.ts',
+      search:
+        "return context.scheme.verify(signers, root, certificate.signature) ? undefined : 'signed badly';",
+      replace: 'void root;\n  return undefined;',
+    },
   ]),
   mutant('section 5', 'a certificate may be of any weight', [
-    edit('certificates.ts', 'if (weight < quorum) return', 'if (weight < 0) return'),
+    { file: 'crypto/src/certificate-fault.ts', search: 'if (weight < quorum) return', replace: 'if (weight < 0) return' },
   ]),
   mutant('section 5', 'the sum of votes is not verified', [
     edit(
@@ -243,14 +248,18 @@ export const coreMutants: readonly Mutant[] = [
     edit('voting.ts', 'if (vote.epoch !== s.config.validatorSet.epoch) return;', ''),
   ]),
   mutant('section 4', 'evidence of votes that nobody signed', [
-    edit('tally.ts', 'if (!this.isSigned(first) || !this.isSigned(second)) return undefined;', ''),
+    edit(
+      'watch.ts',
+      'if (this.#scheme.verify([vote.signer], voteSigningRoot(this.#networkId, vote), vote.signature)) return true;',
+      'if (vote.signer >= 0) return true;',
+    ),
   ]),
   mutant('section 4', 'NOTARIZE and NULLIFY count as evidence', [
-    edit(
-      'tally.ts',
-      'if (vote.kind === VoteKind.nullify) return votes.slots[VoteKind.finalize][vote.signer];',
-      'if (vote.kind === VoteKind.nullify) return votes.slots[VoteKind.notarize][vote.signer];',
-    ),
+    {
+      file: 'crypto/src/evidence.ts',
+      search: "first.kind === VoteKind.notarize || second.kind === VoteKind.notarize ? undefined : 'E3';",
+      replace: "first.kind === VoteKind.finalize || second.kind === VoteKind.finalize ? undefined : 'E3';",
+    },
   ]),
   mutant('R13', 'no view is ever given up', [
     edit('timers.ts', 'if (due) cast(s, s.signer.nullify(s.view));', 'void due;'),

@@ -202,10 +202,9 @@ export class NodeOfWorld implements ObservedNode {
     const world = this.#world;
     const warn = (fields: unknown): void => {
       if (!life.isAlive || typeof fields !== 'object' || fields === null) return;
-      const { peer, reason, evidence } = fields as { peer?: number; reason?: string; evidence?: never };
+      const { peer, reason } = fields as { peer?: number; reason?: string };
       if (peer !== undefined && reason !== undefined)
         world.check(() => world.invariants.onMisbehaved(this, peer, reason));
-      if (evidence !== undefined && this.isHonest) world.check(() => world.invariants.onEvidence(this, evidence));
     };
     const error = (fields: unknown, message?: unknown): void => {
       const cause = typeof fields === 'object' && fields !== null && 'err' in fields ? fields.err : fields;
@@ -290,7 +289,7 @@ export class NodeOfWorld implements ObservedNode {
       const kept = message.acknowledgements.filter(({ author }) => acknowledges(author));
       return kept.length === 0 ? [] : [encodeValidatorMessage({ ...message, acknowledgements: kept })];
     }
-    if (!adversary.send) return [frame];
+    if (message.type === 'evidence' || !adversary.send) return [frame];
     return adversary.send(to, message).map((instead) => {
       if (instead === message) return frame;
       this.#world.check(() => this.#world.invariants.onByzantineMessage(instead));
@@ -318,9 +317,10 @@ export class NodeOfWorld implements ObservedNode {
       this.#view = view;
       adversary.enteredView?.(view, leader);
     }
-    const { type } = decoded.value;
-    if (type !== 'batch' && type !== 'acknowledgements')
-      adversary.received?.(from.index, decoded.value as ConsensusMessage);
+    const message = decoded.value;
+    if (message.type === 'proposal' || message.type === 'vote' || message.type === 'certificate') {
+      adversary.received?.(from.index, message);
+    }
   }
 }
 

@@ -104,6 +104,7 @@ export class NodeWorld implements FaultyWorld {
       networkId: this.genesis.networkId,
       genesisTimeMs: GENESIS_TIME_MS,
       weights,
+      validatorSet: this.genesis.validatorSet,
       isOverloaded: isOverloaded(weights, byzantine),
       registry: this.registry,
       nodes: () => this.nodes,
@@ -284,6 +285,10 @@ export class NodeWorld implements FaultyWorld {
       const words = () => message.acknowledgements.map(({ author, seq }) => `${author}/${seq}`).join(' ');
       return this.trace.add(nowMs, 'acknowledgements', [from, to], () => `holds ${words()}`, [from, to]);
     }
+    if (message.type === 'evidence') {
+      const { kind } = message.evidence;
+      return this.trace.add(nowMs, 'evidence', [from, to], () => `evidence ${kind}`, [from, to]);
+    }
     this.trace.addMessage(nowMs, message, from, to);
   }
 
@@ -297,6 +302,8 @@ export class NodeWorld implements FaultyWorld {
         for (const { author, seq, digest } of message.acknowledgements) {
           if (seq >= this.invariants.orderedBatches(author)) this.#mustBeDurable(node, 'acknowledges a batch', digest);
         }
+      } else if (message.type === 'evidence') {
+        if (node.isHonest) this.invariants.onEvidence(node, message.evidence);
       } else {
         this.invariants.onSend(node, message);
       }
