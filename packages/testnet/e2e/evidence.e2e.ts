@@ -19,7 +19,7 @@ import {
   metricOf,
   type RunningNet,
   SQUAD_MAIN,
-  showLogsOnFailure,
+  showLogs,
   waitFinalHeight,
   waitReady,
 } from './support.ts';
@@ -40,10 +40,10 @@ let load: Load | undefined;
 let liar: ManagedProcess | undefined;
 
 beforeEach(async () => {
-  net = await launch({ rollups: 1 });
-  showLogsOnFailure(net.testnet);
+  net = await launch();
 });
-afterEach(async () => {
+afterEach(async ({ task }) => {
+  if (task.result?.state === 'fail') showLogs(net.testnet);
   await load?.stop();
   await liar?.stop();
   [load, liar] = [undefined, undefined];
@@ -61,15 +61,16 @@ async function kindsAt(node: TestnetProcess): Promise<string[]> {
   return [...new Set(evidence.map(({ kind }) => kind))].sort();
 }
 
+/** Every honest node convicts the liar of these kinds at least; of any one, if none is named. */
 async function waitConvicted(kinds: readonly string[]): Promise<void> {
   await Promise.all(
     honest().map((node) =>
       waitFor(
-        `${node.name} convicts the liar of ${kinds.join(', ')}`,
+        `${node.name} convicts the liar of ${kinds.join(', ') || 'anything'}`,
         async () => {
           const found = await kindsAt(node);
-          if (!kinds.every((kind) => found.includes(kind))) throw new Error(`it has ${found.join(', ') || 'nothing'}`);
-          return true;
+          if (found.length > 0 && kinds.every((kind) => found.includes(kind))) return true;
+          throw new Error(`it has ${found.join(', ') || 'nothing'}`);
         },
         120_000,
         200,
@@ -161,7 +162,8 @@ describe('a validator is convicted by every honest node, and nobody else is', ()
     });
     await liar.start();
     load = startLoad(net.testnet.nodes, CHAIN_ID, new Map());
-    await waitConvicted(['E1']);
+    // Two proposals of one view, or a FINALIZE where the other one gave up: whichever comes first.
+    await waitConvicted([]);
     await load.stop();
     await liar.stop();
     await expectProven();

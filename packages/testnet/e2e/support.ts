@@ -48,11 +48,13 @@ export async function launch(options: Partial<TestnetOptions> = {}): Promise<Run
 
 /** On failure, shows the end of every process's log with the test's output. */
 export function showLogsOnFailure(testnet: Testnet): void {
-  onTestFailed(() => {
-    for (const { name, process } of testnet.processes) {
-      console.error(`── ${name} (${process.state})\n${process.logTail(15)}`);
-    }
-  });
+  onTestFailed(() => showLogs(testnet));
+}
+
+export function showLogs(testnet: Testnet): void {
+  for (const { name, process } of testnet.processes) {
+    console.error(`── ${name} (${process.state})\n${process.logTail(15)}`);
+  }
 }
 
 export async function waitReady(processes: readonly TestnetProcess[], timeoutMs = 60_000): Promise<void> {
