@@ -16,7 +16,7 @@ import {
   voteSigningRoot,
   ZERO_HASH,
 } from '@squad/types';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { MAX_EVIDENCE_FILE_BYTES } from '../src/evidence-file.ts';
 import { squad, temporaryDirectory } from './support.ts';
 
@@ -180,5 +180,24 @@ describe('squad evidence verify', () => {
     const { code, stderr } = await squad('evidence', 'verify', file, '--genesis', genesis);
     expect(code).toBe(2);
     expect(stderr).toContain('MAX_EVIDENCE_FILE_BYTES');
+  });
+});
+
+describe('squad sequencer --test-misbehave', () => {
+  const options = ['--genesis', 'genesis.json', '--data-directory', 'data', '--node-key', 'node-key.json'];
+
+  it('is refused without leave in the environment, whatever it asks for', async () => {
+    const { code, stderr } = await squad('sequencer', ...options, '--test-misbehave', 'equivocate-votes');
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/for tests only\nremedy: .*SQUAD_ALLOW_MISBEHAVIOUR=1/);
+  });
+
+  it('is in no help text, and knows its own words', async () => {
+    expect((await squad('sequencer', '--help')).stdout).not.toContain('misbehave');
+    vi.stubEnv('SQUAD_ALLOW_MISBEHAVIOUR', '1');
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const { code, stderr } = await squad('sequencer', ...options, '--test-misbehave', 'something');
+    expect(code).toBe(1);
+    expect(stderr).toContain('one of equivocate-proposals, equivocate-votes, equivocate-lane');
   });
 });

@@ -32,6 +32,8 @@ export function onProposal(s: State, from: ValidatorIndex, proposal: Proposal): 
   if (from !== s.leaders.leaderAt(header.view)) {
     return s.misbehaved(from, `proposed in view ${header.view}, which it does not lead`);
   }
+  // The vote in it would count as that one's.
+  if (header.leader !== from) return s.misbehaved(from, `proposed in the name of validator ${header.leader}`);
   if (header.view === s.view + 1 && !justifiesEntry(s, from, proposal)) {
     watchVote(s, leaderVote(proposal));
     s.early = { from, proposal };

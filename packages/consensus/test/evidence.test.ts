@@ -231,6 +231,22 @@ describe('a leader that proposes twice', () => {
   });
 });
 
+describe('a leader that proposes in the name of another validator', () => {
+  it('is named itself, and the other one is neither convicted nor named', () => {
+    const { fixture, one } = start();
+    const [leader, next] = [fixture.leaderAt(1), fixture.leaderAt(2)];
+    const victim = fixture.others.find((validator) => validator !== leader && validator !== next)!;
+    fixture.sendProposal(fixture.proposal({ view: 1 }));
+    fixture.sendProposal(fixture.proposal({ view: 1, header: { leader: victim }, signer: leader }));
+    fixture.sendProposal(fixture.proposal({ view: 2, parent: one, header: { leader: victim }, signer: next }), next);
+    fixture.sendVote(victim, notarize, 1, one);
+    fixture.sendVote(victim, notarize, 2, one);
+    const outputs = fixture.take();
+    expect(evidenceIn(outputs)).toEqual([]);
+    expect(ofType(outputs, 'misbehaved').map(({ peer }) => peer)).toEqual([leader, next]);
+  });
+});
+
 describe('E4: a header that skips a view', () => {
   /** In view 3, on the genesis block: views 1 and 2 are nullified. */
   function inViewThree() {

@@ -169,13 +169,3 @@ describe('a validator is convicted by every honest node, and nobody else is', ()
     await expectProven();
   });
 });
-
-describe('the flag', () => {
-  it('is refused without leave in the environment', async () => {
-    const { configPath } = net.testnet.nodes[LIAR]!;
-    const refused = squad('sequencer', '--config', configPath, '--test-misbehave', 'equivocate-votes');
-    expect(refused.code).toBe(1);
-    expect(refused.stdout).toContain('for tests only');
-    expect(squad('sequencer', '--help').stdout).not.toContain('misbehave');
-  });
-});

@@ -55,6 +55,7 @@ export class EvidenceKeeper {
   readonly #known = new Set<string>();
   readonly #distrustedUntilMs = new Map<ValidatorIndex, number>();
   #writing: Promise<void> = Promise.resolve();
+  #stopped = false;
 
   constructor(config: EvidenceKeeperConfig) {
     this.#config = config;
@@ -83,8 +84,9 @@ export class EvidenceKeeper {
     }
   }
 
-  /** Resolves once what was found is durable. */
+  /** Takes nothing more; resolves once what was found is durable. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     await this.#writing;
   }
 
@@ -117,6 +119,7 @@ export class EvidenceKeeper {
 
   /** Verifies what convicts somebody new, keeps it and passes it on once it is durable. */
   #take(evidence: Evidence): Result<void, EvidenceFault> {
+    if (this.#stopped) return ok(undefined);
     const { genesis } = this.#config;
     const accusation = accusationOf(evidence, genesis.validatorSet, genesis.networkId);
     if (!accusation.ok) return accusation;
