@@ -8,7 +8,7 @@ import type { Target } from './target.ts';
 import { findTarget, TARGETS } from './targets/index.ts';
 
 /** A target that makes no progress for so many seconds of this process hangs. */
-const HANG_SECONDS = 60;
+const HANG_SECONDS = 300;
 const MAX_HEAP_MEGABYTES = 768;
 
 const HELP = `npm run fuzz -- [--inputs N] [--seed S] [--from I] [--target NAME]… [--jobs N] [--list] [--report]
@@ -79,7 +79,8 @@ function runInThread(target: Target, options: RunOptions, onProgress: (done: num
       });
     // Seconds of this process, not of the wall: while both are paused, nothing hangs.
     const watch = setInterval(() => {
-      if (++silentSeconds > HANG_SECONDS) died('no end after this input or one of the 255 after it: it hangs');
+      if (++silentSeconds > HANG_SECONDS)
+        died(`no progress for ${HANG_SECONDS} s at this input or one soon after it: it hangs`);
     }, 1000);
     worker.on('message', (message: { done?: number; report?: RunReport }) => {
       silentSeconds = 0;

@@ -12,7 +12,7 @@ export interface RunOptions {
   readonly inputs: number;
   /** Number of the first input; default 0. */
   readonly from?: number;
-  /** Told now and then how many inputs are done, and before each one that could hang, which it is. */
+  /** Told now and then how many inputs are done. */
   readonly onProgress?: (done: number) => void;
 }
 
@@ -35,12 +35,13 @@ export interface RunReport {
   readonly failure: RunFailure | undefined;
 }
 
-const PROGRESS_EVERY = 256;
+const PROGRESS_EVERY_MS = 200;
 
 export async function run(target: Target, options: RunOptions): Promise<RunReport> {
   const { seed, inputs: count, from = 0, onProgress } = options;
   const startedMs = performance.now();
   let [accepted, acceptedMutated, done] = [0, 0, 0];
+  let toldMs = startedMs;
   const report = (failure: RunFailure | undefined, corpus: number): RunReport => ({
     target: target.name,
     inputs: done,
@@ -57,7 +58,11 @@ export async function run(target: Target, options: RunOptions): Promise<RunRepor
   }
   const inputs = new Inputs(target, seed);
   for (let index = from; index < from + count; index++) {
-    if (index % PROGRESS_EVERY === 0) onProgress?.(index - from);
+    const nowMs = performance.now();
+    if (nowMs - toldMs > PROGRESS_EVERY_MS) {
+      onProgress?.(index - from);
+      toldMs = nowMs;
+    }
     const { bytes, valid } = inputs.at(index);
     let outcome = examine(target, bytes, valid);
     if (outcome instanceof Promise) outcome = await outcome;

@@ -80,6 +80,12 @@ describe('transactions that are refused', () => {
       'FEE_INVALID',
       /2 > 1/,
     ],
+    [
+      'with a gas limit and price beyond 2^256',
+      () => feeMarket({ gas: 100_000n, maxFeePerGas: 2n ** 240n, maxPriorityFeePerGas: 1n }),
+      'FEE_INVALID',
+      /above 2\^256-1/,
+    ],
     ['with blobs', async () => Uint8Array.of(3, 0xc0), 'TRANSACTION_TYPE_NOT_SUPPORTED', /blob/],
     ['of type 5', async () => Uint8Array.of(5, 0xc0), 'TRANSACTION_TYPE_NOT_SUPPORTED', /5/],
     ['of type 0', async () => Uint8Array.of(0, 0xc0), 'TRANSACTION_TYPE_NOT_SUPPORTED', /0/],

@@ -9,7 +9,7 @@ export type RlpItem = Uint8Array | RlpItem[];
 export function encodeRlp(item: RlpItem, random?: Random): Uint8Array {
   const isList = !(item instanceof Uint8Array);
   const payload = isList ? concatBytes(...item.map((inner) => encodeRlp(inner, random))) : item;
-  const wrong = random !== undefined && random.chance(0.15);
+  const wrong = random?.chance(0.15) === true;
   if (!isList && payload.length === 1 && payload[0]! < 0x80 && !wrong) return payload;
   const base = isList ? 0xc0 : 0x80;
   if (payload.length <= 55 && !wrong) return concatBytes(Uint8Array.of(base + payload.length), payload);

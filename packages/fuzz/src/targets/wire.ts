@@ -76,7 +76,7 @@ function settle(value: unknown, random: Random): unknown {
   return value;
 }
 
-function valueOf<T>(type: unknown, random: Random): T {
+function randomOf<T>(type: unknown, random: Random): T {
   return settle(randomValue(any(type), random), random) as T;
 }
 
@@ -86,7 +86,7 @@ function sszTarget<T>(name: string, what: string, type: unknown, decoder?: (byte
   return {
     name,
     what,
-    make: (random) => codec.serialize(valueOf(type, random)),
+    make: (random) => codec.serialize(randomOf(type, random)),
     mutate: (input, random) => mutateOffsets(codec, input, random),
     check: (input) => roundTrip(read(input), input, name, (value) => codec.serialize(value)),
   };
@@ -95,7 +95,7 @@ function sszTarget<T>(name: string, what: string, type: unknown, decoder?: (byte
 function randomBatch(random: Random): Uint8Array {
   const transactions = Array.from({ length: random.integer(1, 5) }, () => random.bytes(random.integer(1, 60)));
   const body = encodeBody(transactions);
-  const signed = valueOf<SignedBatchHeader>(SignedBatchHeader, random);
+  const signed = randomOf<SignedBatchHeader>(SignedBatchHeader, random);
   const header = { ...signed.header, byteLength: body.length, transactionCount: transactions.length };
   return encodeBatch({ signed: { ...signed, header }, body });
 }
@@ -125,9 +125,9 @@ function checkBatch(input: Uint8Array): boolean {
 
 function randomMessage(random: Random): Uint8Array {
   const messages: readonly (() => ValidatorMessage)[] = [
-    () => ({ type: 'proposal', proposal: valueOf<Proposal>(Proposal, random) }),
-    () => ({ type: 'vote', vote: valueOf<Vote>(Vote, random) }),
-    () => ({ type: 'certificate', certificate: valueOf<Certificate>(Certificate, random) }),
+    () => ({ type: 'proposal', proposal: randomOf<Proposal>(Proposal, random) }),
+    () => ({ type: 'vote', vote: randomOf<Vote>(Vote, random) }),
+    () => ({ type: 'certificate', certificate: randomOf<Certificate>(Certificate, random) }),
     () => {
       const batch = decodeBatch(randomBatch(random));
       if (!batch.ok) throw new Error(batch.error.reason);
@@ -136,7 +136,7 @@ function randomMessage(random: Random): Uint8Array {
     () => ({
       type: 'acknowledgements',
       acknowledgements: Array.from({ length: random.below(5) }, () =>
-        valueOf<Acknowledgement>(Acknowledgement, random),
+        randomOf<Acknowledgement>(Acknowledgement, random),
       ),
     }),
   ];
@@ -160,7 +160,7 @@ function randomFeedMessage(random: Random): Uint8Array {
   const messages: readonly (() => FeedMessage)[] = [
     () => ({ type: 'subscribe', rollupId: random.number(), fromHeight: height }),
     () => ({ type: 'acknowledge', height }),
-    () => ({ type: 'block', block: valueOf<FeedBlock>(FeedBlock, random) }),
+    () => ({ type: 'block', block: randomOf<FeedBlock>(FeedBlock, random) }),
     () => ({ type: 'batch', batch: random.bytes(random.below(100)) }),
     () => ({ type: 'head', height }),
     () => ({ type: 'error', code: random.pick(FEED_ERROR_CODES), message: text }),

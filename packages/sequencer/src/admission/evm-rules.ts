@@ -18,6 +18,7 @@ const ACCESS_LIST_ADDRESS_GAS = 2_400;
 const ACCESS_LIST_KEY_GAS = 1_900;
 /** EIP-7702. */
 const AUTHORIZATION_GAS = 25_000;
+const MAX_UINT256 = 2n ** 256n - 1n;
 /** EIP-7825 (Osaka): most gas that one transaction may ask for. */
 export const OSAKA_MAX_TRANSACTION_GAS = 2n ** 24n;
 
@@ -50,13 +51,23 @@ export function brokenRule(transaction: EvmTransaction, rules: EvmRules): Reject
   return brokenFeeRule(transaction) ?? brokenSizeRule(transaction) ?? brokenGasRule(transaction, rules);
 }
 
-function brokenFeeRule({ maxFeePerGas, maxPriorityFeePerGas }: EvmTransaction): Rejection | undefined {
-  if (maxPriorityFeePerGas <= maxFeePerGas) return undefined;
-  return refused(
-    'FEE_INVALID',
-    `max priority fee per gas higher than max fee per gas: ${maxPriorityFeePerGas} > ${maxFeePerGas}`,
-    'Set maxFeePerGas to maxPriorityFeePerGas or more.',
-  );
+function brokenFeeRule({ maxFeePerGas, maxPriorityFeePerGas, gasLimit }: EvmTransaction): Rejection | undefined {
+  if (maxPriorityFeePerGas > maxFeePerGas) {
+    return refused(
+      'FEE_INVALID',
+      `max priority fee per gas higher than max fee per gas: ${maxPriorityFeePerGas} > ${maxFeePerGas}`,
+      'Set maxFeePerGas to maxPriorityFeePerGas or more.',
+    );
+  }
+  // No balance could pay for it, and the rollup's decoder refuses it: ordered, it would only be skipped.
+  if (gasLimit * maxFeePerGas > MAX_UINT256) {
+    return refused(
+      'FEE_INVALID',
+      `gas limit times max fee per gas is above 2^256-1: ${gasLimit} times ${maxFeePerGas}`,
+      'Set maxFeePerGas to wei, not to a smaller unit.',
+    );
+  }
+  return undefined;
 }
 
 function brokenSizeRule({ to, data }: EvmTransaction): Rejection | undefined {
