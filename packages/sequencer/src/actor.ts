@@ -208,7 +208,8 @@ export class Actor {
 
   #sleepUntil(atMs: number): void {
     clearTimeout(this.#timer);
-    const delayMs = Math.min(Math.max(0, atMs - this.#config.now()), MAX_SLEEP_MS);
+    // Rounded up: a timer that fires a little early finds nothing due and has to be set again.
+    const delayMs = Math.min(Math.max(0, Math.ceil(atMs - this.#config.now())), MAX_SLEEP_MS);
     this.#timer = setTimeout(() => this.submit({ type: 'tick' }), delayMs);
   }
 }

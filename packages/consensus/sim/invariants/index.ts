@@ -461,7 +461,8 @@ export class Invariants {
     const { networkId, validatorSet, registry } = this.#context;
     this.#context.count(`evidence ${evidence.kind}`);
     const judged = verifyEvidence(evidence, validatorSet, networkId, registry.schemeFor(undefined));
-    if (!judged.ok) this.fail('evidence', `${name}: evidence ${evidence.kind} that proves nothing: ${judged.error.reason}`);
+    if (!judged.ok)
+      this.fail('evidence', `${name}: evidence ${evidence.kind} that proves nothing: ${judged.error.reason}`);
     const honest = judged.value.validators.find((validator) => !this.#context.isByzantine(validator));
     if (honest === undefined) return;
     this.fail('no honest node convicted', `${name} has evidence ${evidence.kind} against honest n${honest}`);

@@ -226,13 +226,16 @@ export const coreMutants: readonly Mutant[] = [
   mutant('section 5', 'certificates are not verified', [
     {
       file: 'crypto/src/certificate-fault.ts',
-      search:
-        "return context.scheme.verify(signers, root, certificate.signature) ? undefined : 'signed badly';",
+      search: "return context.scheme.verify(signers, root, certificate.signature) ? undefined : 'signed badly';",
       replace: 'void root;\n  return undefined;',
     },
   ]),
   mutant('section 5', 'a certificate may be of any weight', [
-    { file: 'crypto/src/certificate-fault.ts', search: 'if (weight < quorum) return', replace: 'if (weight < 0) return' },
+    {
+      file: 'crypto/src/certificate-fault.ts',
+      search: 'if (weight < quorum) return',
+      replace: 'if (weight < 0) return',
+    },
   ]),
   mutant('section 5', 'the sum of votes is not verified', [
     edit(

@@ -93,8 +93,9 @@ export class VirtualTime {
       if (timer instanceof Timer) timer.isSet = false;
     };
     const replaced = {
+      // As in Node: whole milliseconds, and at least one.
       setTimeout: (act: (...a: unknown[]) => void, delayMs = 0, ...a: unknown[]) =>
-        set(delayMs, false, () => act(...a)),
+        set(Math.max(1, Math.trunc(delayMs)), false, () => act(...a)),
       setInterval: (act: (...a: unknown[]) => void, delayMs = 0, ...a: unknown[]) =>
         set(delayMs, true, () => act(...a)),
       setImmediate: (act: (...a: unknown[]) => void, ...a: unknown[]) => set(0, false, () => act(...a)),
