@@ -169,6 +169,15 @@ export function storeBehindIndex(logEnd: number, indexedThrough: number): SquadE
   );
 }
 
+export function storeLogLost(directory: string): SquadError {
+  return new SquadError(
+    'STORE_LOG_LOST',
+    `The log folder ${directory} holds no log, though this data folder had one.`,
+    `Put the log back where it was, if it was moved. ${RESTORE_LOG}`,
+    { directory },
+  );
+}
+
 export function storeIndexLost(indexedThrough: number, logStart: number): SquadError {
   return new SquadError(
     'STORE_INDEX_LOST',

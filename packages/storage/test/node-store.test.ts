@@ -180,8 +180,15 @@ describe('a node store after a crash', () => {
     const files = (await readdir(join(directory, 'log'))).filter((file) => file.endsWith('.log')).sort();
     await rm(join(directory, 'log', files.at(-1)!));
     await rejection(open(directory), 'STORE_LOG_SHORT');
+  });
+
+  it('stops if there is no log at all, whatever the index says of it, and does not begin a new one', async () => {
+    const directory = await filledFolder();
     await rm(join(directory, 'log'), { recursive: true });
-    await rejection(open(directory), 'STORE_LOG_SHORT');
+    await rejection(open(directory), 'STORE_LOG_LOST');
+    // As after a kill before the index was first written.
+    await rm(join(directory, 'index'), { recursive: true });
+    await rejection(open(directory), 'STORE_LOG_LOST');
   });
 });
 

@@ -15,6 +15,7 @@ import {
   logPosition,
   logPruned,
   logWriteFailed,
+  storeLogLost,
   systemCode,
 } from '../errors.ts';
 import { ensureDirectory, syncDirectory } from '../files.ts';
@@ -43,6 +44,8 @@ export interface LogOptions {
   readonly directory: string;
   /** Bytes after which a new segment file is begun. Default `SEGMENT_BYTES`. */
   readonly segmentBytes?: number;
+  /** There was a log: that there is none now is a fault. */
+  readonly mustExist?: boolean;
   /** Checks every frame of every segment when opening, not of the last one only. */
   readonly verifyAll?: boolean;
   /** Told what a crash had left half-written and was cut off. */
@@ -74,13 +77,15 @@ const SYSTEM_CALLS: LogFileCalls = {
 
 /**
  * Opens or creates the log of a folder. Throws SquadErrors: `FOLDER_LOCKED`, `FOLDER_UNUSABLE`, `LOG_CORRUPT`,
- * `LOG_VERSION`.
+ * `LOG_VERSION`, `STORE_LOG_LOST`.
  */
 export async function openLog(options: LogOptions): Promise<DiskLog> {
   await ensureDirectory(options.directory);
   const lock = await lockFolder(options.directory);
   try {
     const recovered = await recoverLog(options.directory, options.verifyAll ?? false);
+    const isThere = recovered.segments.length > 0 || recovered.unbegun !== undefined;
+    if (options.mustExist === true && !isThere) throw storeLogLost(options.directory);
     if (recovered.tornTail !== undefined) options.onTornTail?.(recovered.tornTail);
     return await DiskLog.create(options, lock, recovered.segments, recovered.unbegun);
   } catch (error) {

@@ -40,15 +40,16 @@ export interface NodeStoreOptions {
 
 /**
  * Opens or creates a node's data folder. Throws SquadErrors: `STORE_NETWORK`, `STORE_VERSION`, `STORE_IDENTITY`,
- * `STORE_LOG_SHORT`, `STORE_INDEX_LOST`, and those of `openLog` and `openKeyValueStore`.
+ * `STORE_LOG_LOST`, `STORE_LOG_SHORT`, `STORE_INDEX_LOST`, and those of `openLog` and `openKeyValueStore`.
  */
 export async function openNodeStore(options: NodeStoreOptions): Promise<NodeStore> {
   const { directory, networkId, batchCacheBytes, ...logOptions } = options;
   await ensureDirectory(directory);
   const identityFile = join(directory, 'STORE.json');
   // Before the log is touched: a newer version may have changed even that.
-  await checkIdentity(identityFile, networkId);
-  const log = await openLog({ ...logOptions, directory: join(directory, 'log') });
+  const isKnown = await checkIdentity(identityFile, networkId);
+  // The identity is written once the log has begun: a validator whose log is gone would forget its votes and vote again.
+  const log = await openLog({ ...logOptions, directory: join(directory, 'log'), mustExist: isKnown });
   try {
     await ensureIdentity(identityFile, networkId, log);
     const keyValueStore = await openKeyValueStore({ directory: join(directory, 'index') });
