@@ -199,11 +199,13 @@ async function main() {
     case 'fuzz':
       await build();
       return show(node, [join(root, 'packages/fuzz/dist/src/main.js'), ...args], env);
+    case 'model':
+      return show(node, [join(root, 'spec/run.mjs'), ...args], env);
     case 'test':
       return script('test.mjs', args);
     default:
       fail(
-        `unknown task "${task}". Tasks: start, test, squad, build, check, format, unit, e2e, sim, sim:mutants, bench, bench:micro, bench:profile, fuzz.`,
+        `unknown task "${task}". Tasks: start, test, squad, build, check, format, unit, e2e, sim, sim:mutants, bench, bench:micro, bench:profile, fuzz, model.`,
       );
   }
 }

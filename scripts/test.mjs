@@ -1,5 +1,5 @@
-// The whole suite, as `npm test` and CI run it: types, lint and format, architecture, unit tests, end-to-end tests with
-// real processes. Every stage runs even if one before it failed. The last line is plain: `N passed, N failed`.
+// The whole suite, as `npm test` and CI run it: types, lint and format, architecture, unit tests, the model, end-to-end
+// tests with real processes. Every stage runs even if one before it failed. The last line is plain: `N passed, N failed`.
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -112,15 +112,16 @@ const stages = [
   ['lint', () => single([binary('@biomejs/biome/bin/biome'), 'check', '.'])],
   ['architecture', architecture],
   ['unit', () => vitest('unit', [])],
+  ['model', () => single([join(root, 'spec/run.mjs'), 'check'])],
   // The campaigns of the simulator, and every schedule that ever failed.
-  ['sim', () => single([simulator, '--seeds', '20000', '--complete'])],
-  ['sim-node', () => single([simulator, '--mode', 'node', '--seeds', '100', '--no-corpus'])],
+  ['sim', () => single([simulator, '--seeds', '6000', '--complete'])],
+  ['sim-node', () => single([simulator, '--mode', 'node', '--seeds', '40', '--no-corpus'])],
   ['bundle', () => single([join(root, 'scripts/bundle.mjs')])],
   ['e2e', () => vitest('e2e', [])],
 ].filter(([name]) => chosen(name));
 if (stages.length === 0) {
   process.stdout.write(
-    `unknown stage "${only}"; choose types, lint, architecture, unit, sim, sim-node, bundle or e2e, or none for all\n`,
+    `unknown stage "${only}"; choose types, lint, architecture, unit, model, sim, sim-node, bundle or e2e, or none for all\n`,
   );
   process.exitCode = 1;
 } else {

@@ -41,8 +41,8 @@ function check(scale, seed) {
     process.stdout.write(`${ok ? '✓' : '✗'} ${text}\n${ok ? '' : output}`);
   };
   for (const [main, samples, steps] of [
-    ['voting4', 40, 70],
-    ['voting5', 15, 60],
+    ['voting4', 30, 70],
+    ['voting5', 8, 60],
   ]) {
     const witnesses = main === 'voting4' ? WITNESSES : [];
     const { status, output } = simulate(main, { seed, samples: samples * scale, steps, witnesses });
@@ -53,7 +53,13 @@ function check(scale, seed) {
     }
   }
   // A model in which nothing can go wrong shows nothing: with a quorum of 2f + 1 of 5 it must fork.
-  const { status, output } = simulate('tooSmallQuorum', { seed, samples: 400, steps: 60, invariant: 'agreement' });
+  const { status, output } = simulate('tooSmallQuorum', {
+    seed,
+    samples: 400,
+    steps: 40,
+    invariant: 'agreement',
+    more: ['--step=equivocatingStep'],
+  });
   const forks = status !== 0 && output.includes('[violation]');
   report(forks, 'tooSmallQuorum: a quorum of 2f + 1 of 5 forks', output);
   return holds;

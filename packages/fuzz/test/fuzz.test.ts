@@ -8,7 +8,7 @@ import { Inputs } from '../src/inputs.ts';
 
 /** The long run of docs/qa/fuzzing.md takes a million; here they only show that nothing obvious broke. */
 const SLICE_INPUTS = 400;
-const SLOW_SLICE_INPUTS = 60;
+const SLOW_SLICE_INPUTS = 80;
 
 describe('every decoder', () => {
   it.each(TARGETS)('$name withstands a slice and its corpus', async (target) => {

@@ -240,7 +240,9 @@ export class Replay {
   /** From all records, or from a checkpoint and what came after it. */
   #restart(model: number): void {
     const node = this.#nodes.get(model)!;
-    if (node.restarts++ % 2 === 1) node.records = [{ type: 'checkpoint', checkpoint: node.core.checkpoint() }];
+    // Without anything to keep there is no checkpoint either: a node that finds one is not new (R19).
+    if (node.restarts++ % 2 === 1 && node.records.length > 0)
+      node.records = [{ type: 'checkpoint', checkpoint: node.core.checkpoint() }];
     node.core = this.#create(model, node.nowMs, node.records);
     this.#step(model, { type: 'start' });
   }
