@@ -116,6 +116,7 @@ export class SimulatedNode implements ObservedNode {
     this.life++;
     this.#view = 0;
     this.#heard = new Heard();
+    this.world.invariants.onStarted(this);
     this.#heard.isNewNetwork = records.length === 0;
     this.core = this.#coreOf(records);
     this.#deliverWhatIsRecorded(records);
@@ -198,6 +199,7 @@ export class SimulatedNode implements ObservedNode {
       case 'persist':
         this.disk.append({ type: 'record', record: output.record });
         this.#keepRecord(output.record);
+        if (output.record.type === 'certificate') this.world.invariants.onTaken(this, output.record.certificate);
         if (output.record.type === 'vote')
           this.world.invariants.onVoteMade(this, output.record.vote, this.#view, this.#heard);
         return;

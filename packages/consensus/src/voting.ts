@@ -122,6 +122,10 @@ function seeFresh(s: State, certificate: Certificate): void {
 
 /** A certificate that is valid and new, received or formed. */
 function accept(s: State, certificate: Certificate): void {
+  // Two notarizations in one view take more than F. The second one convicts, and is not taken in: nodes that hold the one
+  // and nodes that hold the other would each take the other's for new and relay it, for ever.
+  const isSecond = certificate.kind === VoteKind.notarize && s.held.notarization(certificate.view) !== undefined;
+  if (isSecond) return watchCertificate(s, certificate);
   s.persist({ type: 'certificate', certificate });
   s.send({ type: 'certificate', certificate }); // relayed once: it is new only once
   watchCertificate(s, certificate);

@@ -8,6 +8,18 @@ import { Fixture, hashOf, ofType, sentCertificates, sentVotes } from './harness.
 const { notarize, nullify, finalize } = VoteKind;
 
 describe('R12: on a notarization', () => {
+  it('takes in the first of a view only: a second one, which takes more than F, is relayed by nobody', () => {
+    const fixture = new Fixture({ observer: true }).start();
+    const first = fixture.notarized({ view: 1 });
+    const other = fixture.proposal({ view: 1, header: { timestampMs: fixture.nowMs + 1 } }).block;
+    fixture.take();
+    const rival = fixture.certificate(VoteKind.notarize, 1, other);
+    for (let i = 0; i < 3; i++) expect(sentCertificates(fixture.sendCertificate(rival))).toEqual([]);
+    expect(fixture.sendCertificate(fixture.certificate(VoteKind.notarize, 1, first))).not.toContainEqual(
+      expect.objectContaining({ type: 'persist' }),
+    );
+  });
+
   it('enters the next view, announces the block as soft and votes FINALIZE', () => {
     const fixture = new Fixture().start();
     const { block, ...rest } = fixture.proposal({ view: 1 });

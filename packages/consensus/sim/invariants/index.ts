@@ -63,6 +63,8 @@ export class Invariants {
   readonly #lanes: { seq: number; digest: Uint8Array }[];
   readonly #hashes = new WeakMap<object, string>();
   readonly #promised: Promised[];
+  /** Per place: certificates that were taken in since the last start. */
+  readonly #taken: Set<string>[];
   steps = 0;
 
   constructor(context: InvariantContext) {
@@ -76,6 +78,7 @@ export class Invariants {
     const places = 2 * weights.length;
     this.#delivered = Array.from({ length: places }, () => 0);
     this.#entered = Array.from({ length: places }, () => new Set());
+    this.#taken = Array.from({ length: places }, () => new Set());
     this.#promised = Array.from({ length: places }, () => new Promised());
     this.#lanes = weights.map(() => ({ seq: 0, digest: ZERO_HASH }));
     const genesis = genesisBlock(context.networkId, context.genesisTimeMs);
@@ -132,6 +135,21 @@ export class Invariants {
       if (this.#isCertified(view, blockHash(block.header))) return true;
     }
     return false;
+  }
+
+  /** A node starts, and again after a crash. */
+  onStarted(node: ObservedNode): void {
+    this.#taken[node.place]!.clear();
+  }
+
+  /** R9, R12, R14: a certificate is taken in, and relayed, once. */
+  onTaken(node: ObservedNode, { kind, view, blockHash: hash }: Certificate): void {
+    const taken = this.#taken[node.place]!;
+    const name = `${kind} ${view} ${toHex(hash)}`;
+    if (taken.has(name) && !this.#context.isByzantine(node.index)) {
+      this.fail('taken once', `${node.name} takes the same certificate of view ${view} for new again`);
+    }
+    taken.add(name);
   }
 
   /** R13, R11, R16: an own vote that was just made, in a view. R19: a proposal of a node that has heard of the head. */
