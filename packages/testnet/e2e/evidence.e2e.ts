@@ -3,7 +3,7 @@
  * its keys. Every honest node convicts it and nobody else, the command line verifies that, and ordering goes on.
  */
 
-import { spawnSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { rpcCall } from '@squad/service';
@@ -93,9 +93,13 @@ async function startLiar(how: string): Promise<void> {
   await liar.start();
 }
 
-function squad(...argv: string[]): { code: number | null; stdout: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [SQUAD_MAIN, ...argv], { encoding: 'utf8' });
-  return { code: status, stdout: `${stdout}${stderr}` };
+/** Not `spawnSync`: connections to the nodes would go stale meanwhile. */
+function squad(...argv: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [SQUAD_MAIN, ...argv], (_error, stdout, stderr) =>
+      resolve({ code: child.exitCode, stdout, stderr }),
+    );
+  });
 }
 
 /** What one node lists verifies by the file and the genesis file alone, and still does once they all were restarted. */
@@ -106,9 +110,9 @@ async function expectProven(): Promise<void> {
     expect(await metricOf(node, 'squad_consensus_convicted_validators')).toBe(1);
     expect(await metricOf(node, 'squad_consensus_evidence_found_total')).toBeGreaterThan(0);
     const file = join(net.testnet.directory, `evidence-${node.name}.json`);
-    const listed = squad('evidence', 'list', '--rpc', node.rpcUrl, '--json');
+    const listed = await squad('evidence', 'list', '--rpc', node.rpcUrl, '--json');
     writeFileSync(file, listed.stdout);
-    const verified = squad('evidence', 'verify', file, '--genesis', net.testnet.genesisPath);
+    const verified = await squad('evidence', 'verify', file, '--genesis', net.testnet.genesisPath);
     expect(verified).toMatchObject({ code: 0 });
     expect(verified.stdout).toMatch(/^(convicts {2}validator 3 \(sequencer-3\) {2}of E\d, .*\n)+$/);
   }
