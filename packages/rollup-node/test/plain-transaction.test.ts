@@ -105,9 +105,13 @@ function signed({ sender, nonceOff, to, kind, ...fields }: Draft, nonces: number
   }
 }
 
+/** The library recovers senders in JavaScript, some milliseconds each. */
+const PATIENT = { timeout: 300_000 };
+
 describe('a plain transaction', () => {
   it.each(CASES)(
     'is executed, or skipped, as the library’s vm does it (%s, fees to %s)',
+    PATIENT,
     async (hardfork, coinbase) => {
       const file = rollupFile(hardfork, coinbase);
       const executor = await EvmExecutor.open(file, temporaryDirectory());
@@ -144,13 +148,13 @@ describe('a plain transaction', () => {
             expect(actual.gasUsed).toBe(expected.gasUsed);
           }
         }),
-        { numRuns: 12 },
+        { numRuns: 10 },
       );
       await executor.close();
     },
   );
 
-  it('is decoded, or refused, as the library does it, also with any bytes changed', { timeout: 120_000 }, () => {
+  it('is decoded, or refused, as the library does it, also with any bytes changed', PATIENT, () => {
     const common = createSharedCommon(CHAIN, 'prague');
     const change = fc.record({
       at: fc.nat(),

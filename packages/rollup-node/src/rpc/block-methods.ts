@@ -1,7 +1,6 @@
 /** Methods about blocks, transactions, receipts and logs. */
 
 import { defineMethod, type RpcMethod, toQuantity } from '@squad/service';
-import { toHex } from '@squad/types';
 import { z } from 'zod';
 import {
   type FoundTransaction,
@@ -9,6 +8,7 @@ import {
   MAX_LOG_RESULTS,
   type StagedBlock,
 } from '../execution/evm/history.ts';
+import { hexOf } from '../hex.ts';
 import type { RpcState } from './context.ts';
 import { refused, unknownBlock } from './errors.ts';
 import {
@@ -137,7 +137,7 @@ function transactionMethods(state: RpcState): RpcMethod[] {
       result: { name: 'raw', description: 'EIP-2718 bytes; null if it was not executed' },
       handler: ({ transactionHash }) => {
         const found = history.transaction(transactionHash);
-        return found === undefined ? null : toHex(found.transaction.raw);
+        return found === undefined ? null : hexOf(found.transaction.raw);
       },
     }),
     defineMethod({
@@ -182,7 +182,7 @@ function transactionMethods(state: RpcState): RpcMethod[] {
       handler: ({ transactionHash }) => {
         const found = skipped.get(transactionHash);
         if (found === undefined || history.transaction(transactionHash) !== undefined) return null;
-        return { hash: toHex(found.hash), code: found.code, reason: found.reason, height: toQuantity(found.height) };
+        return { hash: hexOf(found.hash), code: found.code, reason: found.reason, height: toQuantity(found.height) };
       },
     }),
   ];

@@ -2,9 +2,10 @@
 
 import { randomBytes } from 'node:crypto';
 import { defineMethod, type RpcMethod } from '@squad/service';
-import { type Hex, isHex, toHex } from '@squad/types';
+import { type Hex, isHex } from '@squad/types';
 import { z } from 'zod';
 import { MAX_LOG_RANGE_BLOCKS, MAX_LOG_RESULTS } from '../execution/evm/history.ts';
+import { hexOf } from '../hex.ts';
 import { findLogs } from './block-methods.ts';
 import type { RpcState } from './context.ts';
 import { refused } from './errors.ts';
@@ -43,7 +44,7 @@ export class Filters {
         'Use eth_subscribe over WebSocket.',
       );
     }
-    const id = toHex(randomBytes(16));
+    const id = hexOf(randomBytes(16));
     const lastUsedMs = this.#state.now();
     const next = this.#state.history.latestNumber + 1;
     if (filter.kind === 'transactions') this.#filters.set(id, { kind: 'transactions', hashes: [], lastUsedMs });
@@ -69,7 +70,7 @@ export class Filters {
     filter.next = to + 1;
     if (filter.kind === 'blocks') {
       const numbers = Array.from({ length: to - from + 1 }, (_, index) => from + index);
-      return numbers.map((number) => toHex(this.#state.executor.hashAt(number)));
+      return numbers.map((number) => hexOf(this.#state.executor.hashAt(number)));
     }
     return this.#newLogs(filter, from, to);
   }
@@ -123,7 +124,7 @@ export class Filters {
     for (const filter of this.#filters.values()) {
       if (filter.kind !== 'transactions') continue;
       if (filter.hashes.length >= MAX_FILTER_CHANGES) filter.hashes.shift();
-      filter.hashes.push(toHex(hash));
+      filter.hashes.push(hexOf(hash));
     }
   }
 }

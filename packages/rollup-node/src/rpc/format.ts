@@ -1,9 +1,11 @@
 /** Blocks, transactions, receipts and logs in the form of https://github.com/ethereum/execution-apis. */
 
 import { toQuantity } from '@squad/service';
-import { type Hex, toHex } from '@squad/types';
+import type { Hex } from '@squad/types';
+import { NO_LOGS_BLOOM } from '../execution/evm/block.ts';
 import type { FoundLog, FoundTransaction, StagedBlock } from '../execution/evm/history.ts';
 import { effectiveGasPrice, type SignedTransaction } from '../execution/evm/transaction.ts';
+import { hexOf } from '../hex.ts';
 
 type Json = null | boolean | string | Json[] | { [key: string]: Json };
 export type JsonObject = { [key: string]: Json };
@@ -11,11 +13,13 @@ export type JsonObject = { [key: string]: Json };
 /** keccak256(rlp([])): a block without uncles. */
 const NO_UNCLES = '0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d49347';
 
+const NO_LOGS_BLOOM_HEX = hexOf(NO_LOGS_BLOOM);
+
 /** `squadStage`: a `soft` block may still change; while it is open its hash is provisional. */
 export function formatBlock(block: StagedBlock, full: boolean): JsonObject {
   const transactions = full
     ? block.transactions.map((transaction, index) => formatTransaction({ block, index, transaction }))
-    : block.transactions.map(({ hash }) => toHex(hash));
+    : block.transactions.map(({ hash }) => hexOf(hash));
   return { ...formatHeader(block), size: toQuantity(sizeOf(block)), transactions, uncles: [], withdrawals: [] };
 }
 
@@ -23,34 +27,34 @@ export function formatHeader(block: StagedBlock): JsonObject {
   const { header, summary } = block;
   return {
     number: toQuantity(summary.number),
-    hash: toHex(summary.hash),
-    parentHash: toHex(header.parentHash),
+    hash: hexOf(summary.hash),
+    parentHash: hexOf(header.parentHash),
     sha3Uncles: NO_UNCLES,
-    logsBloom: toHex(header.logsBloom),
-    transactionsRoot: toHex(header.transactionsTrie),
-    stateRoot: toHex(header.stateRoot),
-    receiptsRoot: toHex(header.receiptTrie),
-    miner: toHex(header.coinbase.bytes),
+    logsBloom: hexOf(header.logsBloom),
+    transactionsRoot: hexOf(header.transactionsTrie),
+    stateRoot: hexOf(header.stateRoot),
+    receiptsRoot: hexOf(header.receiptTrie),
+    miner: hexOf(header.coinbase.bytes),
     difficulty: '0x0',
-    extraData: toHex(header.extraData),
+    extraData: hexOf(header.extraData),
     gasLimit: toQuantity(header.gasLimit),
     gasUsed: toQuantity(block.transactions.at(-1)?.receipt.cumulativeGasUsed ?? 0n),
     timestamp: toQuantity(header.timestamp),
-    mixHash: toHex(header.mixHash),
+    mixHash: hexOf(header.mixHash),
     nonce: '0x0000000000000000',
     ...optional('baseFeePerGas', header.baseFeePerGas, toQuantity),
-    ...optional('withdrawalsRoot', header.withdrawalsRoot, toHex),
+    ...optional('withdrawalsRoot', header.withdrawalsRoot, hexOf),
     ...optional('blobGasUsed', header.blobGasUsed, toQuantity),
     ...optional('excessBlobGas', header.excessBlobGas, toQuantity),
-    ...optional('parentBeaconBlockRoot', header.parentBeaconBlockRoot, toHex),
-    ...optional('requestsHash', header.requestsHash, toHex),
+    ...optional('parentBeaconBlockRoot', header.parentBeaconBlockRoot, hexOf),
+    ...optional('requestsHash', header.requestsHash, hexOf),
     squadStage: stageOf(block),
   };
 }
 
 export function formatTransaction({ block, index, transaction }: FoundTransaction): JsonObject {
   return {
-    blockHash: toHex(block.summary.hash),
+    blockHash: hexOf(block.summary.hash),
     blockNumber: toQuantity(block.summary.number),
     transactionIndex: toQuantity(index),
     ...formatContents(transaction.decoded, transaction.hash, transaction.from),
@@ -67,14 +71,14 @@ export function formatWaitingTransaction(decoded: SignedTransaction, hash: Uint8
 function formatContents(decoded: SignedTransaction, hash: Uint8Array, from: Uint8Array): JsonObject {
   return {
     type: toQuantity(decoded.type),
-    hash: toHex(hash),
-    from: toHex(from),
-    to: decoded.to === undefined ? null : toHex(decoded.to.bytes),
+    hash: hexOf(hash),
+    from: hexOf(from),
+    to: decoded.to === undefined ? null : hexOf(decoded.to.bytes),
     nonce: toQuantity(decoded.nonce),
     value: toQuantity(decoded.value),
     gas: toQuantity(decoded.gasLimit),
     gasPrice: toQuantity(effectiveGasPrice(decoded, 0n)),
-    input: toHex(decoded.data),
+    input: hexOf(decoded.data),
     ...formatTyped(decoded),
     v: toQuantity(decoded.v ?? 0n),
     r: toQuantity(decoded.r ?? 0n),
@@ -93,8 +97,8 @@ function formatTyped(decoded: SignedTransaction): JsonObject {
   };
   if ('accessList' in decoded) {
     typed.accessList = decoded.accessList.map(([address, keys]) => ({
-      address: toHex(address),
-      storageKeys: keys.map((key) => toHex(key)),
+      address: hexOf(address),
+      storageKeys: keys.map((key) => hexOf(key)),
     }));
   }
   if ('maxFeePerGas' in decoded) {
@@ -114,10 +118,10 @@ function formatAuthorization(item: readonly Uint8Array[]): JsonObject {
     Uint8Array,
     Uint8Array,
   ];
-  const quantity = (bytes: Uint8Array) => toQuantity(bytes.length === 0 ? 0n : BigInt(toHex(bytes)));
+  const quantity = (bytes: Uint8Array) => toQuantity(bytes.length === 0 ? 0n : BigInt(hexOf(bytes)));
   return {
     chainId: quantity(chainId),
-    address: toHex(address),
+    address: hexOf(address),
     nonce: quantity(nonce),
     yParity: quantity(yParity),
     r: quantity(r),
@@ -133,20 +137,20 @@ export function formatReceipt(found: FoundTransaction): JsonObject {
   return {
     type: toQuantity(decoded.type),
     status: toQuantity(receipt.status),
-    transactionHash: toHex(transaction.hash),
+    transactionHash: hexOf(transaction.hash),
     transactionIndex: toQuantity(index),
-    blockHash: toHex(block.summary.hash),
+    blockHash: hexOf(block.summary.hash),
     blockNumber: toQuantity(block.summary.number),
-    from: toHex(transaction.from),
-    to: decoded.to === undefined ? null : toHex(decoded.to.bytes),
+    from: hexOf(transaction.from),
+    to: decoded.to === undefined ? null : hexOf(decoded.to.bytes),
     cumulativeGasUsed: toQuantity(receipt.cumulativeGasUsed),
     gasUsed: toQuantity(receipt.gasUsed),
     effectiveGasPrice: toQuantity(receipt.effectiveGasPrice),
-    contractAddress: receipt.contractAddress === undefined ? null : toHex(receipt.contractAddress),
+    contractAddress: receipt.contractAddress === undefined ? null : hexOf(receipt.contractAddress),
     logs: receipt.logs.map((log) =>
       formatLog({ block, transaction, transactionIndex: index, logIndex: logIndex++, log }),
     ),
-    logsBloom: toHex(receipt.bloom),
+    logsBloom: receipt.bloom === NO_LOGS_BLOOM ? NO_LOGS_BLOOM_HEX : hexOf(receipt.bloom),
     squadStage: stageOf(block),
   };
 }
@@ -155,13 +159,13 @@ export function formatReceipt(found: FoundTransaction): JsonObject {
 export function formatLog(found: FoundLog, removed = false): JsonObject {
   const { block, transaction, transactionIndex, logIndex, log } = found;
   return {
-    address: toHex(log.address),
-    topics: log.topics.map((topic) => toHex(topic)),
-    data: toHex(log.data),
+    address: hexOf(log.address),
+    topics: log.topics.map((topic) => hexOf(topic)),
+    data: hexOf(log.data),
     blockNumber: toQuantity(block.summary.number),
-    blockHash: toHex(block.summary.hash),
+    blockHash: hexOf(block.summary.hash),
     blockTimestamp: toQuantity(block.summary.timestampSeconds),
-    transactionHash: toHex(transaction.hash),
+    transactionHash: hexOf(transaction.hash),
     transactionIndex: toQuantity(transactionIndex),
     logIndex: toQuantity(logIndex),
     removed,

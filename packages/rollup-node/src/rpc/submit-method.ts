@@ -4,7 +4,7 @@
  */
 
 import { RLP } from '@ethereumjs/rlp';
-import { defineMethod, hexBytes, type RpcMethod } from '@squad/service';
+import { defineMethod, hexBytes, type RpcError, type RpcMethod } from '@squad/service';
 import { MAX_TRANSACTION_BYTES, toHex } from '@squad/types';
 import { transactionGasCap } from '../config/rollup-file.ts';
 import { PlainTransaction } from '../execution/evm/plain-transaction.ts';
@@ -62,7 +62,7 @@ async function check(state: RpcState, raw: Uint8Array): Promise<SubmittedTransac
 async function handOver(state: RpcState, raw: Uint8Array, transaction: SubmittedTransaction): Promise<string> {
   const { hash } = transaction;
   // The same one may have come twice, and both have been checked side by side.
-  refuseKnown(state, hash);
+  if (state.submitted.get(hash) !== undefined) throw alreadyKnown();
   state.submitted.add(transaction);
   try {
     return await state.ports.submit(raw);
@@ -74,7 +74,11 @@ async function handOver(state: RpcState, raw: Uint8Array, transaction: Submitted
 
 function refuseKnown(state: RpcState, hash: Uint8Array): void {
   if (state.submitted.get(hash) === undefined && state.history.transaction(hash) === undefined) return;
-  throw refused('already known', 'ALREADY_KNOWN', 'Wait for its receipt.');
+  throw alreadyKnown();
+}
+
+function alreadyKnown(): RpcError {
+  return refused('already known', 'ALREADY_KNOWN', 'Wait for its receipt.');
 }
 
 /** Before the library's words for it, which do not name the chain. Typed transactions begin with the chain id. */

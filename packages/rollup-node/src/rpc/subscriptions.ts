@@ -1,9 +1,9 @@
 /** eth_subscribe: newHeads, logs, newPendingTransactions. Heads and logs are of blocks whose order is final. */
 
 import { defineSubscription, type RpcSubscription } from '@squad/service';
-import { toHex } from '@squad/types';
 import { z } from 'zod';
 import { logsOf, matches } from '../execution/evm/history.ts';
+import { hexOf } from '../hex.ts';
 import type { RpcState } from './context.ts';
 import { formatHeader, formatLog, formatTransaction } from './format.ts';
 import { SubscribedLogs } from './schemas.ts';
@@ -44,7 +44,7 @@ export function ethSubscriptions(state: RpcState): RpcSubscription[] {
       subscribe: ({ full }, subscriber) =>
         state.events.on('transaction', (hash) => {
           const found = full ? state.history.transaction(hash) : undefined;
-          subscriber.emit(found === undefined ? toHex(hash) : formatTransaction(found));
+          subscriber.emit(found === undefined ? hexOf(hash) : formatTransaction(found));
         }),
     }),
   ];

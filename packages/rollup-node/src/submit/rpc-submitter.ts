@@ -4,9 +4,10 @@
  */
 
 import { type Logger, RpcCode, RpcError, rpcCall } from '@squad/service';
-import { type Hex, type RollupId, SquadError, toHex } from '@squad/types';
+import { type Hex, type RollupId, SquadError } from '@squad/types';
 import { z } from 'zod';
 import { keccak256 } from '../execution/keccak.ts';
+import { hexOf } from '../hex.ts';
 import { Coalescer, type Submission } from './coalescer.ts';
 
 /** Milliseconds that one sequencer has to answer before the next one is tried. */
@@ -92,7 +93,7 @@ class RpcSubmitter {
       const error = new RpcError(code, message, data);
       // The one before may have taken it and not have answered in time.
       const taken = triedBefore && data?.code === 'ALREADY_KNOWN';
-      if (taken) resolve(toHex(keccak256(submissions[index]!.raw)));
+      if (taken) resolve(hexOf(keccak256(submissions[index]!.raw)));
       else if (TRY_ANOTHER.has(code)) reason = error;
       else reject(error);
       return !taken && TRY_ANOTHER.has(code);
@@ -109,9 +110,4 @@ function unreachable(count: number, cause: unknown): SquadError {
     {},
     cause,
   );
-}
-
-/** Native: transactions may be large. */
-function hexOf(bytes: Uint8Array): string {
-  return `0x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')}`;
 }
