@@ -83,6 +83,8 @@ export const REFUSAL_MS = 30_000;
 export const FIRST_REDIAL_MS = 100;
 /** Milliseconds between dials of a validator that is long gone. */
 export const LAST_REDIAL_MS = 10_000;
+/** Milliseconds in which a peer must answer a probe; a connection on which it does not is closed. */
+export const PROBE_TIMEOUT_MS = 10_000;
 
 /** A token bucket's refill each second and its size: the burst. */
 export interface Rate {
@@ -163,6 +165,7 @@ export interface NetworkLimits {
   readonly refusalMs: number;
   readonly firstRedialMs: number;
   readonly lastRedialMs: number;
+  readonly probeTimeoutMs: number;
   readonly consensusRate: ProtocolRate;
   readonly dataRate: ProtocolRate;
   readonly validatorRequestRate: ProtocolRate;
@@ -206,6 +209,7 @@ export const DEFAULT_NETWORK_LIMITS: NetworkLimits = {
   refusalMs: REFUSAL_MS,
   firstRedialMs: FIRST_REDIAL_MS,
   lastRedialMs: LAST_REDIAL_MS,
+  probeTimeoutMs: PROBE_TIMEOUT_MS,
   consensusRate: CONSENSUS_RATE,
   dataRate: DATA_RATE,
   validatorRequestRate: VALIDATOR_REQUEST_RATE,

@@ -272,6 +272,22 @@ describe('under attack', () => {
     await expectServed(nodes);
   });
 
+  it('closes a connection on which a probe is not answered, and gives a busy peer all of its time before', async () => {
+    const probeTimeoutMs = 2_000;
+    const nodes = await victims({ probeTimeoutMs });
+    const silent = await attacker('silent');
+    const probed = new Promise<number>((resolve) => {
+      void silent.handle('/ipfs/ping/1.0.0', () => resolve(performance.now()));
+    });
+    const connection = await silent.dial(addressOf(nodes[0]));
+    const closed = new Promise((resolve) => connection.addEventListener('close', resolve));
+    const probedAtMs = await probed;
+    await closed;
+    // It was opened a little before it came here.
+    expect(performance.now() - probedAtMs).toBeGreaterThan(0.6 * probeTimeoutMs);
+    await expectServed(nodes);
+  });
+
   it('bounds the connections of one peer: the newest stay', async () => {
     const nodes = await victims();
     const [victim] = nodes;

@@ -19,9 +19,11 @@ import { PeerGate } from './gate.ts';
 import { gossipService } from './gossip.ts';
 import { toError } from './streams.ts';
 
-/** How often connections are probed, and the least time a busy peer has to answer: a machine that vanished is noticed. */
-const PROBE_INTERVAL_MS = 5_000;
-const PROBE_TIMEOUT_MS = 10_000;
+/**
+ * Time between probes, in time-outs of one. The ping protocol allows one at a time, and the monitor closes a connection
+ * on which it cannot begin the next: an answer has to be late before that.
+ */
+const PROBE_TIMEOUTS_PER_INTERVAL = 1.2;
 const CLOSE_TIMEOUT_MS = 500;
 
 export interface Host {
@@ -112,7 +114,11 @@ function libp2pOptions(config: HostConfig, limits: NetworkLimits, privateKey: Ed
       connectionCloseTimeout: CLOSE_TIMEOUT_MS,
       reconnectRetries: 0,
     },
-    connectionMonitor: { pingInterval: PROBE_INTERVAL_MS, pingTimeout: { minTimeout: PROBE_TIMEOUT_MS } },
+    // A machine that vanished is noticed; one that is busy has all of its time, however fast it answered before.
+    connectionMonitor: {
+      pingInterval: PROBE_TIMEOUTS_PER_INTERVAL * limits.probeTimeoutMs,
+      pingTimeout: { minTimeout: limits.probeTimeoutMs, maxTimeout: limits.probeTimeoutMs },
+    },
     nodeInfo: { name: 'squad' },
     // Set DEBUG to have libp2p's own logs; without it they cost nothing.
     ...(process.env.DEBUG === undefined ? { logger: SILENT_COMPONENTS } : {}),
