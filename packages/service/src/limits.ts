@@ -26,7 +26,7 @@ export const MAX_WEBSOCKET_CONNECTIONS = 1_024;
 export const MAX_SUBSCRIPTIONS_PER_CONNECTION = 64;
 /** Live subscriptions of one JSON-RPC server, over all of its connections: each event is sent to every one of them. */
 export const MAX_LIVE_SUBSCRIPTIONS = 4_096;
-/** Bytes that may wait for a slow WebSocket consumer before it is closed. */
+/** Bytes that may wait for a slow WebSocket consumer when the next message comes; if more do, it is closed. */
 export const MAX_WEBSOCKET_BUFFER_BYTES: number = 16 * 1024 * 1024;
 /** WebSocket messages of one connection that are being handled; reading pauses at this number. */
 export const MAX_WEBSOCKET_IN_FLIGHT = 64;

@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
 import { defineMethod, MAX_RPC_BODY_PIECES, MAX_RPC_OWN_BYTES, type RpcServer } from '../src/index.ts';
-import { call, post, startServer, TestSocket } from './json-rpc-support.ts';
+import { call, post, startServer, subscribers, TestSocket } from './json-rpc-support.ts';
 
 const long = defineMethod({
   name: 'long',
@@ -117,6 +117,22 @@ describe('memory of the server', () => {
     // Needs more than what is left beside the one that is not read.
     const answer = async () => (await post(server!.url, longCall(3 * MAX_RPC_OWN_BYTES))).json;
     await expect.poll(answer, { timeout: 20_000 }).toMatchObject({ result: expect.any(String) });
+  });
+
+  it('sends a message that is larger than the buffer to a WebSocket that has read all before it', async () => {
+    server = await startServer({ methods: [long], maxBufferBytes: 100_000 });
+    const socket = await TestSocket.open(server.url);
+    sockets.push({ destroy: () => socket.close() });
+    socket.send(longCall(8_000_000));
+    expect(await socket.next()).toMatchObject({ result: expect.any(String) });
+    socket.send(call('test_subscribe', ['ticks']));
+    await socket.next();
+    const [subscriber] = subscribers;
+    for (let i = 0; i < 3; i++) {
+      await subscriber!.ready();
+      subscriber!.emit('x'.repeat(8_000_000 + i));
+      expect(await socket.next()).toMatchObject({ params: { result: 'x'.repeat(8_000_000 + i) } });
+    }
   });
 
   it('closes a WebSocket that answers pings without having read them', async () => {

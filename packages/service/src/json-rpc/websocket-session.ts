@@ -161,9 +161,9 @@ export class WebSocketSession {
         const held = this.#memory.hold();
         if (!held.take(text.length)) return this.#dropSlowConsumer();
         if (live.early === undefined) return this.#send({ text, held });
+        if (live.earlyBytes > this.#limits.maxBufferBytes) return this.#dropSlowConsumer();
         live.early.push({ text, held });
         live.earlyBytes += text.length;
-        if (live.earlyBytes > this.#limits.maxBufferBytes) this.#dropSlowConsumer();
       },
       ready: async () => {
         const half = this.#limits.maxBufferBytes / 2;
@@ -183,8 +183,9 @@ export class WebSocketSession {
 
   #send({ text, held }: Outgoing): void {
     if (this.#closed) return;
+    // What waited before counts: a message that is larger than the buffer is no fault of a consumer that has read all others.
+    if (this.#socket.bufferedAmount > this.#limits.maxBufferBytes) return this.#dropSlowConsumer();
     this.#socket.send(text, () => held.release());
-    if (this.#socket.bufferedAmount > this.#limits.maxBufferBytes) this.#dropSlowConsumer();
   }
 
   #dropSlowConsumer(): void {
