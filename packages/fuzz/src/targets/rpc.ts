@@ -200,11 +200,17 @@ let opened: Promise<OpenedRollups> | undefined;
 async function openRollups(): Promise<OpenedRollups> {
   const folder = mkdtempSync(join(tmpdir(), 'squad-fuzz-'));
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  let nowMs = 0;
   const ports = {
     submit: async (raw: Uint8Array) => toHex(raw.slice(0, 32)),
     syncing: () => false as const,
     peerCount: () => 0,
     clientVersion: 'fuzz',
+    // Filters expire, as they would between the calls of many callers.
+    now: () => {
+      nowMs += 1_000;
+      return nowMs;
+    },
   };
   const evm = await openRollup(developmentRollup({ rollupId: 901, genesisTimeMs: 1_000 }), join(folder, 'evm'));
   const ledger = await openRollup(
