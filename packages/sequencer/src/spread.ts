@@ -160,7 +160,9 @@ export class Spread {
     if (this.#moved.size === 0) return;
     this.#sendAcknowledgements('all', this.#moved);
     this.#moved.clear();
-    this.#acknowledgeTimer = setTimeout(() => this.#acknowledgeAll(), ACKNOWLEDGE_INTERVAL_MS);
+    // By then the lanes may show a batch whose sync is still under way.
+    const again = () => this.#config.actor.whenDurable(() => this.#acknowledgeAll());
+    this.#acknowledgeTimer = setTimeout(again, ACKNOWLEDGE_INTERVAL_MS);
   }
 
   /** What the lanes show may still be on its way to the disk: it is acknowledged behind the next sync. */

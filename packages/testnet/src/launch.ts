@@ -222,9 +222,12 @@ class RunningTestnet implements Testnet {
     });
     aborted.catch(() => {});
     try {
-      const starts = this.processes.map(({ process }) => process.start());
-      await this.#writeState('starting');
-      await Promise.race([Promise.all(starts), aborted]);
+      // Rollup nodes have nobody to follow before, and would slow down the sequencers' own start.
+      for (const group of [this.nodes, this.rollupNodes]) {
+        const starts = group.map(({ process }) => process.start());
+        await this.#writeState('starting');
+        await Promise.race([Promise.all(starts), aborted]);
+      }
       await this.#writeState('running');
     } catch (error) {
       await this.stop();

@@ -1,10 +1,11 @@
 /** Who the validators are: the genesis file binds each position of the set to a libp2p peer id, made of its node public key. */
 
-import { generateKeyPairFromSeed, publicKeyFromRaw } from '@libp2p/crypto/keys';
+import { privateKeyFromRaw, publicKeyFromRaw } from '@libp2p/crypto/keys';
 import type { Ed25519PrivateKey, PeerId as Libp2pPeerId } from '@libp2p/interface';
 import { peerIdFromPublicKey } from '@libp2p/peer-id';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
-import { equalBytes, SquadError, type ValidatorIndex } from '@squad/types';
+import { createNodeKey } from '@squad/crypto/node';
+import { concatBytes, equalBytes, SquadError, type ValidatorIndex } from '@squad/types';
 import type { PeerId } from '../api.ts';
 import { unknownValidator } from '../checks.ts';
 import type { NetworkValidator } from '../config.ts';
@@ -62,13 +63,15 @@ export function parseAddress(text: string, where: string): Multiaddr {
 }
 
 /** The key pair of a node. Throws `NODE_KEY_INVALID`, or `NODE_KEY_MISMATCH` if the genesis file has another for `self`. */
-export async function nodeKey(
+export function nodeKey(
   seed: Uint8Array,
   self: ValidatorIndex | undefined,
   validators: readonly NetworkValidator[],
-): Promise<Ed25519PrivateKey> {
+): Ed25519PrivateKey {
   checkKeyLength(seed, 'the node key seed');
-  const key = await generateKeyPairFromSeed('Ed25519', seed);
+  // libp2p would derive the public key in JavaScript: a tenth of a process's start.
+  const { publicKey } = createNodeKey(seed);
+  const key = privateKeyFromRaw(concatBytes(seed, publicKey)) as Ed25519PrivateKey;
   if (self === undefined) return key;
   const expected = validators[self]?.nodePublicKey;
   if (expected === undefined || !equalBytes(expected, key.publicKey.raw)) {

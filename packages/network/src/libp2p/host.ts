@@ -49,7 +49,7 @@ export async function createHost(config: HostConfig, options: { floodPublish: bo
   const directory = new ValidatorDirectory(config.validators);
   const gate = new PeerGate({ directory, limits, statistics, logger });
   for (const address of config.listen) parseAddress(address, 'listen');
-  const privateKey = await nodeKey(config.nodeKeySeed, config.self, config.validators);
+  const privateKey = nodeKey(config.nodeKeySeed, config.self, config.validators);
   const libp2p = await createLibp2p({
     ...libp2pOptions(config, limits, privateKey),
     peerDiscovery: await discovery(config),

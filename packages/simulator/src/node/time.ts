@@ -8,6 +8,8 @@
  */
 
 import { AsyncLocalStorage } from 'node:async_hooks';
+import { syncBuiltinESMExports } from 'node:module';
+import timersPromises from 'node:timers/promises';
 import type { EventQueue, Random } from '@squad/consensus/sim';
 
 /** One life of a node, from a start to a crash. */
@@ -28,6 +30,9 @@ const real = {
   performanceNow: performance.now,
   random: Math.random,
 };
+
+const { setTimeout: promiseOfTimeout, setImmediate: promiseOfImmediate } = timersPromises;
+const realPromises = { setTimeout: promiseOfTimeout, setImmediate: promiseOfImmediate };
 
 /** Every promise that can settle has settled. */
 export function settle(): Promise<void> {
@@ -103,8 +108,13 @@ export class VirtualTime {
       clearInterval: clear,
       clearImmediate: clear,
     };
+    const later = (delayMs = 0, value?: unknown) => new Promise((resolve) => set(delayMs, false, () => resolve(value)));
     const localNowMs = () => this.nowMs + (this.lives.getStore()?.clockSkewMs() ?? 0);
     Object.assign(globalThis, replaced);
+    // Modules that imported these by name see the change once it is told.
+    timersPromises.setTimeout = later as typeof timersPromises.setTimeout;
+    timersPromises.setImmediate = ((value?: unknown) => later(0, value)) as typeof timersPromises.setImmediate;
+    syncBuiltinESMExports();
     Date.now = localNowMs;
     performance.now = () => this.#queue.nowMs;
     Math.random = () => (this.lives.getStore()?.random ?? this.#random).unit();
@@ -113,6 +123,8 @@ export class VirtualTime {
     } finally {
       const { dateNow, performanceNow, random, ...timers } = real;
       Object.assign(globalThis, timers);
+      Object.assign(timersPromises, realPromises);
+      syncBuiltinESMExports();
       Date.now = dateNow;
       performance.now = performanceNow;
       Math.random = random;
