@@ -16,8 +16,11 @@ import type { PeerGate } from './gate.ts';
 import { Redial } from './redial.ts';
 import { toError } from './streams.ts';
 
-/** Head start of the validator with the smaller peer id, so that one connection is the rule. */
-const SECOND_DIALER_DELAY_MS = 250;
+/**
+ * Head start of the validator with the smaller peer id, so that one connection is the rule: longer than a handshake takes
+ * when all processes of a testnet start on two cores.
+ */
+const SECOND_DIALER_DELAY_MS = 1_000;
 /** A link that lasted this long was a good one: its loss does not count as one more failure. */
 const STABLE_AFTER_MS = 2_000;
 
