@@ -6,7 +6,6 @@ import type { ComponentLogger, Ed25519PrivateKey, Libp2p, Logger, PeerDiscovery 
 import { noise } from '@libp2p/noise';
 import { ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
-import { tls } from '@libp2p/tls';
 import { yamux } from '@libp2p/yamux';
 import { SquadError } from '@squad/types';
 import { createLibp2p, type Libp2pOptions } from 'libp2p';
@@ -18,6 +17,7 @@ import { nodeKey, parseAddress, ValidatorDirectory } from './directory.ts';
 import { PeerGate } from './gate.ts';
 import { gossipService } from './gossip.ts';
 import { toError } from './streams.ts';
+import { nativeTls } from './tls.ts';
 
 /**
  * Time between probes, in time-outs of one. The ping protocol allows one at a time, and the monitor closes a connection
@@ -91,7 +91,7 @@ function libp2pOptions(config: HostConfig, limits: NetworkLimits, privateKey: Ed
     privateKey,
     addresses: { listen: [...config.listen] },
     transports: [tcp({ backlog: 511 })],
-    connectionEncrypters: [tls(), noise()],
+    connectionEncrypters: [nativeTls(), noise()],
     streamMuxers: [
       yamux({
         maxInboundStreams: limits.maxStreamsPerConnection,
