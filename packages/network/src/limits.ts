@@ -43,6 +43,11 @@ export const MAX_CONSENSUS_QUEUE_BYTES = 4 * MIB;
 export const MAX_DATA_QUEUE_BYTES = 32 * MIB;
 /** Bytes handed to a stream that it has not sent: what a vote can stand behind. */
 export const MAX_UNSENT_STREAM_BYTES = 256 * KIB;
+/**
+ * Bytes that wait to be sent on one connection, over all its streams: each is given one piece more than what fills it. What
+ * a peer makes this node answer beyond it (pings, refused streams) closes the connection.
+ */
+export const MAX_UNSENT_CONNECTION_BYTES = 32 * MIB;
 /** Bytes in flight on one stream before the receiver has taken them (yamux window). */
 export const MAX_STREAM_WINDOW_BYTES = 1 * MIB;
 
@@ -148,6 +153,7 @@ export interface NetworkLimits {
   readonly maxConsensusQueueBytes: number;
   readonly maxDataQueueBytes: number;
   readonly maxUnsentStreamBytes: number;
+  readonly maxUnsentConnectionBytes: number;
   readonly maxStreamWindowBytes: number;
   readonly maxEdgePeers: number;
   readonly maxConnectionsPerEdgePeer: number;
@@ -192,6 +198,7 @@ export const DEFAULT_NETWORK_LIMITS: NetworkLimits = {
   maxConsensusQueueBytes: MAX_CONSENSUS_QUEUE_BYTES,
   maxDataQueueBytes: MAX_DATA_QUEUE_BYTES,
   maxUnsentStreamBytes: MAX_UNSENT_STREAM_BYTES,
+  maxUnsentConnectionBytes: MAX_UNSENT_CONNECTION_BYTES,
   maxStreamWindowBytes: MAX_STREAM_WINDOW_BYTES,
   maxEdgePeers: MAX_EDGE_PEERS,
   maxConnectionsPerEdgePeer: MAX_CONNECTIONS_PER_EDGE_PEER,

@@ -3,11 +3,11 @@
  * cuts frames and pauses the stream when the peer is faster than its rate.
  */
 
-import type { Stream, StreamMessageEvent } from '@libp2p/interface';
+import type { Stream } from '@libp2p/interface';
 import { FrameDecoder, FramingError } from '../framing.ts';
 import type { ProtocolBudget } from '../rate-limit.ts';
 import { SendQueue } from '../send-queue.ts';
-import { SEND_CHUNK_BYTES, toError } from './streams.ts';
+import { readChunks, SEND_CHUNK_BYTES, toError } from './streams.ts';
 
 export class OutboundChannel {
   readonly #queue: SendQueue;
@@ -83,29 +83,20 @@ export interface InboundOptions {
 /** Reads frames from a stream until it closes. */
 export function readFrames(stream: Stream, options: InboundOptions): void {
   const decoder = new FrameDecoder(options.maxFrameBytes);
-  const onMessage = (event: StreamMessageEvent) => {
+  readChunks(stream, (chunk) => {
     try {
-      const frames = deliver(decoder, event.data, options);
-      const waitMs = options.budget.take(frames, event.data.byteLength, Date.now());
+      let frames = 0;
+      for (const frame of decoder.push(chunk)) {
+        frames++;
+        options.onFrame(frame);
+      }
+      const waitMs = options.budget.take(frames, chunk.byteLength, Date.now());
       if (waitMs > 0) pauseFor(stream, waitMs, options);
     } catch (error) {
-      stream.removeEventListener('message', onMessage);
       stream.abort(toError(error));
       if (error instanceof FramingError) options.onBroken(error);
     }
-  };
-  stream.addEventListener('message', onMessage);
-}
-
-function deliver(decoder: FrameDecoder, data: StreamMessageEvent['data'], options: InboundOptions): number {
-  let frames = 0;
-  for (const chunk of data instanceof Uint8Array ? [data] : data) {
-    for (const frame of decoder.push(chunk)) {
-      frames++;
-      options.onFrame(frame);
-    }
-  }
-  return frames;
+  });
 }
 
 function pauseFor(stream: Stream, waitMs: number, options: InboundOptions): void {

@@ -6,7 +6,6 @@ import type { ComponentLogger, Ed25519PrivateKey, Libp2p, Logger, PeerDiscovery 
 import { noise } from '@libp2p/noise';
 import { ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
-import { yamux } from '@libp2p/yamux';
 import { SquadError } from '@squad/types';
 import { createLibp2p, type Libp2pOptions } from 'libp2p';
 import { type NetworkConfig, type NetworkLogger, SILENT_LOGGER } from '../config.ts';
@@ -18,6 +17,7 @@ import { PeerGate } from './gate.ts';
 import { gossipService } from './gossip.ts';
 import { toError } from './streams.ts';
 import { nativeTls } from './tls.ts';
+import { yamux } from './yamux.ts';
 
 /**
  * Time between probes, in time-outs of one. The ping protocol allows one at a time, and the monitor closes a connection
@@ -95,11 +95,11 @@ function libp2pOptions(config: HostConfig, limits: NetworkLimits, privateKey: Ed
     streamMuxers: [
       yamux({
         maxInboundStreams: limits.maxStreamsPerConnection,
-        streamOptions: {
-          maxStreamWindowSize: limits.maxStreamWindowBytes,
-          // A paused stream holds one window at most, plus what is being delivered.
-          maxReadBufferLength: 2 * limits.maxStreamWindowBytes,
-        },
+        maxOutboundStreams: limits.maxStreamsPerConnection,
+        maxWindowBytes: limits.maxStreamWindowBytes,
+        // A paused stream holds one window at most, plus what is being delivered.
+        maxReadBufferBytes: 2 * limits.maxStreamWindowBytes,
+        maxUnsentBytes: limits.maxUnsentConnectionBytes,
       }),
     ],
     connectionManager: {

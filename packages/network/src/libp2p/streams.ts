@@ -7,9 +7,10 @@ import type { Stream, StreamMessageEvent } from '@libp2p/interface';
 import { decode, encode } from 'it-length-prefixed';
 import { pipe } from 'it-pipe';
 import { plainBytes } from '../bytes.ts';
+import { YamuxStream } from './yamux-stream.ts';
 
-/** Bytes that are handed to a stream at once, so that another stream's turn is never far. A batch of 64 KiB fits. */
-export const SEND_CHUNK_BYTES = 68 * 1024;
+/** Bytes that are handed to a stream at once, so that another stream's turn is never far. A batch of 128 KiB fits. */
+export const SEND_CHUNK_BYTES = 136 * 1024;
 
 export function toError(thrown: unknown): Error {
   return thrown instanceof Error ? thrown : new Error(String(thrown));
@@ -79,6 +80,14 @@ export async function readMessage(stream: Stream, maxBytes: number, signal: Abor
 }
 
 const MAX_PREFIX_BYTES = 16;
+
+/** Hands over what arrives on a stream until it closes: without an event for each piece, on a stream of this package. */
+export function readChunks(stream: Stream, onChunk: (chunk: Uint8Array) => void): void {
+  if (stream instanceof YamuxStream) return stream.readDirectly(onChunk);
+  stream.addEventListener('message', ({ data }) => {
+    for (const chunk of data instanceof Uint8Array ? [data] : data) onChunk(chunk);
+  });
+}
 
 /** Closes the writable end, and the whole stream if that is not done in time. */
 export function closeStream(stream: Stream, timeoutMs: number): void {
