@@ -7,10 +7,10 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { connect as tlsConnect } from 'node:tls';
 import { generateKeyPair, generateKeyPairFromSeed } from '@libp2p/crypto/keys';
-import type { Connection, Libp2p, Stream } from '@libp2p/interface';
+import type { Connection, Libp2p, MessageStream, SecureConnectionOptions, Stream } from '@libp2p/interface';
 import { noise } from '@libp2p/noise';
 import { tcp } from '@libp2p/tcp';
-import { tls } from '@libp2p/tls';
+import { type TLSComponents, tls } from '@libp2p/tls';
 import { generateCertificate } from '@libp2p/tls/utils';
 import { yamux } from '@libp2p/yamux';
 import { multiaddr } from '@multiformats/multiaddr';
@@ -23,7 +23,28 @@ import { Cluster, eventually, libp2pImplementation, type Node, numbered, seedOf 
 import { random } from './random.ts';
 
 const ECHO = '/echo/1';
-const encrypters = { native: nativeTls, tls, noise } as const;
+/** What the connections of `native` were made of. */
+const secured: string[] = [];
+
+const encrypters = {
+  native: () => (components: TLSComponents) => {
+    const encrypter = nativeTls()(components);
+    const noted =
+      (secure: 'secureInbound' | 'secureOutbound') =>
+      async (stream: MessageStream, options?: SecureConnectionOptions) => {
+        const result = await encrypter[secure](stream, options);
+        secured.push(result.connection.constructor.name);
+        return result;
+      };
+    return {
+      protocol: encrypter.protocol,
+      secureInbound: noted('secureInbound'),
+      secureOutbound: noted('secureOutbound'),
+    };
+  },
+  tls,
+  noise,
+} as const;
 const muxers = {
   own: ownYamux({
     maxInboundStreams: 16,
@@ -43,6 +64,7 @@ describe('TLS on the socket', () => {
     await Promise.all(opened.splice(0).map((node) => node.stop()));
     await cluster?.stop();
     cluster = undefined;
+    secured.length = 0;
     for (const server of servers.splice(0)) server.close();
   });
 
@@ -85,6 +107,14 @@ describe('TLS on the socket', () => {
       }
     });
   }
+
+  it('is on the socket, and not beside it', async () => {
+    const one = await node('native', 'own');
+    const other = await node('native', 'own');
+    await one.dial(other.getMultiaddrs());
+    await eventually('both sides', () => secured.length === 2);
+    expect(secured).toEqual(['SecureSocket', 'SecureSocket']);
+  });
 
   it('refuses a peer that is not the one that was dialed', async () => {
     for (const [dialing, listening] of [
@@ -171,6 +201,23 @@ describe('TLS on the socket', () => {
       if (round % 2 === 0) await new Promise(setImmediate);
       if (round % 3 === 0) await connection.close().catch(() => {});
       else connection.abort(new Error('enough'));
+      await eventually('closed on both sides', () => to.getConnections().length + from.getConnections().length === 0);
+    }
+  });
+
+  it('aborts a connection from within what it received on it', async () => {
+    for (let round = 0; round < 10; round++) {
+      const from = await node('native', 'own');
+      const to = await node('native', 'own');
+      await to.handle('/refuse/1', (stream, connection) => {
+        stream.addEventListener('message', () => {
+          stream.send(new Uint8Array(100_000));
+          connection.abort(new Error('refused'));
+        });
+      });
+      const connection = await from.dial(to.getMultiaddrs());
+      const stream = await connection.newStream('/refuse/1');
+      for (let i = 0; i < 4; i++) stream.send(new Uint8Array(round % 2 === 0 ? 10 : 50_000));
       await eventually('closed on both sides', () => to.getConnections().length + from.getConnections().length === 0);
     }
   });

@@ -34,7 +34,8 @@ export class OutboundChannel {
   /** Flows into this stream from now on. */
   attach(stream: Stream): void {
     this.#stream = stream;
-    stream.addEventListener('drain', () => this.#flow());
+    // In a microtask: the stream sends what it holds in one of its own, which comes first, and may say no more then.
+    stream.addEventListener('drain', () => this.#schedule());
     this.#schedule();
   }
 
