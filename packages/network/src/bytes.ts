@@ -12,3 +12,8 @@ export function plainBytes(bytes: Uint8Array): Uint8Array {
 export function copyBytes(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes);
 }
+
+/** Memory that is not set to zero: for who writes all of it at once. */
+export function uninitializedBytes(length: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+}

@@ -1,20 +1,18 @@
 /**
- * Frames on a byte stream: a little-endian uint32 length, 1 to the limit, then that many bytes. The decoder holds no more
- * than what was received of the frame at hand, so a length without its bytes costs nothing.
+ * Frames on a byte stream: a little-endian uint32 length, 1 to the limit, then that many bytes. What the decoder is given
+ * is copied once, into the frame that it belongs to. It holds little more than what came of the frame at hand, so a length
+ * without its bytes costs nothing to speak of.
  */
 
-import { copyBytes, plainBytes } from './bytes.ts';
+import { uninitializedBytes } from './bytes.ts';
 
 const HEADER_BYTES = 4;
-/** Frames below this are copied out of the chunk they came in, so that a kept vote does not keep a chunk of bodies alive. */
-const COPY_BELOW_BYTES = 4096;
-/** Chunks below this are gathered, so that a frame sent byte by byte is not held as an object for each byte. */
-const GATHER_BELOW_BYTES = 1024;
-const GATHER_BLOCK_BYTES = 16 * 1024;
+/** Room that is made for a frame at once; a longer one gets more as its bytes come. A batch fits. */
+const FIRST_ROOM_BYTES = 136 * 1024;
 
 /** One contiguous buffer, ready to be sent to any number of peers. */
 export function encodeFrame(payload: Uint8Array): Uint8Array {
-  const framed = new Uint8Array(HEADER_BYTES + payload.length);
+  const framed = uninitializedBytes(HEADER_BYTES + payload.length);
   new DataView(framed.buffer).setUint32(0, payload.length, true);
   framed.set(payload, HEADER_BYTES);
   return framed;
@@ -33,13 +31,13 @@ export class FramingError extends Error {
 
 export class FrameDecoder {
   readonly #maxFrameBytes: number;
-  #chunks: Uint8Array[] = [];
-  #buffered = 0;
-  /** Where small chunks are gathered, and how much of it is used. */
-  #block = new Uint8Array(0);
-  #blockUsed = 0;
-  /** Payload length of the frame at hand; undefined before its header is whole. */
-  #length: number | undefined;
+  readonly #header = new Uint8Array(HEADER_BYTES);
+  #headerBytes = 0;
+  /** Payload length of the frame at hand; 0 before its header is whole. */
+  #length = 0;
+  /** Where the frame at hand is put together, and how much of it is. */
+  #frame = NONE;
+  #filled = 0;
 
   constructor(maxFrameBytes: number) {
     this.#maxFrameBytes = maxFrameBytes;
@@ -47,76 +45,54 @@ export class FrameDecoder {
 
   /** Bytes held of a frame that is not whole. */
   get bufferedBytes(): number {
-    return this.#buffered;
+    return this.#headerBytes + this.#filled;
   }
 
-  /** The frames that are whole with this chunk. Throws `FramingError` before it keeps bytes of a frame that is too long. */
+  /**
+   * The frames that are whole with this chunk, which may be used for something else afterwards. Throws `FramingError`
+   * before it keeps bytes of a frame that is too long.
+   */
   *push(chunk: Uint8Array): Generator<Uint8Array> {
-    this.#append(plainBytes(chunk));
-    for (;;) {
-      if (this.#length === undefined) {
-        if (this.#buffered < HEADER_BYTES) return;
-        const header = this.#take(HEADER_BYTES);
-        const length = new DataView(header.buffer, header.byteOffset, HEADER_BYTES).getUint32(0, true);
-        if (length === 0 || length > this.#maxFrameBytes) throw new FramingError(length, this.#maxFrameBytes);
-        this.#length = length;
+    let offset = 0;
+    while (offset < chunk.length) {
+      if (this.#length === 0) {
+        offset += this.#takeHeader(chunk, offset);
+        continue;
       }
-      if (this.#buffered < this.#length) return;
-      const frame = this.#take(this.#length);
-      this.#length = undefined;
+      const taken = Math.min(chunk.length - offset, this.#length - this.#filled);
+      this.#makeRoom(this.#filled + taken);
+      this.#frame.set(chunk.subarray(offset, offset + taken), this.#filled);
+      this.#filled += taken;
+      offset += taken;
+      if (this.#filled < this.#length) return;
+      const frame = this.#frame;
+      this.#frame = NONE;
+      this.#length = 0;
+      this.#filled = 0;
       yield frame;
     }
   }
 
-  #append(chunk: Uint8Array): void {
-    if (chunk.length === 0) return;
-    this.#buffered += chunk.length;
-    const last = this.#chunks.at(-1);
-    if (last === undefined || chunk.length >= GATHER_BELOW_BYTES) {
-      this.#chunks.push(chunk);
-      return;
-    }
-    if (this.#blockUsed + chunk.length > this.#block.length) {
-      this.#block = new Uint8Array(GATHER_BLOCK_BYTES);
-      this.#blockUsed = 0;
-    }
-    const start = this.#blockUsed;
-    this.#block.set(chunk, start);
-    this.#blockUsed += chunk.length;
-    const follows = last.buffer === this.#block.buffer && last.byteOffset + last.length === start;
-    if (follows) this.#chunks[this.#chunks.length - 1] = this.#block.subarray(last.byteOffset, this.#blockUsed);
-    else this.#chunks.push(this.#block.subarray(start, this.#blockUsed));
+  /** Returns how many bytes of the chunk belong to the header. */
+  #takeHeader(chunk: Uint8Array, offset: number): number {
+    const taken = Math.min(chunk.length - offset, HEADER_BYTES - this.#headerBytes);
+    for (let i = 0; i < taken; i++) this.#header[this.#headerBytes + i] = chunk[offset + i]!;
+    this.#headerBytes += taken;
+    if (this.#headerBytes < HEADER_BYTES) return taken;
+    this.#headerBytes = 0;
+    const length = new DataView(this.#header.buffer).getUint32(0, true);
+    if (length === 0 || length > this.#maxFrameBytes) throw new FramingError(length, this.#maxFrameBytes);
+    this.#length = length;
+    return taken;
   }
 
-  /** The next bytes: a view if one chunk holds them and they are many, else a copy. */
-  #take(length: number): Uint8Array {
-    this.#buffered -= length;
-    const first = this.#chunks[0]!;
-    if (first.length >= length) {
-      if (first.length === length) this.#chunks.shift();
-      else this.#chunks[0] = first.subarray(length);
-      return length < COPY_BELOW_BYTES ? copyBytes(first.subarray(0, length)) : first.subarray(0, length);
-    }
-    return this.#gather(length);
-  }
-
-  #gather(length: number): Uint8Array {
-    const out = new Uint8Array(length);
-    let filled = 0;
-    let used = 0;
-    while (filled < length) {
-      const chunk = this.#chunks[used]!;
-      const wanted = length - filled;
-      if (chunk.length > wanted) {
-        out.set(chunk.subarray(0, wanted), filled);
-        this.#chunks[used] = chunk.subarray(wanted);
-        break;
-      }
-      out.set(chunk, filled);
-      filled += chunk.length;
-      used++;
-    }
-    this.#chunks.splice(0, used);
-    return out;
+  #makeRoom(bytes: number): void {
+    if (bytes <= this.#frame.length) return;
+    const room = Math.min(this.#length, Math.max(FIRST_ROOM_BYTES, bytes, 2 * this.#frame.length));
+    const frame = uninitializedBytes(room);
+    frame.set(this.#frame.subarray(0, this.#filled));
+    this.#frame = frame;
   }
 }
+
+const NONE = new Uint8Array(0);

@@ -81,7 +81,7 @@ export async function readMessage(stream: Stream, maxBytes: number, signal: Abor
 
 const MAX_PREFIX_BYTES = 16;
 
-/** Hands over what arrives on a stream until it closes: without an event for each piece, on a stream of this package. */
+/** Hands over what arrives on a stream until it closes, without an event for each piece. A chunk is valid during the call. */
 export function readChunks(stream: Stream, onChunk: (chunk: Uint8Array) => void): void {
   if (stream instanceof YamuxStream) return stream.readDirectly(onChunk);
   stream.addEventListener('message', ({ data }) => {

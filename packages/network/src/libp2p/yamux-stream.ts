@@ -7,6 +7,7 @@
 import type { Logger } from '@libp2p/interface';
 import { AbstractStream, type SendResult } from '@libp2p/utils';
 import type { Uint8ArrayList } from 'uint8arraylist';
+import { copyBytes } from '../bytes.ts';
 import { FLAG, INITIAL_WINDOW_BYTES, YamuxError } from './yamux-frame.ts';
 
 /** What a stream needs of its connection. */
@@ -47,7 +48,7 @@ export class YamuxStream extends AbstractStream {
     this.#openingFlag = direction === 'outbound' ? FLAG.syn : FLAG.ack;
   }
 
-  /** From now on the reader is called with what arrives, in place of `message` events. */
+  /** From now on the reader is called with what arrives, in place of `message` events. A chunk is its own until it returns. */
   readDirectly(reader: (chunk: Uint8Array) => void): void {
     this.#reader = reader;
     queueMicrotask(() => this.dispatchReadBuffer());
@@ -117,11 +118,12 @@ export class YamuxStream extends AbstractStream {
     this.#receivable -= bytes;
   }
 
+  /** Takes a chunk that is the caller's again afterwards. */
   receive(chunk: Uint8Array): void {
     if (this.#reader !== undefined && this.readStatus === 'readable' && this.readBuffer.byteLength === 0) {
       this.#reader(chunk);
     } else {
-      this.onData(chunk);
+      this.onData(copyBytes(chunk));
     }
   }
 
