@@ -12,6 +12,7 @@ import { fetchAwaited, onBlockFetched, onRangeFetched } from './catch-up.ts';
 import { watchHeldCertificates } from './evidence.ts';
 import type { LaneTip } from './lanes.ts';
 import { judgeProposal, onProposal, propose, takeEarlyProposal } from './proposing.ts';
+import { relayDue } from './relay.ts';
 import { restore } from './restore.ts';
 import { State } from './state.ts';
 import { nullifyIfDue, resend, retry, wakeAtMs } from './timers.ts';
@@ -157,6 +158,7 @@ function proceed(s: State): void {
     if (view === s.view) propose(s);
     if (view === s.view) nullifyIfDue(s);
   }
+  relayDue(s);
   retry(s);
   fetchAwaited(s);
   s.out.push({ type: 'wakeAt', atMs: wakeAtMs(s) });

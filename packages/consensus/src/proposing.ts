@@ -47,9 +47,6 @@ export function onProposal(s: State, from: ValidatorIndex, proposal: Proposal): 
     epoch: s.config.validatorSet.epoch,
     leaders: s.leaders,
   });
-  if (!s.tally.isSigned(vote)) {
-    return s.misbehaved(from, `signed its proposal of view ${header.view} badly`);
-  }
   if (fault) {
     s.round.abandoned = true; // R13: structurally wrong
     watchVote(s, vote);

@@ -25,6 +25,7 @@ import { HeldCertificates } from './certificates.ts';
 import { Chain, type ChainBlock } from './chain.ts';
 import { emptyTips, Lanes, type LaneTip } from './lanes.ts';
 import { Pacemaker } from './pacemaker.ts';
+import type { PendingRelay } from './relay.ts';
 import { Signer } from './signer.ts';
 import { Tally } from './tally.ts';
 import { Watch } from './watch.ts';
@@ -68,6 +69,13 @@ export class State {
   early: { readonly from: ValidatorIndex; readonly proposal: Proposal } | undefined;
   /** A finalization whose block is not in the tree yet. */
   awaited: { readonly certificate: Certificate; fetchAgainAtMs: UnixMs } | undefined;
+  /** Certificates that are to be relayed, unless others turn out to hold them. */
+  readonly pending: { notarization: PendingRelay | undefined; finalization: PendingRelay | undefined } = {
+    notarization: undefined,
+    finalization: undefined,
+  };
+  /** By validator: the highest view of which it sent a finalization. */
+  readonly shownFinalViews: View[];
   /** Where the next part of a long justification begins when it is sent again. */
   resent = 0;
   bodiesHeight: Height;
@@ -94,6 +102,7 @@ export class State {
     // The driver says how far the bodies are complete; until then nothing is taken for granted.
     this.bodiesHeight = 0;
     this.round = newRound(nowMs);
+    this.shownFinalViews = validatorSet.validators.map(() => 0);
   }
 
   get self(): ValidatorIndex | undefined {

@@ -54,6 +54,12 @@ export class Tally {
     return this.#certify(slot, vote);
   }
 
+  /** Whether the signer's vote for this very content is held. */
+  holds(kind: VoteKind, view: View, blockHash: Bytes32, signer: ValidatorIndex): boolean {
+    const vote = this.#views.get(view)?.[kind][signer];
+    return vote !== undefined && equalBytes(vote.blockHash, blockHash);
+  }
+
   /** Forgets the votes of views below a bound. */
   pruneBelow(view: View): void {
     for (const held of this.#views.keys()) if (held < view) this.#views.delete(held);
@@ -115,10 +121,5 @@ export class Tally {
     return [votes.slice(0, middle), votes.slice(middle)].flatMap((half) =>
       this.#sum(half, root) === undefined ? this.#bisect(half, root) : [],
     );
-  }
-
-  /** Verifies one vote by itself. */
-  isSigned(vote: Vote): boolean {
-    return this.#scheme.verify([vote.signer], voteSigningRoot(this.#networkId, vote), vote.signature);
   }
 }

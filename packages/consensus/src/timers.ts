@@ -100,6 +100,7 @@ export function wakeAtMs(s: State): UnixMs {
   const timestampMs = round.proposal?.proposal.block.header.timestampMs;
   if (timestampMs !== undefined && timestampMs > s.now + MAX_CLOCK_DRIFT_MS)
     times.push(timestampMs - MAX_CLOCK_DRIFT_MS);
+  for (const pending of Object.values(s.pending)) if (pending) times.push(pending.dueMs);
   if (s.awaited) times.push(s.awaited.fetchAgainAtMs);
   if (round.fetchAgainAtMs > s.now) times.push(round.fetchAgainAtMs);
   const future = times.filter((time) => time > s.now);

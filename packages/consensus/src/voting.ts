@@ -18,6 +18,7 @@ import {
 import { sameCertificate } from './certificates.ts';
 import type { ChainBlock } from './chain.ts';
 import { watchCertificate, watchHeldCertificate, watchVote } from './evidence.ts';
+import { relay, showsCertificate } from './relay.ts';
 import { newRound, type State } from './state.ts';
 import { VOTE_WINDOW_VIEWS } from './tally.ts';
 
@@ -72,6 +73,7 @@ function isHeld(s: State, { kind, view, blockHash }: Pick<Certificate, 'kind' | 
 /** Certificates are taken for any view. One that is held already is never verified again. */
 export function onCertificate(s: State, from: ValidatorIndex, certificate: Certificate): boolean {
   if (certificate.epoch !== s.config.validatorSet.epoch) return false;
+  showsCertificate(s, from, certificate);
   if (isHeld(s, certificate)) {
     seeFresh(s, certificate);
     watchHeldCertificate(s, from, certificate);
@@ -127,7 +129,7 @@ function accept(s: State, certificate: Certificate): void {
   const isSecond = certificate.kind === VoteKind.notarize && s.held.notarization(certificate.view) !== undefined;
   if (isSecond) return watchCertificate(s, certificate);
   s.persist({ type: 'certificate', certificate });
-  s.send({ type: 'certificate', certificate }); // relayed once: it is new only once
+  relay(s, certificate); // once: it is new only once
   watchCertificate(s, certificate);
   switch (certificate.kind) {
     case VoteKind.notarize:

@@ -1,6 +1,6 @@
 /** R11: what a validator notarizes, and every reason not to. */
 
-import { type BlockHeader, SkipCertificates, toHex, VoteKind } from '@squad/types';
+import { type BlockHeader, SkipCertificates, signersOf, toHex, VoteKind } from '@squad/types';
 import { describe, expect, it } from 'vitest';
 import { forgedSignature } from '../sim/mock-scheme.ts';
 import { Fixture, hashOf, ofType, type ProposalParts, sentVotes } from './harness.ts';
@@ -149,13 +149,21 @@ describe('a proposal that is wrong ends the view at once, without a NOTARIZE, an
     expect(sentVotes(outputs)).toEqual([]);
     expect(ofType(outputs, 'misbehaved').map(({ peer }) => peer)).toEqual([impostor]);
   });
+});
 
-  it('a proposal that its leader did not sign is not notarized', () => {
-    const { fixture, first } = inViewTwo();
-    const signer = fixture.others.find((i) => i !== fixture.leaderAt(2))!;
-    const outputs = fixture.sendProposal(fixture.proposal({ view: 2, parent: first, signer }));
-    expect(sentVotes(outputs, VoteKind.notarize)).toEqual([]);
-    expect(ofType(outputs, 'misbehaved')[0]!.reason).toMatch(/badly/);
+describe('a proposal that its leader signed badly', () => {
+  it('is found out when the votes are summed, and certified without that vote', () => {
+    const fixture = new Fixture({ observer: true }).start();
+    const leader = fixture.leaderAt(1);
+    const [signer, ...rest] = fixture.all.filter((i) => i !== leader);
+    const { block, ...proposal } = fixture.proposal({ view: 1, signer: signer! });
+    fixture.sendProposal({ block, ...proposal });
+    for (const other of rest) fixture.sendVote(other, VoteKind.notarize, 1, block);
+    expect(ofType(fixture.take(), 'misbehaved').map(({ peer }) => peer)).toEqual([leader]);
+    expect(fixture.core.status.view).toBe(1);
+    const outputs = fixture.sendVote(signer!, VoteKind.notarize, 1, block);
+    const [soft] = ofType(outputs, 'soft');
+    expect(signersOf(soft!.certificate)).toEqual([signer!, ...rest].sort());
   });
 });
 

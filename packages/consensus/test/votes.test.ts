@@ -14,7 +14,11 @@ describe('R12: on a notarization', () => {
     const other = fixture.proposal({ view: 1, header: { timestampMs: fixture.nowMs + 1 } }).block;
     fixture.take();
     const rival = fixture.certificate(VoteKind.notarize, 1, other);
-    for (let i = 0; i < 3; i++) expect(sentCertificates(fixture.sendCertificate(rival))).toEqual([]);
+    for (let i = 0; i < 3; i++) fixture.sendCertificate(rival);
+    fixture.after(1_000);
+    expect(new Set(sentCertificates(fixture.take()).map(({ blockHash }) => toHex(blockHash)))).toEqual(
+      new Set([hashOf(first)]),
+    );
     expect(fixture.sendCertificate(fixture.certificate(VoteKind.notarize, 1, first))).not.toContainEqual(
       expect.objectContaining({ type: 'persist' }),
     );
@@ -28,7 +32,6 @@ describe('R12: on a notarization', () => {
     const outputs = fixture.take();
     expect(ofType(outputs, 'soft').map((soft) => hashOf(soft.block))).toEqual([hashOf(block)]);
     expect(sentVotes(outputs, finalize).map((vote) => toHex(vote.blockHash))).toEqual([hashOf(block)]);
-    expect(sentCertificates(outputs, notarize)).toHaveLength(1);
     expect(fixture.core.status.view).toBe(2);
   });
 
