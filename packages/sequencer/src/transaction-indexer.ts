@@ -33,7 +33,9 @@ export class TransactionIndexer {
   /** The bodies of all final blocks up to this height are held. */
   onComplete(height: Height): void {
     this.#complete = Math.max(this.#complete, height);
-    if (!this.#running && !this.#stopped) this.#running = this.#run();
+    // A run that found nothing to do would be over before it is noted here, and no other would ever begin.
+    const isBehind = this.#config.store.transactionsIndexedThrough < this.#complete;
+    if (isBehind && !this.#running && !this.#stopped) this.#running = this.#run();
   }
 
   async stop(): Promise<void> {

@@ -103,6 +103,21 @@ it('stops between two batches, and goes on from there', async () => {
   for (let number = 4; number < 12; number++) expect((await placeOf(store, number))?.height).toBe(number >> 2);
 });
 
+it('goes on after it was told of what is indexed already, as at every restart', async () => {
+  const store = await createNodeStore({ log: new MemoryLog(), keyValueStore: new MemoryKeyValueStore() });
+  await finalize(store, 1);
+  const first = createIndexer(store);
+  first.onComplete(1);
+  await until('the index', () => store.transactionsIndexedThrough === 1);
+  await first.stop();
+  const second = createIndexer(store);
+  second.onComplete(1);
+  await finalize(store, 2);
+  second.onComplete(2);
+  await until('the index', () => store.transactionsIndexedThrough === 2);
+  expect((await placeOf(store, 8))?.height).toBe(2);
+});
+
 it('passes over bodies that were pruned before their turn', async () => {
   const store = await createNodeStore({ log: new MemoryLog(), keyValueStore: new MemoryKeyValueStore() });
   await finalize(store, 1, { withBodies: false });
