@@ -4,6 +4,7 @@ import {
   attachOptions,
   givenFlags,
   type OptionDefinitions,
+  type OptionSources,
   type OptionValues,
   type ResolvedOptions,
   readOptionsFile,
@@ -24,18 +25,17 @@ export function readOptions<Definitions extends OptionDefinitions>(
   definitions: Definitions,
   check?: (values: OptionValues<Definitions>) => string | undefined,
 ): ResolvedOptions<Definitions> {
-  const path = (command.getOptionValue('config') as string | undefined) ?? process.env[CONFIG_ENV];
-  const file = path === undefined || path === '' ? undefined : readOptionsFile(path);
-  if (file !== undefined && !file.ok) throw file.error;
-  const resolved = resolveOptions(
-    definitions,
-    {
-      flags: givenFlags(command, definitions),
-      env: process.env,
-      ...(file === undefined ? {} : { file: file.value }),
-    },
-    check,
-  );
+  const resolved = resolveOptions(definitions, sourcesOf(command, definitions), check);
   if (!resolved.ok) throw resolved.error;
   return resolved.value;
+}
+
+/** What was given, wherever it was. Throws the SquadError that says what is wrong with the configuration file. */
+export function sourcesOf(command: Command, definitions: OptionDefinitions): OptionSources {
+  const flags = givenFlags(command, definitions);
+  const path = (command.getOptionValue('config') as string | undefined) ?? process.env[CONFIG_ENV];
+  if (path === undefined || path === '') return { flags, env: process.env };
+  const file = readOptionsFile(path);
+  if (!file.ok) throw file.error;
+  return { flags, env: process.env, file: file.value };
 }

@@ -55,3 +55,12 @@ it('prints a table for people', async () => {
   const { stdout } = await squad('show-config', 'testnet', '--nodes', '7');
   expect(stdout).toMatch(/^option +value +from\nnodes +7 +flag --nodes\n/);
 });
+
+it('shows all options and which are missing, before it fails for them', async () => {
+  const { code, stdout, stderr } = await squad('show-config', 'sequencer', '--genesis', 'g', '--rpc-port=1');
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/^genesis +"g" +flag --genesis$/m);
+  expect(stdout).toMatch(/^dataDirectory +<missing> +give --data-directory or SQUAD_DATA_DIRECTORY$/m);
+  expect(stdout).toMatch(/^rpcPort +1 +flag --rpc-port$/m);
+  expect(stderr).toMatch(/^error: .*: dataDirectory, nodeKey\nremedy: Give --data-directory, --node-key, /);
+});

@@ -10,6 +10,7 @@ import { z } from 'zod';
 import {
   attachOptions,
   defineOptions,
+  describeOptions,
   givenFlags,
   MAX_OPTIONS_FILE_BYTES,
   MAX_OPTIONS_FILE_DEPTH,
@@ -106,6 +107,21 @@ describe('values', () => {
     for (const way of ['--data-dir', 'SQUAD_DATA_DIR', 'dataDir']) expect(remedy).toContain(way);
   });
 
+  it('are described though some are missing, but not if one is wrong', () => {
+    const env = { SQUAD_RPC_PORT: '1' };
+    const described = describeOptions(options, { env });
+    expect(described).toMatchObject({ ok: true, value: { missing: ['dataDir'] } });
+    expect(described.ok && described.value.rows).toContainEqual({
+      name: 'rpcPort',
+      value: '1',
+      origin: 'environment SQUAD_RPC_PORT',
+    });
+    const wrong = describeOptions(options, { env: { SQUAD_RPC_PORT: 'x' } });
+    expect(wrong).toMatchObject({ ok: false, error: { code: 'OPTION_INVALID' } });
+    const unknown = describeOptions(options, { file: file({ rpcPrt: 1 }) });
+    expect(unknown).toMatchObject({ ok: false, error: { code: 'OPTION_UNKNOWN' } });
+  });
+
   it('are checked against each other', () => {
     const check = ({ rpcPort, archive }: { rpcPort: number; archive: boolean }) =>
       archive && rpcPort === 0 ? 'archive needs a fixed rpcPort' : undefined;
@@ -121,7 +137,8 @@ describe('values', () => {
     const secret = 'correct horse';
     const found = resolved({ flags: { ...required, password: secret } });
     expect(found.values.password).toBe(secret);
-    const seen = [JSON.stringify(found), inspect(found, { depth: 9 }), JSON.stringify(found.describe())].join();
+    const described = describeOptions(options, { flags: { ...required, password: secret } });
+    const seen = [JSON.stringify(found), inspect(found, { depth: 9 }), JSON.stringify(described)].join();
     expect(seen).not.toContain(secret);
     expect(seen).toContain('<hidden>');
     const error = refused({ flags: { ...required, password: 'short' } });

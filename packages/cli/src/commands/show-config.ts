@@ -1,9 +1,10 @@
 /** `squad show-config ROLE`: what a process would run with, and where each value comes from. */
 
-import type { OptionDefinitions } from '@squad/service';
+import { describeOptions, type OptionDefinitions } from '@squad/service';
 import { plainTable } from '@squad/testnet';
+import { SquadError } from '@squad/types';
 import type { Command } from 'commander';
-import { addOptions, readOptions } from '../options.ts';
+import { addOptions, sourcesOf } from '../options.ts';
 
 const ROLES: Readonly<Record<string, { summary: string; load: () => Promise<OptionDefinitions> }>> = {
   sequencer: {
@@ -30,17 +31,27 @@ export async function define(command: Command, argv: readonly string[]): Promise
   }
   command.addHelpText(
     'after',
-    '\nTakes the same flags, environment and --config as the command itself. Secrets are hidden.\n\nExamples:\n  $ squad show-config sequencer --config node.yaml\n  $ squad show-config testnet --nodes 7',
+    '\nTakes the same flags, environment and --config as the command itself. Secrets are hidden.\nExit code 1 if an option that must be given is missing.\n\nExamples:\n  $ squad show-config sequencer --config node.yaml\n  $ squad show-config testnet --nodes 7',
   );
 }
 
+/** Throws only after all is shown if options are missing: what the others are is what one looks here for. */
 function show(command: Command, definitions: OptionDefinitions): void {
-  const rows = readOptions(command, definitions).describe();
+  const described = describeOptions(definitions, sourcesOf(command, definitions));
+  if (!described.ok) throw described.error;
+  const { rows, missing } = described.value;
   if (command.getOptionValue('json') === true) {
     process.stdout.write(`${JSON.stringify(rows, null, 2)}\n`);
-    return;
+  } else {
+    const style = { color: process.stdout.isTTY === true };
+    const table = rows.map(({ name, value, origin }) => [name, value, origin]);
+    process.stdout.write(`${plainTable(style, ['option', 'value', 'from'], table)}\n`);
   }
-  const style = { color: process.stdout.isTTY === true };
-  const table = rows.map(({ name, value, origin }) => [name, value, origin]);
-  process.stdout.write(`${plainTable(style, ['option', 'value', 'from'], table)}\n`);
+  if (missing.length === 0) return;
+  throw new SquadError(
+    'OPTION_MISSING',
+    `options that must be given are not set: ${missing.join(', ')}`,
+    `Give ${missing.map((name) => definitions[name]!.flag).join(', ')}, or set them in the environment or the configuration file.`,
+    { missing },
+  );
 }

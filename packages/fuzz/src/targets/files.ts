@@ -4,7 +4,7 @@ import { checkKeystore, createNodeKey, decryptKeystore, encryptKeystore, parseNo
 import { decodeLedgerTransaction, encodeLedgerTransaction, type LedgerTransaction } from '@squad/rollup-node';
 import { parseRollupFile, rollupFileHash } from '@squad/rollup-node/config';
 import { sequencerOptions } from '@squad/sequencer/options';
-import { parseOptionsFile, resolveOptions } from '@squad/service';
+import { describeOptions, parseOptionsFile, resolveOptions } from '@squad/service';
 import { GenesisValidator, type Hex, parseGenesis, type Result, SquadError, toHex } from '@squad/types';
 import { jsonBytes, jsonOf, mutateJson, textOf } from '../json.ts';
 import type { Random } from '../random.ts';
@@ -191,7 +191,9 @@ function checkOptions(input: Uint8Array): boolean {
   const resolved = resolveOptions(sequencerOptions, { file: file.value });
   if (!resolved.ok) return refused(resolved.error);
   demand(Number.isInteger(resolved.value.values.rpcPort), 'a port that is no number');
-  for (const { value } of resolved.value.describe()) demand(value.length < 200, 'a value that is not shown short');
+  const described = describeOptions(sequencerOptions, { file: file.value });
+  if (!described.ok) throw described.error;
+  for (const { value } of described.value.rows) demand(value.length < 200, 'a value that is not shown short');
   return true;
 }
 

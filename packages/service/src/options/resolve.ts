@@ -24,11 +24,25 @@ export interface ResolvedOptions<Definitions extends OptionDefinitions> {
   /** Secrets among them do not show when it is logged or printed as a whole. */
   readonly values: OptionValues<Definitions>;
   readonly origins: { readonly [Name in keyof Definitions]: Origin };
-  /** One row for each option, with secrets hidden: for `squad config` and the log at start. */
-  describe(): readonly { readonly name: string; readonly value: string; readonly origin: string }[];
+}
+
+/** An option for people: its value as text, hidden if it is secret. */
+export interface OptionRow {
+  readonly name: string;
+  readonly value: string;
+  /** Where the value came from, or how to give one that is missing. */
+  readonly origin: string;
+}
+
+export interface DescribedOptions {
+  /** One for each option. */
+  readonly rows: readonly OptionRow[];
+  /** Names of those that must be given and are not. */
+  readonly missing: readonly string[];
 }
 
 export const HIDDEN = '<hidden>';
+const MISSING = '<missing>';
 
 /**
  * Errors: `OPTION_UNKNOWN` (a key of the file, with the nearest known one), `OPTION_MISSING`, `OPTION_INVALID`; each names
@@ -44,15 +58,12 @@ export function resolveOptions<Definitions extends OptionDefinitions>(
   if (unknown !== undefined) return err(unknown);
   const values: Record<string, unknown> = {};
   const origins: Record<string, Origin> = {};
-  for (const [name, definition] of Object.entries<OptionDefinition>(definitions)) {
-    const found = find(name, definition, sources);
-    const parsed = definition.type.safeParse(found.value);
-    if (!parsed.success) return err(refuse(name, definition, found, parsed.error));
-    values[name] = parsed.data;
-    origins[name] = found.origin;
+  for (const option of readAll(definitions, sources)) {
+    if (option.fault !== undefined) return err(option.fault);
+    values[option.name] = option.value;
+    origins[option.name] = option.origin;
   }
-  const secrets = new Set(Object.keys(definitions).filter((name) => definitions[name]!.secret === true));
-  hideSecrets(values, secrets);
+  hideSecrets(values, new Set(Object.keys(definitions).filter((name) => definitions[name]!.secret === true)));
   const fault = check?.(values as OptionValues<Definitions>);
   if (fault !== undefined) {
     return err(new SquadError('OPTIONS_INCONSISTENT', fault, 'Change one of the options that it names.'));
@@ -60,13 +71,47 @@ export function resolveOptions<Definitions extends OptionDefinitions>(
   return ok({
     values: values as OptionValues<Definitions>,
     origins: origins as ResolvedOptions<Definitions>['origins'],
-    describe: () =>
-      Object.entries(values).map(([name, value]) => ({
-        name,
-        value: secrets.has(name) && value !== undefined ? HIDDEN : toText(value),
-        origin: originText(origins[name]!),
-      })),
   });
+}
+
+/** The same for people, who want to see the others too while some are missing. Errors as there, but for `OPTION_MISSING`. */
+export function describeOptions(
+  definitions: OptionDefinitions,
+  sources: OptionSources,
+): Result<DescribedOptions, SquadError> {
+  const unknown = unknownKey(definitions, sources.file);
+  if (unknown !== undefined) return err(unknown);
+  const rows: OptionRow[] = [];
+  const missing: string[] = [];
+  for (const { name, value, origin, fault } of readAll(definitions, sources)) {
+    const { secret, flag, env } = definitions[name]!;
+    if (fault === undefined) {
+      const shown = secret === true && value !== undefined ? HIDDEN : toText(value);
+      rows.push({ name, value: shown, origin: originText(origin) });
+    } else if (fault.code === 'OPTION_MISSING') {
+      rows.push({ name, value: MISSING, origin: `give ${flag} or ${env}` });
+      missing.push(name);
+    } else {
+      return err(fault);
+    }
+  }
+  return ok({ rows, missing });
+}
+
+interface ReadOption {
+  readonly name: string;
+  readonly value: unknown;
+  readonly origin: Origin;
+  readonly fault: SquadError | undefined;
+}
+
+function* readAll(definitions: OptionDefinitions, sources: OptionSources): Generator<ReadOption> {
+  for (const [name, definition] of Object.entries<OptionDefinition>(definitions)) {
+    const found = find(name, definition, sources);
+    const parsed = definition.type.safeParse(found.value);
+    const fault = parsed.success ? undefined : refuse(name, definition, found, parsed.error);
+    yield { name, value: parsed.data, origin: found.origin, fault };
+  }
 }
 
 interface Found {
@@ -133,7 +178,7 @@ function refuse(name: string, definition: OptionDefinition, found: Found, error:
   );
 }
 
-export function originText(origin: Origin): string {
+function originText(origin: Origin): string {
   switch (origin.kind) {
     case 'flag':
       return `flag ${origin.name}`;
