@@ -26,8 +26,8 @@ const passwordFile = {
   type: z.string().min(1).optional(),
   env: 'SQUAD_KEYSTORE_PASSWORD_FILE',
   flag: '--password-file',
-  help: 'file whose first line is the keystore password; without it one is drawn and written to bls-password.txt',
 } as const;
+const PASSWORD_FILE_HELP = 'file whose first line is the keystore password; without it';
 
 export const keysNewOptions = defineOptions({
   name: {
@@ -37,7 +37,7 @@ export const keysNewOptions = defineOptions({
     help: 'name of the validator, as others will see it',
   },
   directory,
-  passwordFile,
+  passwordFile: { ...passwordFile, help: `${PASSWORD_FILE_HELP} one is drawn and written to bls-password.txt` },
   weight: {
     type: z.int().min(1).max(1_000_000),
     default: 1,
@@ -56,7 +56,7 @@ export const keysNewOptions = defineOptions({
 
 export const keysShowOptions = defineOptions({
   directory,
-  passwordFile,
+  passwordFile: { ...passwordFile, help: `${PASSWORD_FILE_HELP} bls-password.txt is used, if it is there` },
   json: { type: z.boolean(), default: false, env: 'SQUAD_KEYS_JSON', flag: '--json', help: 'print JSON' },
 });
 
