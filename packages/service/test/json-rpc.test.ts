@@ -309,6 +309,27 @@ describe('starting and watching the server', () => {
     expect(lines).toMatchObject([{ method: 'throws', err: { message: 'the secret path is /etc/shadow' } }]);
   });
 
+  it.each([
+    ['one that is not served', '/nope', 404],
+    ['one whose encoding is broken', '/%zz', 400],
+    ['one with a part that is too long', `/rollup/${'9'.repeat(65)}`, 414],
+  ])('names the paths to who asks for another: %s', async (_what, path, status) => {
+    const server = await startServer({ paths: ['/', '/rollup/:rollupId'] });
+    const answer = await fetch(`${server.url}${path}`, { method: 'POST', body: JSON.stringify(call('get_data')) });
+    expect(answer.headers.get('access-control-allow-origin')).toBe('*');
+    expect([answer.status, await answer.json()]).toMatchObject([
+      status,
+      {
+        id: null,
+        error: {
+          code: -32_600,
+          data: { code: 'INVALID_REQUEST', remedy: 'Use one of the paths: /, /rollup/:rollupId.' },
+        },
+      },
+    ]);
+    await server.close();
+  });
+
   it('gives the named parts of the path to handlers', async () => {
     const server = await startServer({ paths: ['/', '/rollup/:rollupId'] });
     expect((await post(`${server.url}/rollup/901`, JSON.stringify(call('get_data')))).status).toBe(200);

@@ -30,11 +30,10 @@ export function methodNotFound(method: string): RpcError {
   });
 }
 
-export function invalidRequest(reason: string): RpcError {
-  return new RpcError(RpcCode.invalidRequest, `invalid request: ${reason}`, {
-    code: 'INVALID_REQUEST',
-    remedy: 'Send {"jsonrpc":"2.0","id":1,"method":"…","params":[…]}, or an array of such.',
-  });
+const REQUEST_FORM = 'Send {"jsonrpc":"2.0","id":1,"method":"…","params":[…]}, or an array of such.';
+
+export function invalidRequest(reason: string, remedy: string = REQUEST_FORM): RpcError {
+  return new RpcError(RpcCode.invalidRequest, `invalid request: ${reason}`, { code: 'INVALID_REQUEST', remedy });
 }
 
 export function invalidParams(reason: string, details: Record<string, unknown> = {}): RpcError {

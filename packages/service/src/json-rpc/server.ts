@@ -29,7 +29,7 @@ import { type Metrics, noMetrics } from '../metrics.ts';
 import { readBody } from './body.ts';
 import { RpcCode } from './code.ts';
 import { createDispatcher, type Dispatcher, errorAnswer } from './dispatcher.ts';
-import { bodyTooLarge, invalidRequest, RpcError, rateLimited } from './error.ts';
+import { bodyTooLarge, invalidRequest, RpcError, rateLimited, toRpcError } from './error.ts';
 import { type ConnectionMemory, type Held, SharedMemory } from './memory.ts';
 import type { RpcContext, RpcMethod } from './method.ts';
 import type { ServiceInfo } from './open-rpc.ts';
@@ -168,6 +168,10 @@ class HttpAndWebSocketServer {
       forceCloseConnections: true,
       // A path is short; what is longer is no path of ours.
       routerOptions: { maxParamLength: 64 },
+      // A path that the router cannot read: it has no part in hooks and handlers, nor in the handler of errors.
+      frameworkErrors: (error, _request, reply) => {
+        this.#answerUnknownPath(reply as FastifyReply, error.statusCode ?? 400);
+      },
       logger: false,
     });
     app.server.maxConnections = maxConnections;
@@ -183,10 +187,7 @@ class HttpAndWebSocketServer {
       done();
     });
     app.setErrorHandler((error, _request, reply) => this.#answerTransportError(error, reply));
-    app.setNotFoundHandler((_request, reply) => {
-      const paths = (this.#options.paths ?? ['/']).join(', ');
-      send(reply.code(404), errorAnswer(null, invalidRequest(`this path does not answer; the paths are ${paths}`)));
-    });
+    app.setNotFoundHandler((_request, reply) => this.#answerUnknownPath(reply, 404));
     app.register(websocketPlugin, {
       options: { maxPayload: maxBodyBytes, perMessageDeflate: false },
       errorHandler: (error, socket) => this.#onSocketError(error, socket),
@@ -323,6 +324,15 @@ class HttpAndWebSocketServer {
     setTimeout(() => socket.terminate(), 1_000).unref();
   }
 
+  #answerUnknownPath(reply: FastifyReply, statusCode: number): void {
+    const paths = (this.#options.paths ?? ['/']).join(', ');
+    const error = invalidRequest(
+      `this path does not answer; the paths are ${paths}`,
+      `Use one of the paths: ${paths}.`,
+    );
+    send(reply.code(statusCode), errorAnswer(null, error));
+  }
+
   #answerTransportError(error: unknown, reply: FastifyReply): void {
     const { statusCode = 500, message } = error as { statusCode?: number; message: string };
     if (error instanceof RpcError) {
@@ -331,8 +341,7 @@ class HttpAndWebSocketServer {
       send(reply.code(statusCode), errorAnswer(null, invalidRequest(message)));
     } else {
       this.#options.logger.error({ err: error }, 'a JSON-RPC request failed');
-      const internal = new RpcError(RpcCode.internalError, 'internal error');
-      send(reply.code(500), errorAnswer(null, internal));
+      send(reply.code(500), errorAnswer(null, toRpcError(error)));
     }
   }
 }
