@@ -92,8 +92,11 @@ describe('eth_sendRawTransaction', () => {
       code: -32_004,
       data: { code: 'NOT_AN_EVM_ROLLUP' },
     });
-    for (const path of ['/rollup/5', '/rollup/abc', '/rollup/-1', '/rollup/9e2.']) {
-      expect(await refusal('eth_sendRawTransaction', [toHex(raw)], path)).toMatchObject({ code: -32_602 });
+    for (const name of ['5', 'abc', '-1', '9e2.', '901.0', '0x385', '9.01e2', '0901', '%20901', '+901', 'Infinity']) {
+      expect(await refusal('eth_sendRawTransaction', [toHex(raw)], `/rollup/${name}`)).toMatchObject({
+        code: -32_602,
+        data: { code: 'ROLLUP_UNKNOWN' },
+      });
     }
   });
 

@@ -60,7 +60,8 @@ export function transactionTooLarge(bytes: number, limit: number): Rejection {
   };
 }
 
-export function rollupUnknown(rollupId: number, known: readonly number[]): Rejection {
+/** `rollupId`: a number, or whatever stands in its place. */
+export function rollupUnknown(rollupId: number | string, known: readonly number[]): Rejection {
   return {
     code: 'ROLLUP_UNKNOWN',
     message: `no rollup ${rollupId} is ordered here`,

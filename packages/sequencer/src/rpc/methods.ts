@@ -261,7 +261,11 @@ class Routes {
   }
 
   #ofPath({ pathParameters: { rollupId } }: RpcContext): GenesisRollup | undefined {
-    return rollupId === undefined ? undefined : this.#known(Number(rollupId));
+    if (rollupId === undefined) return undefined;
+    const number = Number(rollupId);
+    // One spelling for each rollup: what else reads as a number (0x385, 901.0, 9.01e2) names none.
+    if (String(number) !== rollupId) throw refusal(rollupUnknown(rollupId, [...this.#rollups.keys()]));
+    return this.#known(number);
   }
 
   #known(rollupId: number): GenesisRollup {
