@@ -120,18 +120,6 @@ async function open(
   const network = decorateNetwork(realNetwork, identity);
   const api = createSequencerApi({ genesis, self, sequencer, store, feed, network, version: SEQUENCER_VERSION });
 
-  const rate = options.rpcRatePerSecond;
-  const rpc = await createRpcServer({
-    host: options.rpcHost,
-    port: options.rpcPort,
-    info,
-    methods: sequencerMethods(api),
-    subscriptions: sequencerSubscriptions(api),
-    paths: SEQUENCER_RPC_PATHS,
-    logger,
-    metrics,
-    ...(rate > 0 ? { ratePerAddress: { perSecond: rate, burst: 2 * rate } } : {}),
-  });
   const monitor = await createMonitorServer({
     host: options.metricsHost,
     port: options.metricsPort,
@@ -147,6 +135,18 @@ async function open(
   closing.push(() => network.stop());
   closing.push(() => feed.stop());
   closing.push(() => sequencer.stop());
+  const rate = options.rpcRatePerSecond;
+  const rpc = await createRpcServer({
+    host: options.rpcHost,
+    port: options.rpcPort,
+    info,
+    methods: sequencerMethods(api),
+    subscriptions: sequencerSubscriptions(api),
+    paths: SEQUENCER_RPC_PATHS,
+    logger,
+    metrics,
+    ...(rate > 0 ? { ratePerAddress: { perSecond: rate, burst: 2 * rate } } : {}),
+  });
   closing.push(() => rpc.close());
 
   await sequencer.start(network, feed);
