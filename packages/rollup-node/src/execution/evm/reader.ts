@@ -17,6 +17,7 @@ import { makeHeader } from './block.ts';
 import type { EvmExecutor } from './executor.ts';
 import type { StagedBlock } from './history.ts';
 import { EvmState, type StateRoot, stateRootFromHash } from './state.ts';
+import { firstSentence } from './transaction.ts';
 import { createRollupVm, type RollupVm } from './vm.ts';
 
 /** Simulated calls that run at once, taking turns; more wait. */
@@ -223,8 +224,7 @@ async function simulate(vm: VM, request: CallRequest, block: StagedBlock, gasCap
     return resultOf(result);
   } catch (error) {
     if (error instanceof SquadError) throw error;
-    const message = error instanceof Error ? error.message : String(error);
-    return { ok: false, refused: message.replace(/ \((vm |tx ).*$/s, '').slice(0, 300) };
+    return { ok: false, refused: firstSentence(error) };
   } finally {
     await state.revert();
   }
