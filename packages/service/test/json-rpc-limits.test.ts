@@ -4,7 +4,13 @@ import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { defineMethod, defineSubscription, MAX_RPC_BATCH_CALLS_IN_FLIGHT, type RpcServer } from '../src/index.ts';
+import {
+  createPrometheusMetrics,
+  defineMethod,
+  defineSubscription,
+  MAX_RPC_BATCH_CALLS_IN_FLIGHT,
+  type RpcServer,
+} from '../src/index.ts';
 import { call, post, startServer, subscribers, TestSocket, ticks } from './json-rpc-support.ts';
 
 describe('limits of the server', () => {
@@ -73,6 +79,34 @@ describe('limits of the server', () => {
     expect((await post(server.url, batchOf('waiting'))).json).toMatchObject(large);
     // Ten answers fill it; calls that end make room for others until then.
     expect(made).toBeLessThan(MAX_RPC_BATCH_CALLS_IN_FLIGHT + 20);
+  });
+
+  it('opens no subscription for the rest of a batch whose connection is gone', async () => {
+    let release = () => {};
+    const gate = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const waits = defineMethod({
+      name: 'waits',
+      summary: 'Until the test says so',
+      params: {},
+      result: { name: 'result', description: 'For the test' },
+      handler: () => gate,
+    });
+    const metrics = createPrometheusMetrics({ processMetrics: false });
+    server = await startServer({ methods: [waits], metrics });
+    const socket = await open();
+    const waiting = Array.from({ length: MAX_RPC_BATCH_CALLS_IN_FLIGHT }, (_, id) => call('waits', [], id));
+    socket.send([...waiting, call('test_subscribe', ['ticks'])]);
+    // Its answer comes behind the batch's first calls.
+    socket.send(call('rpc.discover'));
+    await socket.next();
+    socket.close();
+    while (!/^squad_rpc_websocket_connections 0$/m.test(await metrics.text())) await new Promise(setImmediate);
+    release();
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+    expect(await metrics.text()).toMatch(/^squad_rpc_live_subscriptions 0$/m);
+    expect(subscribers.size).toBe(0);
   });
 
   it('answers a batch in order whatever finishes first, and lets others in between', async () => {

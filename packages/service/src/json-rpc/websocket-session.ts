@@ -117,6 +117,8 @@ export class WebSocketSession {
     open: (subscriber: RpcSubscriber) => Unsubscribe | Promise<Unsubscribe>,
     opened: LiveSubscription[],
   ): Promise<string> {
+    // The rest of a batch is still carried out: what it opened now would never be closed.
+    if (this.#closed) throw connectionClosed();
     if (this.#subscriptions.size >= this.#limits.maxSubscriptions) throw tooMany(this.#limits.maxSubscriptions);
     this.#mayOpen();
     const id = `0x${randomBytes(16).toString('hex')}`;
@@ -223,6 +225,13 @@ function textOf(result: unknown): string {
 export function refuseWebSocket(socket: WebSocket, limit: number): void {
   socket.send(errorAnswer(null, toRpcError(tooManyConnections(limit))));
   socket.close(CLOSE_TRY_AGAIN_LATER, 'too many connections');
+}
+
+function connectionClosed(): RpcError {
+  return new RpcError(RpcCode.unavailable, 'the connection is closed', {
+    code: 'CONNECTION_CLOSED',
+    remedy: 'Connect again.',
+  });
 }
 
 function tooManyConnections(limit: number): RpcError {
