@@ -15,7 +15,7 @@ export function checkFrame(channel: Channel, frame: Uint8Array, limits: NetworkL
   throw new SquadError(
     'FRAME_INVALID',
     `a frame for the ${channel} channel has ${frame.length} bytes, not within 1 to ${maxBytes}`,
-    'split it, or send less in it',
+    'Split it, or send less in it.',
     { channel, length: frame.length, maxBytes },
   );
 }
@@ -26,7 +26,7 @@ export function checkFeedFrame(frame: Uint8Array, maxBytes: number): void {
   throw new SquadError(
     'FRAME_INVALID',
     `a frame for a feed has ${frame.length} bytes, not within 1 to ${maxBytes}`,
-    'split it, or send less in it',
+    'Split it, or send less in it.',
     { length: frame.length, maxBytes },
   );
 }
@@ -37,7 +37,7 @@ export function checkGossipSize(message: Uint8Array, maxBytes: number): void {
   throw new SquadError(
     'GOSSIP_TOO_LARGE',
     `a gossip message has ${message.length} bytes, more than maxGossipMessageBytes = ${maxBytes}`,
-    'put fewer transactions into one message',
+    'Put fewer transactions into one message.',
     { length: message.length, maxBytes },
   );
 }
@@ -48,31 +48,31 @@ export function checkFeedQueue(queuedBytes: number, frame: Uint8Array, maxBytes:
   throw new SquadError(
     'FEED_FULL',
     `${queuedBytes} bytes wait to be sent on the feed with ${peer}`,
-    'wait for earlier frames before sending more',
+    'Wait for earlier frames before sending more.',
     { peer, queuedBytes, maxBytes },
   );
 }
 
 export function feedClosed(peer: PeerId, cause?: unknown): SquadError {
-  return new SquadError('FEED_CLOSED', `the feed with ${peer} is closed`, 'open another one', { peer }, cause);
+  return new SquadError('FEED_CLOSED', `the feed with ${peer} is closed`, 'Open another one.', { peer }, cause);
 }
 
 /** `REQUEST_TIMEOUT`. */
 export function requestTimedOut(peer: PeerId, protocol: string, timeoutMs: number, cause?: unknown): SquadError {
   const message = `${peer} did not answer a ${protocol} request within ${timeoutMs} ms`;
-  return new SquadError('REQUEST_TIMEOUT', message, 'ask another validator', { peer, protocol, timeoutMs }, cause);
+  return new SquadError('REQUEST_TIMEOUT', message, 'Ask another validator.', { peer, protocol, timeoutMs }, cause);
 }
 
 /** `REQUEST_FAILED`. */
 export function requestFailed(peer: PeerId, protocol: string, reason: string, cause?: unknown): SquadError {
   const message = `a ${protocol} request to ${peer} failed: ${reason}`;
-  return new SquadError('REQUEST_FAILED', message, 'ask another validator', { peer, protocol }, cause);
+  return new SquadError('REQUEST_FAILED', message, 'Ask another validator.', { peer, protocol }, cause);
 }
 
 /** `NOT_CONNECTED`. */
 export function notConnected(validator: number, reason = 'there is no connection', cause?: unknown): SquadError {
   const message = `validator ${validator} is not reached: ${reason}`;
-  return new SquadError('NOT_CONNECTED', message, 'try another validator', { validator }, cause);
+  return new SquadError('NOT_CONNECTED', message, 'Try another validator.', { validator }, cause);
 }
 
 /** `UNKNOWN_VALIDATOR`. */
@@ -80,7 +80,7 @@ export function unknownValidator(index: number, count: number): SquadError {
   return new SquadError(
     'UNKNOWN_VALIDATOR',
     `there is no validator ${index}: the set has ${count}`,
-    'use a position of the validator set that the network was created with',
+    'Use a position of the validator set that the network was created with.',
     { index, validators: count },
   );
 }

@@ -232,7 +232,7 @@ export function networkLimits(overrides: Partial<NetworkLimits> = {}): NetworkLi
       throw new SquadError(
         'LIMIT_INVALID',
         `the network limit ${name} is ${value}`,
-        'give a number above 0, or leave it out for the default',
+        'Give a number above 0, or leave it out for the default.',
         { name, value },
       );
     }

@@ -55,7 +55,7 @@ export function parseAddress(text: string, where: string): Multiaddr {
     throw new SquadError(
       'ADDRESS_INVALID',
       `${where} has "${text}", which is no multiaddr`,
-      'write it as /ip4/<address>/tcp/<port> or /dns4/<name>/tcp/<port>',
+      'Write it as /ip4/<address>/tcp/<port> or /dns4/<name>/tcp/<port>.',
       { address: text },
       cause,
     );
@@ -78,7 +78,7 @@ export function nodeKey(
     throw new SquadError(
       'NODE_KEY_MISMATCH',
       `the node key is not the one that the genesis file has for validator ${self}`,
-      'start with the key of that validator, or with the genesis file that holds this key',
+      'Start with the key of that validator, or with the genesis file that holds this key.',
       { self },
     );
   }
@@ -101,7 +101,12 @@ function validatorEntry(validator: NetworkValidator, index: ValidatorIndex): Val
 
 function checkKeyLength(bytes: Uint8Array, what: string): void {
   if (bytes.length === 32) return;
-  throw new SquadError('NODE_KEY_INVALID', `${what} has ${bytes.length} bytes`, 'an Ed25519 key has 32 bytes', {
-    length: bytes.length,
-  });
+  throw new SquadError(
+    'NODE_KEY_INVALID',
+    `${what} has ${bytes.length} bytes`,
+    'Give an Ed25519 key, which has 32 bytes.',
+    {
+      length: bytes.length,
+    },
+  );
 }

@@ -191,6 +191,6 @@ export async function openFeed(host: Host, connection: Connection): Promise<Feed
     });
   } catch (cause) {
     const message = `no feed from ${peer}: ${toError(cause).message}`;
-    throw new SquadError('FEED_FAILED', message, 'try another validator', { peer }, cause);
+    throw new SquadError('FEED_FAILED', message, 'Try another validator.', { peer }, cause);
   }
 }

@@ -78,7 +78,7 @@ export async function startHost(host: Host, listen: readonly string[]): Promise<
   } catch (cause) {
     await host.libp2p.stop();
     const message = `cannot listen on ${listen.join(', ')}: ${toError(cause).message}`;
-    throw new SquadError('LISTEN_FAILED', message, 'free the port, or listen on another one', { listen }, cause);
+    throw new SquadError('LISTEN_FAILED', message, 'Free the port, or listen on another one.', { listen }, cause);
   }
 }
 

@@ -19,7 +19,7 @@ export class MemoryEdgeNetwork extends MemoryNode implements EdgeNetwork {
       const fail = (reason: string) => {
         cancel();
         const message = `no feed from ${server.peerId}: ${reason}`;
-        reject(new SquadError('FEED_FAILED', message, 'try another validator', { peer: server.peerId }));
+        reject(new SquadError('FEED_FAILED', message, 'Try another validator.', { peer: server.peerId }));
       };
       const cancel = session.whenClosed(() => fail('the connection closed'));
       session.after(this, server, () => {
