@@ -52,8 +52,12 @@ describe('libp2p network', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const address = server.address();
     const port = typeof address === 'object' ? address?.port : undefined;
-    const network = await createNetwork({ ...config, listen: [`/ip4/127.0.0.1/tcp/${port}`] });
-    await expect(network.start()).rejects.toMatchObject({ code: 'LISTEN_FAILED' });
+    const listen = `/ip4/127.0.0.1/tcp/${port}`;
+    const network = await createNetwork({ ...config, listen: [listen] });
+    await expect(network.start()).rejects.toMatchObject({
+      code: 'LISTEN_FAILED',
+      message: `cannot listen on ${listen}: listen EADDRINUSE: address already in use 127.0.0.1:${port}`,
+    });
     server.close();
   });
 

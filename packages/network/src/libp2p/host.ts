@@ -77,9 +77,14 @@ export async function startHost(host: Host, listen: readonly string[]): Promise<
     await host.libp2p.start();
   } catch (cause) {
     await host.libp2p.stop();
-    const message = `cannot listen on ${listen.join(', ')}: ${toError(cause).message}`;
+    const message = `cannot listen on ${listen.join(', ')}: ${whyNotListening(toError(cause).message)}`;
     throw new SquadError('LISTEN_FAILED', message, 'Free the port, or listen on another one.', { listen }, cause);
   }
+}
+
+/** The system's own words. libp2p puts stacks around them, and advice about options that a node does not have. */
+function whyNotListening(message: string): string {
+  return /\blisten E[A-Z]+\b.*/.exec(message)?.[0] ?? message.split('\n', 1)[0]!;
 }
 
 function libp2pOptions(config: HostConfig, limits: NetworkLimits, privateKey: Ed25519PrivateKey): Libp2pOptions {
