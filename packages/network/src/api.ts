@@ -1,6 +1,6 @@
 /**
- * The network as the rest of the node sees it. Implemented by `createLibp2pNetwork` (TCP, TLS, yamux, gossipsub) and by
- * `createMemoryNetwork`, its in-memory twin for tests. Bytes from peers arrive as they came: whoever handles them decodes
+ * The network as the rest of the node sees it. Implemented on libp2p (TCP, TLS, yamux, gossipsub) for processes,
+ * and by `MemoryHub`, its in-memory twin, for tests. Bytes from peers arrive as they came: whoever handles them decodes
  * and checks. Frames within their size limit only; a peer that breaks a limit is disconnected before a handler sees it.
  */
 
@@ -25,8 +25,9 @@ export interface Network {
   readonly peerCount: number;
 
   /**
-   * Sends a frame to one validator (or to all others). The frame is copied: the caller may reuse it. Never blocks: if the peer's queue for this channel is beyond its
-   * limit the oldest frames are dropped and counted; the protocol recovers what is lost. Not connected: dropped.
+   * Sends a frame to one validator (or to all others). The frame is copied: the caller may reuse it. Never blocks: if the
+   * peer's queue for this channel is beyond its limit the oldest frames are dropped and counted; the protocol recovers what
+   * is lost. Not connected: dropped.
    */
   send(to: ValidatorIndex | 'all', channel: Channel, frame: Uint8Array): void;
 

@@ -1,4 +1,4 @@
-/** Counts what the network does. Both implementations keep one; `snapshot` is what metrics read. */
+/** Counts what the network does. Both implementations keep one. */
 
 import type { Channel, ChannelStatistics, GossipVerdict, NetworkStatistics, RefusalReason } from './api.ts';
 
