@@ -30,7 +30,7 @@ const Status = z
 
 export interface NodeObservation {
   readonly name: string;
-  readonly state: 'ready' | 'syncing' | 'starting' | 'unreachable' | 'stopped' | 'exited';
+  readonly state: 'ready' | 'syncing' | 'unreachable' | 'exited';
   /** Why it is not ready. */
   readonly detail?: string;
   readonly view?: number;

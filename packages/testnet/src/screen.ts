@@ -109,7 +109,6 @@ export function statusLine(
 function stateText(style: ScreenStyle, node: NodeObservation): string {
   if (node.state === 'ready') return paint(style, 'green', 'ready');
   if (node.state === 'syncing') return paint(style, 'yellow', 'syncing');
-  if (node.state === 'starting') return paint(style, 'yellow', 'starting');
   return paint(style, 'red', node.detail === undefined ? node.state : `${node.state} (${node.detail})`);
 }
 
