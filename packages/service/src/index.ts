@@ -18,4 +18,4 @@ export * from './options/command.ts';
 export * from './options/definition.ts';
 export * from './options/file.ts';
 export * from './options/resolve.ts';
-export { editDistance, nearest } from './options/text.ts';
+export { nearest } from './options/text.ts';

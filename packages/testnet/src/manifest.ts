@@ -109,7 +109,7 @@ export async function openManifest(
   return { manifest, created: false };
 }
 
-export async function readManifest(directory: string): Promise<Manifest> {
+async function readManifest(directory: string): Promise<Manifest> {
   const { manifestPath } = pathsOf(directory);
   let reason: string;
   try {

@@ -196,7 +196,7 @@ function indent(text: string): string {
 }
 
 /** The last lines of a file, however long it is: reads at most LOG_TAIL_BYTES from its end. */
-export function tailOf(path: string, lines: number): string[] {
+function tailOf(path: string, lines: number): string[] {
   if (!existsSync(path)) return [];
   const file = openSync(path, 'r');
   try {

@@ -17,7 +17,7 @@ import { testnetNodes } from '../testnet/nodes.ts';
 const PROVES_NOTHING = 1;
 const BAD_INPUT = 2;
 
-export const evidenceListOptions = defineOptions({
+const evidenceListOptions = defineOptions({
   rpc: {
     type: z
       .array(z.url({ protocol: /^https?$/ }))
@@ -37,7 +37,7 @@ export const evidenceListOptions = defineOptions({
   json: { type: z.boolean(), default: false, env: 'SQUAD_EVIDENCE_JSON', flag: '--json', help: 'print JSON' },
 });
 
-export const evidenceVerifyOptions = defineOptions({
+const evidenceVerifyOptions = defineOptions({
   genesis: {
     type: z.string().min(1),
     env: 'SQUAD_GENESIS',

@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { addOptions, readOptions } from '../options.ts';
 import { readValidatorFile } from '../validator-file.ts';
 
-export const initOptions = defineOptions({
+const initOptions = defineOptions({
   name: { type: z.string().min(1).max(64), env: 'SQUAD_INIT_NAME', flag: '--name', help: 'name of the network' },
   validators: {
     type: z.array(z.string().min(1)).min(1).max(256),

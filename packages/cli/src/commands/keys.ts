@@ -29,7 +29,7 @@ const passwordFile = {
 } as const;
 const PASSWORD_FILE_HELP = 'file whose first line is the keystore password; without it';
 
-export const keysNewOptions = defineOptions({
+const keysNewOptions = defineOptions({
   name: {
     type: z.string().min(1).max(64),
     env: 'SQUAD_KEYS_NAME',
@@ -54,7 +54,7 @@ export const keysNewOptions = defineOptions({
   },
 });
 
-export const keysShowOptions = defineOptions({
+const keysShowOptions = defineOptions({
   directory,
   passwordFile: { ...passwordFile, help: `${PASSWORD_FILE_HELP} bls-password.txt is used, if it is there` },
   json: { type: z.boolean(), default: false, env: 'SQUAD_KEYS_JSON', flag: '--json', help: 'print JSON' },

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { addOptions, readOptions } from '../options.ts';
 import { testnetNodes } from '../testnet/nodes.ts';
 
-export const statusOptions = defineOptions({
+const statusOptions = defineOptions({
   rpc: {
     type: z
       .array(z.url({ protocol: /^https?$/ }))

@@ -197,7 +197,7 @@ class Libp2pNetwork implements Network {
 }
 
 /** The newest open connection with a validator. Throws `NOT_CONNECTED`. */
-export function connectionTo(host: Host, to: ValidatorIndex): Connection {
+function connectionTo(host: Host, to: ValidatorIndex): Connection {
   const { id } = host.directory.at(to);
   const connection = host.libp2p.getConnections(id).findLast(({ status }) => status === 'open');
   if (connection !== undefined) return connection;

@@ -17,7 +17,7 @@ export function toError(thrown: unknown): Error {
 }
 
 /** Resolves when the stream takes more; rejects when it closes or the signal aborts. */
-export function drained(stream: Stream, signal: AbortSignal): Promise<void> {
+function drained(stream: Stream, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (stream.status !== 'open') return reject(new Error('the stream is closed'));
     if (!stream.writableNeedsDrain) return resolve();

@@ -28,7 +28,7 @@ export interface EvmRules {
 }
 
 /** What the transaction costs before it runs, and the least that it is charged for its calldata whatever it uses. */
-export function intrinsicGas(transaction: EvmTransaction): { readonly intrinsic: number; readonly floor: number } {
+function intrinsicGas(transaction: EvmTransaction): { readonly intrinsic: number; readonly floor: number } {
   const { data, to, accessListAddresses, accessListKeys, authorizations } = transaction;
   let zeros = 0;
   for (let i = 0; i < data.length; i++) if (data[i] === 0) zeros++;

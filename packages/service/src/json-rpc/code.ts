@@ -9,7 +9,6 @@ export const RpcCode = {
   internalError: -32603,
   /** The call is well formed, and what it asks for is refused: what other Ethereum nodes answer a bad transaction with. */
   refused: -32000,
-  notFound: -32001,
   /** The node cannot serve this now: it is starting, or behind. */
   unavailable: -32002,
   /** The answer would be larger than `MAX_RPC_RESPONSE_BYTES`. */

@@ -34,7 +34,7 @@ function range(least: number, most: number): string {
 }
 
 /** Undefined if it is not 0x and pairs of hex digits. */
-export function bytesOfHex(text: string): Uint8Array | undefined {
+function bytesOfHex(text: string): Uint8Array | undefined {
   const bytes = bytesOfHexes([text]);
   return typeof bytes === 'number' ? undefined : bytes[0];
 }

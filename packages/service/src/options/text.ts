@@ -81,7 +81,7 @@ export function nearest(name: string, candidates: readonly string[]): string | u
 }
 
 /** Levenshtein distance: insertions, deletions and replacements of one character each. */
-export function editDistance(a: string, b: string): number {
+function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {
     const current = [i];
