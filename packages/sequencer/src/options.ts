@@ -2,6 +2,7 @@
 
 import { defineOptions, LogLevel, type OptionValues } from '@squad/service';
 import { z } from 'zod';
+import { MAX_ADMISSION_THREADS } from './admission/limits.ts';
 
 const port = z.int().min(0).max(65_535);
 
@@ -139,10 +140,10 @@ export const sequencerOptions = defineOptions({
     help: 'age at which a gossiped transaction of another home validator is taken into this lane',
   },
   admissionThreads: {
-    type: z.int().min(0).max(64).optional(),
+    type: z.int().min(0).max(MAX_ADMISSION_THREADS).optional(),
     env: 'SQUAD_ADMISSION_THREADS',
     flag: '--admission-threads',
-    help: 'threads that check EVM signatures; by default one less than there are cores',
+    help: `threads that check EVM signatures, up to ${MAX_ADMISSION_THREADS}; by default one less than there are cores`,
   },
 });
 
