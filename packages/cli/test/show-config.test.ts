@@ -64,3 +64,10 @@ it('shows all options and which are missing, before it fails for them', async ()
   expect(stdout).toMatch(/^rpcPort +1 +flag --rpc-port$/m);
   expect(stderr).toMatch(/^error: .*: dataDirectory, nodeKey\nremedy: Give --data-directory, --node-key, /);
 });
+
+it('shows options that do not go together, before it fails for them as the node does', async () => {
+  const required = ['--genesis=g', '--rollup=r', '--data-directory=d'];
+  const { code, stdout, stderr } = await squad('show-config', 'rollup-node', ...required, '--submit=rpc');
+  expect([code, stderr]).toEqual([1, expect.stringContaining('sequencerRpc names no sequencer')]);
+  expect(stdout).toMatch(/^submit +"rpc" +flag --submit$/m);
+});

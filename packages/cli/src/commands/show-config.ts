@@ -1,23 +1,32 @@
 /** `squad show-config ROLE`: what a process would run with, and where each value comes from. */
 
-import { describeOptions, type OptionDefinitions } from '@squad/service';
+import { describeOptions, type OptionDefinitions, type OptionValues } from '@squad/service';
 import { plainTable } from '@squad/testnet';
 import { SquadError } from '@squad/types';
 import type { Command } from 'commander';
-import { addOptions, sourcesOf } from '../options.ts';
+import { addOptions, readOptions, sourcesOf } from '../options.ts';
 
-const ROLES: Readonly<Record<string, { summary: string; load: () => Promise<OptionDefinitions> }>> = {
+interface Role {
+  readonly definitions: OptionDefinitions;
+  /** Of the values together, as the command itself does it. */
+  check?(values: OptionValues<OptionDefinitions>): string | undefined;
+}
+
+const ROLES: Readonly<Record<string, { summary: string; load: () => Promise<Role> }>> = {
   sequencer: {
     summary: 'options of squad sequencer',
-    load: async () => (await import('@squad/sequencer/options')).sequencerOptions,
+    load: async () => ({ definitions: (await import('@squad/sequencer/options')).sequencerOptions }),
   },
   'rollup-node': {
     summary: 'options of squad rollup-node',
-    load: async () => (await import('@squad/rollup-node/options')).rollupNodeOptions,
+    load: async () => {
+      const { checkRollupNodeOptions, rollupNodeOptions } = await import('@squad/rollup-node/options');
+      return { definitions: rollupNodeOptions, check: checkRollupNodeOptions };
+    },
   },
   testnet: {
     summary: 'options of squad testnet',
-    load: async () => (await import('../testnet/options.ts')).testnetOptions,
+    load: async () => ({ definitions: (await import('../testnet/options.ts')).testnetOptions }),
   },
 };
 
@@ -25,18 +34,18 @@ export async function define(command: Command, argv: readonly string[]): Promise
   for (const [role, { summary, load }] of Object.entries(ROLES)) {
     const child = command.command(role).description(summary);
     if (!argv.includes(role)) continue;
-    const definitions = await load();
-    addOptions(child, definitions);
-    child.option('--json', 'print JSON').action(() => show(child, definitions));
+    const loaded = await load();
+    addOptions(child, loaded.definitions);
+    child.option('--json', 'print JSON').action(() => show(child, loaded));
   }
   command.addHelpText(
     'after',
-    '\nTakes the same flags, environment and --config as the command itself. Secrets are hidden.\nExit code 1 if an option that must be given is missing.\n\nExamples:\n  $ squad show-config sequencer --config node.yaml\n  $ squad show-config testnet --nodes 7',
+    '\nTakes the same flags, environment and --config as the command itself. Secrets are hidden.\nExit code 1 if the command would refuse them.\n\nExamples:\n  $ squad show-config sequencer --config node.yaml\n  $ squad show-config testnet --nodes 7',
   );
 }
 
-/** Throws only after all is shown if options are missing: what the others are is what one looks here for. */
-function show(command: Command, definitions: OptionDefinitions): void {
+/** If options are missing or do not go together, it throws only after all is shown: to see them is what one comes for. */
+function show(command: Command, { definitions, check }: Role): void {
   const described = describeOptions(definitions, sourcesOf(command, definitions));
   if (!described.ok) throw described.error;
   const { rows, missing } = described.value;
@@ -47,7 +56,10 @@ function show(command: Command, definitions: OptionDefinitions): void {
     const table = rows.map(({ name, value, origin }) => [name, value, origin]);
     process.stdout.write(`${plainTable(style, ['option', 'value', 'from'], table)}\n`);
   }
-  if (missing.length === 0) return;
+  if (missing.length === 0) {
+    readOptions(command, definitions, check);
+    return;
+  }
   throw new SquadError(
     'OPTION_MISSING',
     `options that must be given are not set: ${missing.join(', ')}`,
