@@ -2,7 +2,8 @@
 
 import { keccak256 } from '@squad/crypto/node';
 import { type Logger, type Metrics, noMetrics } from '@squad/service';
-import { err, type GenesisRollup, type Hex, ok, type Result, type TransactionHash } from '@squad/types';
+import { err, type GenesisRollup, ok, type Result, type TransactionHash } from '@squad/types';
+import { hexOf } from '../hex.ts';
 import { type AdmittedEvm, sizeFault } from './admit-evm.ts';
 import { EvmPool } from './evm-pool.ts';
 import type { EvmRules } from './evm-rules.ts';
@@ -71,9 +72,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       if (kind === 'opaque') return count(transactions.map(admitOpaque));
       const outcomes = await pool.check(rollupId, transactions);
       return count(
-        outcomes.map((outcome) =>
-          outcome.ok ? ok({ hash: hexHash(outcome.value.hash), evm: outcome.value }) : outcome,
-        ),
+        outcomes.map((outcome) => (outcome.ok ? ok({ hash: hexOf(outcome.value.hash), evm: outcome.value }) : outcome)),
       );
     },
     close: () => pool.close(),
@@ -83,11 +82,5 @@ export function createAdmission(options: AdmissionOptions): Admission {
 /** An opaque rollup's transactions are only measured; what they mean is the rollup's business. */
 export function admitOpaque(raw: Uint8Array): AdmissionOutcome {
   const fault = sizeFault(raw);
-  return fault === undefined ? ok({ hash: hexHash(keccak256(raw)), evm: undefined }) : err(fault);
-}
-
-function hexHash(hash: Uint8Array): TransactionHash {
-  // Native: this runs for every transaction.
-  const hex: Hex = `0x${Buffer.from(hash.buffer, hash.byteOffset, hash.byteLength).toString('hex')}`;
-  return hex;
+  return fault === undefined ? ok({ hash: hexOf(keccak256(raw)), evm: undefined }) : err(fault);
 }

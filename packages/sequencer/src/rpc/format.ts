@@ -15,6 +15,7 @@ import {
   VOTE_KIND_NAMES,
 } from '@squad/types';
 import type { Rejection } from '../admission/rejection.ts';
+import { hexOf } from '../hex.ts';
 import type {
   LanePlaces,
   SequenceBlock,
@@ -147,9 +148,4 @@ export function sequenceBlockJson({ batches, certificate, ...staged }: SequenceB
       transactions: bodyTransactions(body).map(hexOf),
     })),
   };
-}
-
-/** Native, for what may be large. */
-function hexOf(bytes: Uint8Array): string {
-  return `0x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')}`;
 }
