@@ -51,6 +51,8 @@ import { Transactions } from './transactions.ts';
 import { Turns } from './turns.ts';
 
 const STARTING = 'it is starting';
+/** Final blocks without all of their bodies that a node may have and still serve: those that peers are still sending. */
+const READY_BODIES_BEHIND_BLOCKS = 16;
 
 export interface SequencerParts {
   readonly genesis: Genesis;
@@ -307,7 +309,7 @@ export class Sequencer {
     const { sawHead, finalHeight } = this.core.status;
     if (!sawHead) reasons.push('it has not seen the set’s present head yet');
     const behind = finalHeight - this.bodies.complete;
-    if (behind > 16) reasons.push(`it is fetching the bodies of ${behind} final blocks`);
+    if (behind > READY_BODIES_BEHIND_BLOCKS) reasons.push(`it is fetching the bodies of ${behind} final blocks`);
     const { validatorSet } = this.#parts.genesis;
     const { self } = this.#parts;
     const reached = [...this.#network.connectedValidators, ...(self === undefined ? [] : [self])];
