@@ -23,7 +23,6 @@ import type {
   StagedBlock,
   StagedCertificate,
   SubmitOutcome,
-  TransactionStatus,
 } from './api.ts';
 
 export interface RejectionJson {
@@ -130,10 +129,6 @@ export function certificateJson({ stage, header, certificate, path }: StagedCert
     certificate: certificateFields(certificate),
     path: path.map(headerJson),
   };
-}
-
-export function transactionStatusJson(status: TransactionStatus): unknown {
-  return status;
 }
 
 export function sequenceBlockJson({ batches, certificate, ...staged }: SequenceBlock): unknown {

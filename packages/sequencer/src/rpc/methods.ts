@@ -32,7 +32,6 @@ import {
   rejectionJson,
   sequenceBlockJson,
   statusJson,
-  transactionStatusJson,
 } from './format.ts';
 import { MAX_SEQUENCE_SUBSCRIPTIONS, MAX_TRANSACTIONS_PER_CALL } from './limits.ts';
 import { BlockParam, HeightParam, type HeightTag } from './parameters.ts';
@@ -172,7 +171,7 @@ function squadMethods(node: SequencerApi, routes: Routes): RpcMethod[] {
         name: 'status',
         description: '{status, rollupId?, height?, blockHash?, batchIndex?, transactionIndex?}',
       },
-      handler: async ({ hash }) => transactionStatusJson(await node.transactionStatus(hash)),
+      handler: ({ hash }) => node.transactionStatus(hash),
     }),
   ];
 }
