@@ -9,14 +9,18 @@ export function report(error: unknown): void {
 
 export function describe(error: unknown, color: boolean): string {
   const paint = (code: number, text: string) => (color ? `\x1b[${code}m${text}\x1b[0m` : text);
-  if (error instanceof SquadError) {
-    return `${paint(31, 'error:')} ${error.message}\n${paint(36, 'remedy:')} ${error.remedy}`;
-  }
   const message = error instanceof Error ? error.message : String(error);
-  return (
-    `${paint(31, 'error:')} ${message}\n` +
-    `${paint(36, 'remedy:')} this was not foreseen, which is a fault of SQUAD. Run it again with SQUAD_DEBUG=1 for the details and report them.`
-  );
+  return `${paint(31, 'error:')} ${message}\n${paint(36, 'remedy:')} ${remedyOf(error) ?? NOT_FORESEEN}`;
+}
+
+const NOT_FORESEEN =
+  'this was not foreseen, which is a fault of SQUAD. Run it again with SQUAD_DEBUG=1 for the details and report them.';
+
+function remedyOf(error: unknown): string | undefined {
+  if (error instanceof SquadError) return error.remedy;
+  // What a node answered with, an `RpcError`: told by its form, as its class comes with the whole server.
+  const remedy = (error as { data?: { remedy?: unknown } } | undefined)?.data?.remedy;
+  return typeof remedy === 'string' ? remedy : undefined;
 }
 
 function stackOf(error: unknown): string {

@@ -1,9 +1,10 @@
-/** `squad evidence verify`: what it says of genuine, worthless and unreadable files, and its exit codes. */
+/** `squad evidence`: whom `list` asks; what `verify` says of genuine, worthless and unreadable files. Their exit codes. */
 
 import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createVoteScheme, signBatchHeader } from '@squad/crypto';
 import { blstBls, createNodeKey } from '@squad/crypto/node';
+import { createRpcServer, type RpcMethod, silentLogger } from '@squad/service';
 import {
   type BatchHeader,
   type Evidence,
@@ -99,6 +100,24 @@ function verify(content: Uint8Array | string, ...more: string[]) {
 
 const json = (...evidence: Evidence[]) =>
   JSON.stringify(evidence.map((one) => ({ kind: one.kind, encoded: toHex(encodeEvidence(one)) })));
+
+describe('squad evidence list', () => {
+  const serve = async (...methods: RpcMethod[]) => {
+    const info = { title: 'test', version: '1' };
+    const server = await createRpcServer({ host: '127.0.0.1', port: 0, info, methods, logger: silentLogger });
+    onTestFinished(() => server.close());
+    return server.url;
+  };
+
+  it('says what the node that it asked says', async () => {
+    expect(await squad('evidence', 'list', '--rpc', await serve())).toEqual({
+      code: 1,
+      stdout: '',
+      stderr:
+        'error: the method "squad_getEvidence" does not exist\nremedy: Call rpc.discover for the list of methods.\n',
+    });
+  });
+});
 
 describe('squad evidence verify', () => {
   it('names validators, kind and place: exit code 0', async () => {
