@@ -4,7 +4,7 @@ import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createVoteScheme, signBatchHeader } from '@squad/crypto';
 import { blstBls, createNodeKey } from '@squad/crypto/node';
-import { createRpcServer, type RpcMethod, silentLogger } from '@squad/service';
+import { createRpcServer, defineMethod, type RpcMethod, silentLogger } from '@squad/service';
 import {
   type BatchHeader,
   type Evidence,
@@ -108,6 +108,31 @@ describe('squad evidence list', () => {
     onTestFinished(() => server.close());
     return server.url;
   };
+
+  const held = {
+    kind: 'E1',
+    meaning: 'two votes',
+    epoch: 0,
+    view: 7,
+    validators: [{ index: 2, name: 'c' }],
+    encoded: '0x01',
+  };
+  const getEvidence = defineMethod({
+    name: 'squad_getEvidence',
+    summary: 'For the test',
+    params: {},
+    result: { name: 'evidence', description: 'For the test' },
+    handler: () => [held],
+  });
+
+  it('shows what the nodes that answer hold, once, and names those that do not', async () => {
+    const [first, second] = [await serve(getEvidence), await serve(getEvidence)];
+    const { code, stdout, stderr } = await squad(
+      ...['evidence', 'list', '--rpc', first, '--rpc', 'http://127.0.0.1:1', '--rpc', second, '--json'],
+    );
+    expect([code, JSON.parse(stdout)]).toEqual([0, [held]]);
+    expect(stderr).toMatch(/^warning: http:\/\/127\.0\.0\.1:1 cannot be reached: .+\n$/);
+  });
 
   it('says what the node that it asked says', async () => {
     expect(await squad('evidence', 'list', '--rpc', await serve())).toEqual({

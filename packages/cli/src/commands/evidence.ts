@@ -104,14 +104,21 @@ async function print(command: Command): Promise<void> {
   const asked = rpc === undefined ? await sequencersIn(directory) : rpc;
   // Nodes may hold unlike pieces of one fault; what is the same in every byte is shown once.
   const pieces = new Map<string, HeldEvidence>();
-  for (const url of asked) {
-    for (const piece of await rpcCall(url, 'squad_getEvidence', [], z.array(HeldEvidence))) {
-      if (!pieces.has(piece.encoded)) pieces.set(piece.encoded, piece);
-    }
+  const answers = await Promise.allSettled(
+    asked.map((url) => rpcCall(url, 'squad_getEvidence', [], z.array(HeldEvidence))),
+  );
+  const failed = answers.filter((answer) => answer.status === 'rejected');
+  // What one holds the others are sent: a node that is down need not keep the rest from being seen.
+  if (failed.length === answers.length && failed[0] !== undefined) throw failed[0].reason;
+  for (const { reason } of failed) process.stderr.write(`warning: ${(reason as Error).message}\n`);
+  for (const answer of answers) {
+    if (answer.status === 'rejected') continue;
+    for (const piece of answer.value) if (!pieces.has(piece.encoded)) pieces.set(piece.encoded, piece);
   }
   const held = [...pieces.values()];
+  const answered = answers.length - failed.length;
   if (json) process.stdout.write(`${JSON.stringify(held, null, 2)}\n`);
-  else if (held.length === 0) process.stdout.write(`no evidence against anybody, at ${asked.length} nodes\n`);
+  else if (held.length === 0) process.stdout.write(`no evidence against anybody, at ${answered} nodes\n`);
   else {
     const rows = held.map(({ kind, meaning, epoch, view, seq, validators }) => [
       kind,
