@@ -5,6 +5,13 @@ const source = { resolve: { conditions: ['source'] }, ssr: { resolve: { conditio
 
 export default defineConfig({
   test: {
+    // `npm run coverage`: the code that safety rests on.
+    coverage: {
+      provider: 'v8',
+      include: ['packages/{consensus,storage}/src/**/*.ts'],
+      exclude: ['**/api.ts', '**/index.ts'],
+      reporter: ['text', 'html'],
+    },
     projects: [
       {
         ...source,

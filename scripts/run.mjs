@@ -176,6 +176,15 @@ async function main() {
     case 'unit':
       await build();
       return show(node, [bin('vitest/vitest.mjs'), 'run', '--project', task, ...args], env);
+    case 'coverage': {
+      await build();
+      const covered = ['packages/consensus', 'packages/storage'];
+      return show(
+        node,
+        [bin('vitest/vitest.mjs'), 'run', '--project', 'unit', '--coverage.enabled', ...covered, ...args],
+        env,
+      );
+    }
     case 'e2e':
       await build();
       await bundle();
