@@ -65,17 +65,19 @@ export interface ChannelStatistics {
 }
 
 /** Why a peer, or what it did, was turned away. */
-export type RefusalReason =
-  | 'notValidator'
-  | 'frameTooLarge'
-  | 'rate'
-  | 'tooManyRequests'
-  | 'tooManyFeeds'
-  | 'requestInvalid'
-  | 'gossipRejected'
-  | 'refusedPeer'
-  | 'tooManyConnections'
-  | 'disconnected';
+export const REFUSAL_REASONS = [
+  'notValidator',
+  'frameTooLarge',
+  'rate',
+  'tooManyRequests',
+  'tooManyFeeds',
+  'requestInvalid',
+  'gossipRejected',
+  'refusedPeer',
+  'tooManyConnections',
+  'disconnected',
+] as const;
+export type RefusalReason = (typeof REFUSAL_REASONS)[number];
 
 export interface NetworkStatistics {
   readonly channels: Readonly<Record<Channel, ChannelStatistics>>;

@@ -3,4 +3,4 @@ export type { EdgeNetworkConfig, NetworkConfig, NetworkLogger, NetworkValidator 
 export { createEdgeNetwork, createNetwork } from './create.ts';
 export * from './limits.ts';
 export { MemoryHub, type MemoryHubOptions } from './memory/hub.ts';
-export { type ProtocolNames, protocolNames } from './protocols.ts';
+export { CHANNELS, type ProtocolNames, protocolNames } from './protocols.ts';

@@ -1,6 +1,13 @@
 /** Counts what the network does. Both implementations keep one. */
 
-import type { Channel, ChannelStatistics, GossipVerdict, NetworkStatistics, RefusalReason } from './api.ts';
+import {
+  type Channel,
+  type ChannelStatistics,
+  type GossipVerdict,
+  type NetworkStatistics,
+  REFUSAL_REASONS,
+  type RefusalReason,
+} from './api.ts';
 
 type ChannelCounts = { -readonly [Name in Exclude<keyof ChannelStatistics, 'queuedBytes'>]: number };
 
@@ -11,18 +18,7 @@ function noFrames(): ChannelCounts {
 export class StatisticsCounter {
   readonly channels: Record<Channel, ChannelCounts> = { consensus: noFrames(), data: noFrames() };
   readonly gossip: Record<GossipVerdict, number> = { accept: 0, ignore: 0, reject: 0 };
-  readonly refusals: Record<RefusalReason, number> = {
-    notValidator: 0,
-    frameTooLarge: 0,
-    rate: 0,
-    tooManyRequests: 0,
-    tooManyFeeds: 0,
-    requestInvalid: 0,
-    gossipRejected: 0,
-    refusedPeer: 0,
-    tooManyConnections: 0,
-    disconnected: 0,
-  };
+  readonly refusals = Object.fromEntries(REFUSAL_REASONS.map((reason) => [reason, 0])) as Record<RefusalReason, number>;
   requestsSent = 0;
   requestsFailed = 0;
   requestsAnswered = 0;

@@ -15,6 +15,7 @@ import { fromHex, toHex } from '@squad/types';
 import { createAdmission } from './admission/index.ts';
 import { createFeed } from './feed/index.ts';
 import { type Identity, readIdentity } from './identity.ts';
+import { createNetworkMetrics } from './network-metrics.ts';
 import { createSequencerApi } from './node-api.ts';
 import type { SequencerOptions } from './options.ts';
 import type { SequencerApi } from './rpc/api.ts';
@@ -118,6 +119,7 @@ async function open(
     logger,
   });
   const network = decorateNetwork(realNetwork, identity);
+  createNetworkMetrics(metrics, network);
   const api = createSequencerApi({ genesis, self, sequencer, store, feed, network, version: SEQUENCER_VERSION });
 
   const monitor = await createMonitorServer({

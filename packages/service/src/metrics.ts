@@ -36,9 +36,17 @@ export interface MetricDefinition<Label extends string> {
   readonly labels?: LabelSets<Label>;
 }
 
+export interface TotalsDefinition<Label extends string> extends MetricDefinition<Label> {
+  readonly label: Label;
+  readonly labels: LabelSets<Label>;
+  readonly read: () => Readonly<Record<string, number>>;
+}
+
 export interface Metrics {
   /** The name ends in `_total`. */
   counter<const Label extends string = never>(definition: MetricDefinition<Label>): Counter<Label>;
+  /** Counts that somebody else keeps, by the values of one label: asked for at every scrape. The name ends in `_total`. */
+  totals<const Label extends string>(definition: TotalsDefinition<Label>): void;
   /** With `read`, the value is asked for at every scrape. */
   gauge<const Label extends string = never>(
     definition: MetricDefinition<Label> & { readonly read?: () => number },
@@ -58,6 +66,7 @@ export interface PrometheusMetrics extends Metrics {
 /** Throws nothing, keeps nothing. */
 export const noMetrics: Metrics = {
   counter: () => ({ increment: () => {}, add: () => {} }),
+  totals: () => {},
   gauge: () => ({ set: () => {} }),
   histogram: () => ({ observe: () => {} }),
 };
@@ -83,12 +92,23 @@ export function createPrometheusMetrics(options: { readonly processMetrics?: boo
     contentType: registry.contentType,
     text: () => registry.metrics(),
     counter: <Label extends string>(definition: MetricDefinition<Label>): Counter<Label> => {
-      if (!definition.name.endsWith('_total')) throw new Error(`the counter "${definition.name}" must end in _total`);
+      checkTotal(definition.name);
       const series = seriesBy(new PromCounter(settings(definition)), definition.labels);
       return {
         increment: (...labels) => series(labels).inc(1),
         add: (amount, ...labels) => series(labels).inc(amount),
       };
+    },
+    totals: <Label extends string>({ label, labels, read, ...definition }: TotalsDefinition<Label>): void => {
+      checkTotal(definition.name);
+      new PromCounter<Label>({
+        ...settings({ ...definition, labels }),
+        collect() {
+          this.reset();
+          const counts = read();
+          for (const value of labels[label]) this.inc({ [label]: value } as Labels<Label>, counts[value] ?? 0);
+        },
+      });
     },
     gauge: <Label extends string>(
       definition: MetricDefinition<Label> & { readonly read?: () => number },
@@ -115,6 +135,10 @@ export function createPrometheusMetrics(options: { readonly processMetrics?: boo
       return { observe: (value, ...labels) => series(labels).observe(value) };
     },
   };
+}
+
+function checkTotal(name: string): void {
+  if (!name.endsWith('_total')) throw new Error(`the counter "${name}" must end in _total`);
 }
 
 /**

@@ -37,6 +37,20 @@ describe('metrics', () => {
     expect(text).toContain('squad_consensus_soft_delay_seconds_bucket{le="1"} 1');
   });
 
+  it('ask for totals that somebody else keeps at every scrape', async () => {
+    const metrics = createPrometheusMetrics({ processMetrics: false });
+    const counts: Record<string, number> = { one: 3 };
+    const definition = { help: 'Frames', label: 'channel', labels: { channel: ['one', 'two'] } } as const;
+    metrics.totals({ ...definition, name: 'squad_network_sent_frames_total', read: () => counts });
+    expect(await metrics.text()).toContain('squad_network_sent_frames_total{channel="one"} 3');
+    Object.assign(counts, { one: 5, two: 1, three: 9 });
+    const text = await metrics.text();
+    expect(text).toContain('squad_network_sent_frames_total{channel="one"} 5');
+    expect(text).toContain('squad_network_sent_frames_total{channel="two"} 1');
+    expect(text).not.toContain('three');
+    expect(() => metrics.totals({ ...definition, name: 'squad_a_b_bytes', read: () => counts })).toThrow('_total');
+  });
+
   it('count a label value outside its set as "other", so that series stay few', async () => {
     const metrics = createPrometheusMetrics({ processMetrics: false });
     const calls = metrics.counter({ name: 'squad_rpc_calls_total', help: 'Calls', labels: { method: ['known'] } });
