@@ -8,6 +8,7 @@ import { createVoteScheme } from '@squad/crypto';
 import { blstBls, sha256 } from '@squad/crypto/node';
 import { createEdgeNetwork, type EdgeNetwork, type EdgeNetworkConfig } from '@squad/network';
 import {
+  Closing,
   createLogger,
   createMonitorServer,
   createNotifier,
@@ -58,14 +59,11 @@ export async function createRollupNode(options: RollupNodeOptions, parts: Rollup
   if (fault !== undefined) {
     throw new SquadError('OPTIONS_INCONSISTENT', fault, 'Change one of the options that it names.');
   }
-  const closers: (() => void | Promise<void>)[] = [];
-  const stop = async () => {
-    for (const close of closers.splice(0).reverse()) await close();
-  };
+  const closing = new Closing();
   try {
-    return { ...(await assemble(options, parts, closers)), stop };
+    return { ...(await assemble(options, parts, closing)), stop: () => closing.close() };
   } catch (error) {
-    await stop();
+    await closing.close().catch(() => {});
     throw error;
   }
 }
@@ -73,14 +71,14 @@ export async function createRollupNode(options: RollupNodeOptions, parts: Rollup
 async function assemble(
   options: RollupNodeOptions,
   parts: RollupNodeParts,
-  closers: (() => void | Promise<void>)[],
+  closing: Closing,
 ): Promise<Omit<RollupNode, 'stop'>> {
   const logger = parts.logger ?? createLogger({ name: options.name, level: options.logLevel });
   const metrics = createPrometheusMetrics();
   const files = await readFiles(options);
   const { genesis } = files;
   const rollup = await openRollup(files.rollup, files.rollupDirectory);
-  closers.push(() => rollup.derivation.close());
+  closing.add(() => rollup.derivation.close());
 
   const network = await (parts.createNetwork ?? createEdgeNetwork)({
     nodeKeySeed: files.nodeKey.secretKey,
@@ -94,26 +92,26 @@ async function assemble(
     mdns: options.mdns,
     logger: logger.child({ part: 'network' }),
   });
-  closers.push(() => network.stop());
+  closing.add(() => network.stop());
   await network.start();
 
   const measured = new MeasuredDerivation(rollup.derivation);
   const follower = followerOf(options, parts, { genesis, rollup, network, measured, logger, metrics });
-  closers.push(() => follower.stop());
+  closing.add(() => follower.stop());
 
   const state: NodeState = { follower, measured, derivation: rollup.derivation, executor: rollup.executor };
   measure(metrics, rollup);
   const monitor = await monitorOf(options, metrics, state);
-  closers.push(() => monitor.close());
+  closing.add(() => monitor.close());
   const submit = submitterOf(options, rollup.file.rollupId, network, logger);
   const api = apiOf(rollup, portsOf(state, submit));
-  closers.push(() => api.close());
+  closing.add(() => api.close());
   const methods = [...api.methods, statusMethod(state, { name: options.name, rollupId: rollup.file.rollupId })];
   const rpc = await rpcOf(options, methods, api.subscriptions, logger, metrics);
-  closers.push(() => rpc.close());
+  closing.add(() => rpc.close());
 
   follower.start();
-  startNotifier(options, state, closers);
+  startNotifier(options, state, closing);
   logger.info(
     { rpcUrl: rpc.url, monitorUrl: monitor.url, rollupId: rollup.file.rollupId, height: follower.head.height },
     'rollup node serves',
@@ -245,8 +243,8 @@ function measure(metrics: Metrics, { executor, skipped }: Rollup): void {
   });
 }
 
-function startNotifier({ name, statusSeconds }: RollupNodeOptions, state: NodeState, closers: (() => void)[]): void {
+function startNotifier({ name, statusSeconds }: RollupNodeOptions, state: NodeState, closing: Closing): void {
   if (statusSeconds === 0) return;
   const notifier = createNotifier({ name, intervalMs: statusSeconds * 1000, read: () => statusFields(state) });
-  closers.push(() => notifier.stop());
+  closing.add(() => notifier.stop());
 }

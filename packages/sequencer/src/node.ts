@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { createNetwork, type Network } from '@squad/network';
 import {
+  Closing,
   createLogger,
   createMonitorServer,
   createNotifier,
@@ -42,14 +43,11 @@ export async function createSequencer(
   options: SequencerOptions,
   decorateNetwork: DecorateNetwork = (network) => network,
 ): Promise<SequencerNode> {
-  const closing: (() => Promise<unknown> | unknown)[] = [];
-  const close = async () => {
-    for (const step of closing.splice(0).reverse()) await step();
-  };
+  const closing = new Closing();
   try {
-    return await open(options, decorateNetwork, closing, close);
+    return await open(options, decorateNetwork, closing);
   } catch (error) {
-    await close().catch(() => {});
+    await closing.close().catch(() => {});
     throw error;
   }
 }
@@ -57,8 +55,7 @@ export async function createSequencer(
 async function open(
   options: SequencerOptions,
   decorateNetwork: DecorateNetwork,
-  closing: (() => Promise<unknown> | unknown)[],
-  close: () => Promise<void>,
+  closing: Closing,
 ): Promise<SequencerNode> {
   const identity = await readIdentity(options);
   const { genesis, nodeKey, self, blsSecretKey } = identity;
@@ -73,13 +70,13 @@ async function open(
     onTornTail: (tail) => logger.warn({ tail }, 'the log ended in the middle of a write and was cut there'),
     onFailure: (error) => die(logger, error),
   });
-  closing.push(() => store.close());
+  closing.add(() => store.close());
   const admission = createAdmission({
     logger,
     metrics,
     ...(options.admissionThreads === undefined ? {} : { threads: options.admissionThreads }),
   });
-  closing.push(() => admission.close());
+  closing.add(() => admission.close());
 
   const sequencer = await Sequencer.open({
     genesis,
@@ -132,11 +129,11 @@ async function open(
     },
     version: SEQUENCER_VERSION,
   });
-  closing.push(() => monitor.close());
+  closing.add(() => monitor.close());
   // Last opened, first closed: no new transactions, then the turns under way, then the peers.
-  closing.push(() => network.stop());
-  closing.push(() => feed.stop());
-  closing.push(() => sequencer.stop());
+  closing.add(() => network.stop());
+  closing.add(() => feed.stop());
+  closing.add(() => sequencer.stop());
   const rate = options.rpcRatePerSecond;
   const rpc = await createRpcServer({
     host: options.rpcHost,
@@ -149,16 +146,16 @@ async function open(
     metrics,
     ...(rate > 0 ? { ratePerAddress: { perSecond: rate, burst: 2 * rate } } : {}),
   });
-  closing.push(() => rpc.close());
+  closing.add(() => rpc.close());
 
   await sequencer.start(network, feed);
   await network.start();
-  closing.push(startNotifier(options, api, network));
+  closing.add(startNotifier(options, api, network));
   logger.info(
     { networkId: toHex(genesis.networkId), validator: self, addresses: network.addresses },
     'sequencer started',
   );
-  return { rpcUrl: rpc.url, metricsUrl: monitor.url, addresses: network.addresses, stop: close };
+  return { rpcUrl: rpc.url, metricsUrl: monitor.url, addresses: network.addresses, stop: () => closing.close() };
 }
 
 /** The line for people; returns what ends it. */

@@ -1,3 +1,4 @@
+export { Closing } from './closing.ts';
 export * from './json-rpc/client.ts';
 export * from './json-rpc/code.ts';
 export * from './json-rpc/dispatcher.ts';

@@ -50,8 +50,6 @@ export interface RpcServerOptions {
   readonly paths?: readonly string[];
   readonly logger: Logger;
   readonly metrics?: Metrics;
-  /** Take the caller's address from X-Forwarded-For. Only behind a proxy that sets it. */
-  readonly trustProxy?: boolean;
   /** Calls by one address, over all of its connections. Absent: not limited. */
   readonly ratePerAddress?: RateLimit;
   /** Calls on one WebSocket connection. Absent: not limited. */
@@ -156,15 +154,10 @@ class HttpAndWebSocketServer {
   }
 
   #createApp(): FastifyInstance {
-    const {
-      maxBodyBytes = MAX_RPC_BODY_BYTES,
-      maxConnections = MAX_RPC_CONNECTIONS,
-      trustProxy = false,
-    } = this.#options;
+    const { maxBodyBytes = MAX_RPC_BODY_BYTES, maxConnections = MAX_RPC_CONNECTIONS } = this.#options;
     const app = fastify({
       bodyLimit: maxBodyBytes,
       requestTimeout: RPC_REQUEST_TIMEOUT_MS,
-      trustProxy,
       forceCloseConnections: true,
       // A path is short; what is longer is no path of ours.
       routerOptions: { maxParamLength: 64 },
