@@ -193,6 +193,10 @@ async function main() {
       await build();
       await bundle();
       return show(node, [join(root, 'packages/bench/dist/src/main.js'), ...args], env);
+    case 'bench:catch-up':
+      await build();
+      await bundle();
+      return show(node, [join(root, 'packages/bench/dist/src/catch-up-main.js'), ...args], env);
     case 'bench:micro':
       await build();
       return show(node, [join(root, 'packages/bench/dist/src/micro/main.js'), ...args], env);

@@ -1,0 +1,41 @@
+/** `npm run bench:catch-up`. */
+
+import { attachOptions, givenFlags, resolveOptions } from '@squad/service';
+import { Command, CommanderError } from 'commander';
+import { SQUAD_MAIN } from './bench.ts';
+import { type CatchUp, catchUpOptions, measureCatchUp } from './catch-up.ts';
+import { failed } from './failed.ts';
+import { machine } from './report/environment.ts';
+
+async function run(argv: readonly string[]): Promise<void> {
+  const command = attachOptions(
+    new Command('bench:catch-up').description('How fast a validator is back that was away under load'),
+    catchUpOptions,
+  ).exitOverride();
+  try {
+    command.parse([...argv], { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return;
+    throw error;
+  }
+  const resolved = resolveOptions(catchUpOptions, { flags: givenFlags(command, catchUpOptions), env: process.env });
+  if (!resolved.ok) throw resolved.error;
+  const measured = await measureCatchUp(resolved.value.values, [process.execPath, SQUAD_MAIN], (text) =>
+    process.stderr.write(`  ${text}\n`),
+  );
+  process.stdout.write(`${text(measured)}\n`);
+}
+
+function text(m: CatchUp): string {
+  const { cores, cpu } = machine();
+  return [
+    `while it was away   ${m.blocksMissed} blocks, ${m.liveBlocksPerSecond.toFixed(1)} blocks/s, ${m.liveTps.toFixed(0)} tx/s`,
+    `it serves after     ${m.servesSeconds.toFixed(1)} s`,
+    `it is ready after   ${m.readySeconds.toFixed(1)} s`,
+    `it votes after      ${m.votesSeconds.toFixed(1)} s`,
+    `it catches up with  ${m.catchUpBlocksPerSecond.toFixed(0)} blocks/s, ${m.ratio.toFixed(1)} times the live rate`,
+    `machine             ${cores} cores, ${cpu}`,
+  ].join('\n');
+}
+
+run(process.argv.slice(2)).catch(failed);
