@@ -56,7 +56,7 @@ export interface StoredBatch {
 
 type Work = { readonly bytes: number } & (
   | { readonly input: Input }
-  | { readonly stored: StoredBatch; readonly done: () => void }
+  | { readonly stored: StoredBatch; readonly isFinal: boolean; readonly done: () => void }
   | { readonly whenDurable: () => void }
 );
 
@@ -90,6 +90,15 @@ export class Actor {
 
   /** Stores a checked batch in the next turn; resolves once it is durable, never if that fails. */
   storeBatch(stored: StoredBatch): Promise<void> {
+    return this.#keep(stored, false);
+  }
+
+  /** The same for a batch of a final block: the core orders it no more, and need not know of it. */
+  storeFinalBatch(stored: StoredBatch): Promise<void> {
+    return this.#keep(stored, true);
+  }
+
+  #keep(stored: StoredBatch, isFinal: boolean): Promise<void> {
     const digest = toHex(stored.digest);
     const under = this.#storing.get(digest);
     if (under) return under;
@@ -99,7 +108,7 @@ export class Actor {
         this.#storing.delete(digest);
         resolve();
       };
-      this.#push({ stored, done, bytes });
+      this.#push({ stored, isFinal, done, bytes });
     });
     this.#storing.set(digest, storing);
     return storing;
@@ -180,12 +189,13 @@ export class Actor {
     return this.#inbox.splice(0, count);
   }
 
-  #store(turn: Turn, { stored, done }: Extract<Work, { stored: unknown }>): void {
+  #store(turn: Turn, { stored, isFinal, done }: Extract<Work, { stored: unknown }>): void {
     const { core, lanes, self, now } = this.#config;
     const { signed } = stored.batch;
     const { author } = signed.header;
     turn.done.push(done);
     turn.batches.push(stored);
+    if (isFinal) return;
     turn.records.push({ type: 'batch', signed });
     if (lanes.standing(signed.header, stored.digest) === 'new' && lanes.add(signed, stored.digest))
       turn.moved.add(author);

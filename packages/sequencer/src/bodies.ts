@@ -5,15 +5,22 @@
 
 import type { Logger } from '@squad/service';
 import type { NodeStore } from '@squad/storage';
-import { type BatchRef, Block, type Height, toHex } from '@squad/types';
+import { type BatchRef, Block, type Height, MAX_BATCHES_PER_REQUEST, toHex } from '@squad/types';
 import type { BatchFetcher } from './batch-fetcher.ts';
 
-/** Final blocks whose bodies are fetched at the same time when this node is behind. */
-export const BODIES_FETCHED_AHEAD_BLOCKS = 16;
+/** Blocks of a run, whose bodies are asked for together; fewer if they lack more than one request asks for. */
+export const MAX_BLOCKS_PER_BODY_RUN = 16;
+/** Runs that are fetched at the same time when this node is behind. */
+export const BODY_RUNS_FETCHED_AHEAD = 8;
 const RETRY_AFTER_MS = 500;
 const META_KEY = 'bodiesComplete';
 /** Blocks between two notes of how far the bodies are complete; after a crash these are looked through again. */
 const NOTE_INTERVAL_BLOCKS = 256;
+
+interface BodyRun {
+  readonly blocks: readonly Block[];
+  fetched: Promise<void>;
+}
 
 export interface BodiesConfig {
   readonly store: NodeStore;
@@ -87,7 +94,7 @@ export class Bodies {
 
   async #run(): Promise<void> {
     try {
-      while (this.#complete < this.#head && !this.#stopped) await this.#advance();
+      await this.#completeInRuns();
     } catch (error) {
       this.#config.logger.error({ err: error }, 'the bodies of final blocks could not be read');
     } finally {
@@ -95,31 +102,69 @@ export class Bodies {
     }
   }
 
-  /** Completes the next run of blocks. */
-  async #advance(): Promise<void> {
-    const { store, fetcher, onComplete } = this.#config;
-    const last = Math.min(this.#head, this.#complete + BODIES_FETCHED_AHEAD_BLOCKS);
-    const blocks: Block[] = [];
-    for (let height = this.#complete + 1; height <= last; height++) {
-      const stored = await store.readBlock(height);
-      if (!stored) throw new Error(`final block ${height} is not in the store`);
-      blocks.push(Block.deserialize(stored.block));
+  /** While one run is waited for, those behind it are on their way. */
+  async #completeInRuns(): Promise<void> {
+    const runs: BodyRun[] = [];
+    let next = this.#complete + 1;
+    while (!this.#stopped) {
+      while (runs.length < BODY_RUNS_FETCHED_AHEAD && next <= this.#head) {
+        const run = await this.#begin(next);
+        runs.push(run);
+        next += run.blocks.length;
+      }
+      const [first] = runs;
+      if (first === undefined) return;
+      // Peers that do not answer must not hold up a stop.
+      await this.#orStopped(first.fetched);
+      if (await this.#completed(first)) {
+        runs.shift();
+      } else {
+        await this.#pause();
+        first.fetched = this.#fetch(await this.#missingOf(first.blocks));
+      }
     }
+  }
+
+  /** The next blocks, as many as lack what one request asks for, and the way to them begun. */
+  async #begin(from: Height): Promise<BodyRun> {
+    const blocks: Block[] = [];
+    const missing: BatchRef[] = [];
+    for (let height = from; height <= this.#head; height++) {
+      const stored = await this.#config.store.readBlock(height);
+      if (!stored) throw new Error(`final block ${height} is not in the store`);
+      const block = Block.deserialize(stored.block);
+      blocks.push(block);
+      missing.push(...(await this.#missingOf([block])));
+      if (blocks.length === MAX_BLOCKS_PER_BODY_RUN || missing.length >= MAX_BATCHES_PER_REQUEST) break;
+    }
+    return { blocks, fetched: this.#fetch(missing) };
+  }
+
+  #fetch(missing: readonly BatchRef[]): Promise<void> {
+    if (missing.length === 0) return Promise.resolve();
+    const fetched = this.#config.fetcher.fetch(missing, []);
+    fetched.catch(() => {}); // thrown where it is waited for
+    return fetched;
+  }
+
+  async #missingOf(blocks: readonly Block[]): Promise<BatchRef[]> {
     const missing: BatchRef[] = [];
     for (const ref of blocks.flatMap(({ refs }) => refs)) if (!(await this.#isHeld(ref))) missing.push(ref);
-    // Peers that do not answer must not hold up a stop.
-    if (missing.length > 0) await this.#orStopped(fetcher.fetch(missing, []));
+    return missing;
+  }
+
+  /** Tells of the blocks that are complete, in order; false if one is not. */
+  async #completed({ blocks }: BodyRun): Promise<boolean> {
     for (const block of blocks) {
-      for (const ref of block.refs) {
-        if (await this.#isHeld(ref)) continue;
-        await this.#pause();
-        return;
-      }
-      this.#complete = block.header.height;
-      onComplete(this.#complete);
-      for (const waiting of this.#waiting) if (waiting.height <= this.#complete) waiting.done();
-      if (this.#complete - this.#noted >= NOTE_INTERVAL_BLOCKS) await this.#note();
+      const { height } = block.header;
+      if (height <= this.#complete) continue;
+      if ((await this.#missingOf([block])).length > 0) return false;
+      this.#complete = height;
+      this.#config.onComplete(height);
+      for (const waiting of this.#waiting) if (waiting.height <= height) waiting.done();
+      if (height - this.#noted >= NOTE_INTERVAL_BLOCKS) await this.#note();
     }
+    return true;
   }
 
   async #isHeld({ digest }: BatchRef): Promise<boolean> {

@@ -10,6 +10,7 @@ import type { Channel, GossipVerdict, Network, NetworkHandlers } from '@squad/ne
 import type { Logger } from '@squad/service';
 import type { NodeStore } from '@squad/storage';
 import {
+  type BatchDigest,
   type BatchRef,
   type Block,
   batchDigest,
@@ -147,20 +148,21 @@ export class Sequencer {
     this.#restored = batches;
     for (const signed of batches) this.#restoreBatch(signed);
     this.transactions = new Transactions(self);
-    this.#fetcher = new BatchFetcher({
+    const fetching = {
       networkId,
       validatorSet,
       self,
       network: () => this.#network,
-      isHeld: (digest) => store.hasBatch(digest),
-      store: (batch) => this.#actor.storeBatch(batch),
+      isHeld: (digest: BatchDigest) => store.hasBatch(digest),
       logger,
-    });
+    };
+    this.#fetcher = new BatchFetcher({ ...fetching, store: (batch) => this.#actor.storeBatch(batch) });
+    const finalFetcher = new BatchFetcher({ ...fetching, store: (batch) => this.#actor.storeFinalBatch(batch) });
     const hashPrefixes = new HashPrefixes();
     this.indexer = new TransactionIndexer({ store, hashPrefixes, logger });
     this.bodies = new Bodies({
       store,
-      fetcher: this.#fetcher,
+      fetcher: finalFetcher,
       logger,
       onComplete: (height) => {
         this.#actor.submit({ type: 'bodiesComplete', height });

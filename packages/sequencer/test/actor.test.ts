@@ -4,7 +4,7 @@ import { Consensus, DEFAULT_CONSENSUS_OPTIONS, type Input, type Output } from '@
 import { createVoteScheme } from '@squad/crypto';
 import { blstBls } from '@squad/crypto/node';
 import { MemoryLog, type NodeStore, openMemoryNodeStore, type Turn } from '@squad/storage';
-import { genesisBlock, genesisCertificate, toHex, VoteKind, ZERO_HASH } from '@squad/types';
+import { encodeBatch, genesisBlock, genesisCertificate, toHex, VoteKind, ZERO_HASH } from '@squad/types';
 import { afterEach, describe, expect, it } from 'vitest';
 import {
   Actor,
@@ -213,6 +213,21 @@ describe('durable before visible', () => {
     expect(await after.readBatch(toHex(first.digest))).toBeDefined();
     expect(await after.readBatch(toHex(second.digest))).toBeUndefined();
     store.fail();
+  });
+});
+
+describe('a batch of a final block', () => {
+  it('is stored, and nothing else: no record to restore a lane from, no word to the core', async () => {
+    const { actor, store, inputs, log } = await createActor();
+    store.isHeld = false;
+    const batch = sealBatch(genesis, 1);
+    await actor.storeFinalBatch(batch);
+    expect(inputs).toEqual([]);
+    const after = await openMemoryNodeStore({ log: log.crash() });
+    const records = [];
+    for await (const record of after.replayConsensus()) records.push(record);
+    expect(records).toEqual([]);
+    expect(await after.readBatch(toHex(batch.digest))).toEqual(encodeBatch(batch.batch));
   });
 });
 

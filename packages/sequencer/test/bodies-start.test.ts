@@ -15,7 +15,7 @@ import {
   toHex,
 } from '@squad/types';
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { BODIES_FETCHED_AHEAD_BLOCKS, Bodies } from '../src/bodies.ts';
+import { Bodies, MAX_BLOCKS_PER_BODY_RUN } from '../src/bodies.ts';
 
 const NETWORK_ID = new Uint8Array(32);
 const ROLLUP = 901;
@@ -76,7 +76,7 @@ it.each([0, 1, 2, 3, 4, 5, 6, 8, 10])(
   'skips no block when one becomes final while the node starts (%i turns before the start)',
   async (turns) => {
     const noted = 40;
-    const head = noted + 3 * BODIES_FETCHED_AHEAD_BLOCKS;
+    const head = noted + 3 * MAX_BLOCKS_PER_BODY_RUN;
     const store = await openMemoryNodeStore();
     await finalize(store, 1, noted);
     const before = bodiesOf(store);

@@ -2,11 +2,20 @@
 
 import { silentLogger } from '@squad/service';
 import { type NodeStore, openMemoryNodeStore } from '@squad/storage';
-import { type BatchRef, BatchRefs, Block, blockHashHex, encodeBatch, genesisBlock, toHex } from '@squad/types';
+import {
+  type BatchRef,
+  BatchRefs,
+  Block,
+  blockHashHex,
+  encodeBatch,
+  genesisBlock,
+  MAX_BATCHES_PER_REQUEST,
+  toHex,
+} from '@squad/types';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { StoredBatch } from '../src/actor.ts';
 import type { BatchFetcher } from '../src/batch-fetcher.ts';
-import { Bodies } from '../src/bodies.ts';
+import { BODY_RUNS_FETCHED_AHEAD, Bodies } from '../src/bodies.ts';
 import { createGenesis, refOf, sealBatch, transaction, until } from './support.ts';
 
 const genesis = createGenesis(4);
@@ -114,6 +123,30 @@ describe('bodies', () => {
     expect(calls).toBe(2);
     expect(asked.slice(0, 2)).toEqual(batches.map(refOf));
     expect(completed).toEqual([1]);
+  });
+
+  it('of blocks far behind are fetched in several runs at once, and complete in order', async () => {
+    const blocks = BODY_RUNS_FETCHED_AHEAD + 2;
+    const batches = Array.from({ length: blocks }, (_, i) =>
+      Array.from({ length: MAX_BATCHES_PER_REQUEST }, (_, j) => batchOf(MAX_BATCHES_PER_REQUEST * i + j, 1)),
+    );
+    for (const [i, ofBlock] of batches.entries()) await finalize(i + 1, ofBlock);
+    const answers: (() => void)[] = [];
+    fetch = (refs) => new Promise((resolve) => answers.push(() => void keep(batchesOf(refs)).then(resolve)));
+    const batchesOf = (refs: readonly BatchRef[]) =>
+      batches.flat().filter(({ digest }) => refs.some((ref) => toHex(ref.digest) === toHex(digest)));
+    const one = createBodies();
+    await one.start();
+    await until('the requests', () => answers.length === BODY_RUNS_FETCHED_AHEAD);
+    // The last answer first: nothing is complete before the first run is.
+    for (const answer of answers.splice(1).reverse()) answer();
+    await until('the answers', () => store.hasBatch(toHex(batches[1]![0]!.digest)));
+    expect([completed, answers.length]).toEqual([[], 1]);
+    answers.shift()!();
+    await until('the runs behind', () => answers.length === 2);
+    for (const answer of answers) answer();
+    await until('all blocks', () => one.complete === blocks);
+    expect(completed).toEqual(Array.from({ length: blocks }, (_, i) => i + 1));
   });
 
   it('that were complete at an orderly end are told at the next start', async () => {
