@@ -80,7 +80,7 @@ export class Chain {
     for (;;) {
       const parent: BlockHash = toHex(orphan.header.parentHash);
       const next = this.#orphans.get(parent);
-      if (!next) return this.#blocks.has(parent) ? undefined : parent;
+      if (!next) return parent; // never in the tree: it would have taken the orphan with it
       orphan = next;
     }
   }

@@ -26,8 +26,6 @@ export function restore(s: State, start: Checkpoint | undefined, records: readon
         restoreCertificate(s, record.certificate);
         forgetBelow(s, s.finalView);
         break;
-      case 'checkpoint':
-        break; // where the records begin
     }
   }
   restoreCertificate(s, s.chain.finalization);
@@ -43,7 +41,7 @@ function restoreCertificate(s: State, certificate: Certificate): void {
   if (certificate.kind === VoteKind.finalize) {
     const awaited = s.awaited?.certificate.view ?? 0;
     if (certificate.view > Math.max(awaited, s.finalView)) s.awaited = { certificate, fetchAgainAtMs: s.now };
-  } else if (certificate.view > s.finalView) {
+  } else {
     s.held.hold(certificate);
   }
   if (certificate.view >= s.view) {

@@ -103,6 +103,6 @@ export function wakeAtMs(s: State): UnixMs {
   for (const pending of Object.values(s.pending)) if (pending) times.push(pending.dueMs);
   if (s.awaited) times.push(s.awaited.fetchAgainAtMs);
   if (round.fetchAgainAtMs > s.now) times.push(round.fetchAgainAtMs);
-  const future = times.filter((time) => time > s.now);
-  return future.length > 0 ? Math.min(...future) : s.now + s.config.options.retryMs;
+  // The retry is always to come: if it was due, it has just been done.
+  return Math.min(...times.filter((time) => time > s.now));
 }

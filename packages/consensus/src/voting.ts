@@ -217,8 +217,8 @@ export function enterRound(s: State): void {
   s.out.push({ type: 'enteredView', view: s.view, leader: s.leader });
 }
 
+/** Asks for a block that is not in the tree, or for what it waits for. */
 export function fetchBlock(s: State, hash: Uint8Array, holders: readonly ValidatorIndex[]): void {
   const wanted = s.chain.missingAncestor(toHex(hash)) ?? toHex(hash);
-  if (s.chain.get(wanted)) return;
   s.out.push({ type: 'fetchBlock', hash: fromHex(wanted), holders });
 }
