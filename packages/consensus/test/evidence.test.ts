@@ -185,6 +185,28 @@ describe('a certificate counts as a vote of all its signers', () => {
     expect(evidenceIn(fixture.take())).toEqual([]);
   });
 
+  it('that excludes two others convicts its signers once', () => {
+    const { fixture, one, two } = start();
+    for (const block of [one, two]) fixture.sendCertificate(fixture.certificate(finalize, 1, block, fixture.others));
+    fixture.sendCertificate(fixture.certificate(nullify, 1, undefined, fixture.others));
+    expect(convictions(fixture, fixture.take())).toEqual([
+      convicted('E2', fixture.others),
+      convicted('E3', fixture.others),
+    ]);
+  });
+
+  it.each([
+    ['in the last view of the window', VOTE_WINDOW_VIEWS, ['E3']],
+    ['not beyond it', VOTE_WINDOW_VIEWS + 1, []],
+  ])('%s', (_name, view, kinds) => {
+    const { fixture, one } = start();
+    fixture.nullified(view - 1);
+    fixture.sendCertificate(fixture.certificate(nullify, 1));
+    fixture.sendCertificate(fixture.certificate(finalize, 1, one));
+    expect(fixture.core.status.view).toBe(view);
+    expect(evidenceIn(fixture.take()).map(({ kind }) => kind)).toEqual(kinds);
+  });
+
   it('one that is forged convicts nobody, and its sender is named', () => {
     const { fixture, one, two, signer } = start();
     fixture.sendProposal(fixture.proposal({ view: 1 }));
@@ -295,6 +317,19 @@ describe('E4: a header that skips a view', () => {
     const certificate = fixture.certificate(notarize, 3, proposal.block);
     const outputs = fixture.sendCertificate(certificate);
     expect(convictions(fixture, outputs)).toEqual([convicted('E4', fixture.all, 3)]);
+  });
+
+  it('convicts who stands only in another notarization of it than the one that is held', () => {
+    const { fixture } = inViewThree();
+    const proposal = fixture.proposal({ view: 3, skips: [] });
+    fixture.sendProposal(proposal);
+    fixture.sendCertificate(fixture.certificate(notarize, 3, proposal.block, fixture.others));
+    fixture.take();
+    const all = fixture.certificate(notarize, 3, proposal.block);
+    expect(convictions(fixture, fixture.sendCertificate(all))).toEqual([convicted('E4', fixture.all, 3)]);
+    const { verify } = fixture.scheme.counts;
+    fixture.sendCertificate(all);
+    expect(fixture.scheme.counts.verify).toBe(verify);
   });
 
   it('right, or wrong in what nobody can show, convicts nobody', () => {

@@ -1,6 +1,6 @@
 /** R15, R20, R21: what is final, in order and whole; what a restart brings back; how what is missing is fetched. */
 
-import { type Block, toHex, VoteKind } from '@squad/types';
+import { type Block, type BlockHash, toHex, VoteKind } from '@squad/types';
 import { describe, expect, it } from 'vitest';
 import type { ConsensusRecord } from '../src/api.ts';
 import { Fixture, hashOf, ofType, sentVotes } from './harness.ts';
@@ -48,6 +48,19 @@ describe('R15: on a finalization', () => {
     const order = outputs.map((output) => (output.type === 'persist' ? output.record.type : output.type));
     expect(order.indexOf('finalized')).toBeLessThan(order.indexOf('final'));
     expect(fixture.records.map(({ type }) => type)).toContain('block');
+  });
+
+  it('or notarized it can be read as soft; one that is only known cannot', () => {
+    const fixture = new Fixture().start();
+    const { block, ...rest } = fixture.proposal({ view: 1 });
+    const hash = hashOf(block) as BlockHash;
+    expect(fixture.core.softBlock(hash)).toBeUndefined();
+    fixture.sendProposal({ block, ...rest });
+    expect([fixture.core.block(hash), fixture.core.softBlock(hash)]).toEqual([block, undefined]);
+    fixture.sendCertificate(fixture.certificate(notarize, 1, block));
+    expect(fixture.core.softBlock(hash)).toEqual(block);
+    fixture.sendCertificate(fixture.certificate(finalize, 1, block));
+    expect(fixture.core.softBlock(hash)).toEqual(block);
   });
 
   it('a block that is notarized in a fork below is never delivered', () => {
@@ -143,6 +156,27 @@ describe('R21: catching up', () => {
     expect(finalHeights(fixture.take())).toEqual([1, 2, 3, 4]);
   });
 
+  it('blocks that a quorum has finalized and that do not fit the head are neither delivered nor asked for again', () => {
+    const fixture = new Fixture().start();
+    const { block } = fixture.proposal({ view: 1, header: { height: 5 } });
+    const certificate = fixture.certificate(finalize, 1, block);
+    fixture.step({ type: 'rangeFetched', from: fixture.others[0]!, blocks: [block], certificate });
+    fixture.after(10_000);
+    const outputs = fixture.take();
+    expect([finalHeights(outputs), ofType(outputs, 'fetchRange')]).toEqual([[], []]);
+    expect(fixture.core.status).toMatchObject({ view: 2, finalHeight: 0 });
+  });
+
+  it('a fetched block of another network or epoch is not taken in', () => {
+    const fixture = new Fixture().start();
+    for (const header of [{ networkId: new Uint8Array(32) }, { epoch: 1 }, {}]) {
+      const { block } = fixture.proposal({ view: 1, header });
+      fixture.step({ type: 'blockFetched', from: fixture.others[0]!, block });
+      const isOwn = Object.keys(header).length === 0;
+      expect(fixture.core.block(hashOf(block) as BlockHash)).toEqual(isOwn ? block : undefined);
+    }
+  });
+
   it('a fetched block with other refs than its header commits to is refused', () => {
     const fixture = new Fixture().start();
     const [block] = chain(fixture, 1);
@@ -213,6 +247,26 @@ describe('R20: what a restart brings back', () => {
     const outputs = fixture.restart();
     expect(fixture.core.status).toMatchObject({ view: 4, finalHeight: 0 });
     expect(ofType(outputs, 'fetchRange')).toHaveLength(1);
+  });
+
+  it('a finalization whose block was not held, from a checkpoint alone', () => {
+    const fixture = new Fixture().start();
+    const blocks = chain(fixture, 3);
+    fixture.sendCertificate(fixture.certificate(finalize, 3, blocks[2]));
+    fixture.records = [{ type: 'checkpoint', checkpoint: fixture.core.checkpoint() }];
+    const outputs = fixture.restart();
+    expect(fixture.core.status).toMatchObject({ view: 4, finalHeight: 0, sawHead: false });
+    expect(ofType(outputs, 'fetchRange')).toHaveLength(1);
+  });
+
+  it('a final block whose own record is lost is asked for again, and is not final before it comes', () => {
+    const { fixture, blocks } = someHistory();
+    fixture.records = fixture.records.filter(({ type }) => type !== 'block');
+    const outputs = fixture.restart();
+    expect(fixture.core.status).toMatchObject({ view: 4, finalHeight: 0 });
+    expect(ofType(outputs, 'fetchRange').map(({ fromHeight }) => fromHeight)).toEqual([1]);
+    fixture.step({ type: 'blockFetched', from: fixture.others[0]!, block: blocks[0]! });
+    expect(fixture.core.status.finalHeight).toBe(1);
   });
 
   it('a peer that connects is given the head and what was said in the current view', () => {

@@ -142,6 +142,28 @@ describe('a proposal that is wrong ends the view at once, without a NOTARIZE, an
     expect(sentVotes(outputs, VoteKind.notarize)).toEqual([]);
   });
 
+  it('a batch of another rollup than its ref says', () => {
+    const { fixture, first } = inViewTwo();
+    const [batch] = fixture.lane(0, 1);
+    const outputs = fixture.sendProposal(
+      fixture.proposal({ view: 2, parent: first, refs: [{ ...batch!.ref, rollupId: 2 }] }),
+    );
+    expect(ofType(outputs, 'misbehaved')[0]!.reason).toMatch(/is of another rollup/);
+    expect(sentVotes(outputs).map(({ kind }) => kind)).toEqual([VoteKind.nullify]);
+  });
+
+  it('a parent below the final block: it is not asked for', () => {
+    const { fixture, first } = inViewTwo();
+    const second = fixture.notarized({ view: 2, parent: first });
+    fixture.sendCertificate(fixture.certificate(VoteKind.finalize, 2, second));
+    // It takes more than F to nullify a view that is final.
+    const skips = [fixture.certificate(VoteKind.nullify, 2)];
+    const outputs = fixture.sendProposal(fixture.proposal({ view: 3, parent: first, skips }));
+    expect(ofType(outputs, 'misbehaved')[0]!.reason).toMatch(/forks off below the final block/);
+    expect(sentVotes(outputs).map(({ kind, view }) => [kind, view])).toEqual([[VoteKind.nullify, 3]]);
+    expect(ofType(outputs, 'fetchBlock')).toEqual([]);
+  });
+
   it('a proposal from a validator that does not lead the view is not looked at', () => {
     const { fixture, first } = inViewTwo();
     const impostor = fixture.others.find((i) => i !== fixture.leaderAt(2))!;

@@ -2,6 +2,7 @@
 
 import { MAX_UNORDERED_BATCHES_PER_LANE, toHex, VoteKind } from '@squad/types';
 import { describe, expect, it } from 'vitest';
+import { MAX_RESENT_CERTIFICATES } from '../src/timers.ts';
 import { Fixture, hashOf, ofType, sentCertificates, sentProposals, sentVotes } from './harness.ts';
 
 describe('R9: entering a view', () => {
@@ -41,6 +42,18 @@ describe('R9: entering a view', () => {
     const outputs = fixture.step({ type: 'peerConnected', peer: fixture.others[0]! });
     for (const certificate of skipped) expect(sentCertificates(outputs)).toContainEqual(certificate);
     expect(sentCertificates(outputs).map(({ kind, view }) => [kind, view])).toContainEqual([VoteKind.notarize, 1]);
+  });
+
+  it('of a justification that is very long it hands over a part at a time, and in the end all', () => {
+    const fixture = new Fixture().start();
+    const views = Array.from({ length: MAX_RESENT_CERTIFICATES + 50 }, (_, i) => i + 1);
+    for (const view of views) fixture.nullified(view);
+    const parts = [0, 1].map(() =>
+      sentCertificates(fixture.step({ type: 'peerConnected', peer: fixture.others[0]! })).map(({ view }) => view),
+    );
+    // With each the entry to the view.
+    for (const part of parts) expect(part.length).toBeLessThanOrEqual(MAX_RESENT_CERTIFICATES + 1);
+    expect([...new Set(parts.flat())].sort((a, b) => a - b)).toEqual(views);
   });
 
   it('persists a certificate before it is relayed', () => {
@@ -136,6 +149,15 @@ describe('R10: proposing', () => {
     expect(sentProposals(fixture.acknowledge(fixture.others[3]!, lane[0]!))).toHaveLength(1);
   });
 
+  it('an acknowledgement of a lane that there is not is left out, and the others beside it count', () => {
+    const { fixture } = leading();
+    const [batch] = fixture.lane(fixture.others[0]!, 1);
+    const { author, seq, digest } = batch!.ref;
+    const acknowledgements = [9, author].map((lane) => ({ author: lane, seq, digest }));
+    const outputs = fixture.step({ type: 'acknowledged', from: fixture.others[1]!, acknowledgements });
+    expect(sentProposals(outputs).map(({ block }) => block.refs)).toEqual([[batch!.ref]]);
+  });
+
   it('does not order what lies behind a gap', () => {
     const { fixture } = leading();
     const author = fixture.others[0]!;
@@ -161,6 +183,12 @@ describe('R10: proposing', () => {
     fixture.lane(fixture.others[0]!, 1);
     expect(sentProposals(fixture.after(fixture.core.status.delayMs - 1))).toEqual([]);
     expect(sentProposals(fixture.after(1))[0]!.block.refs).toHaveLength(1);
+  });
+
+  it('and one that was stored twice: its author has forked nothing', () => {
+    const { fixture } = leading([1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+    for (let i = 0; i < 2; i++) fixture.lane(fixture.others[0]!, 1);
+    expect(sentProposals(fixture.after(fixture.core.status.delayMs))[0]!.block.refs).toHaveLength(1);
   });
 
   it('takes no unacknowledged batch of an author that forks its lane (R5)', () => {

@@ -1,9 +1,9 @@
 /** R12 to R14, R16 and section 5: votes, certificates, and what a signer never does. */
 
-import { toHex, VoteKind } from '@squad/types';
+import { signersOf, toHex, VoteKind } from '@squad/types';
 import { describe, expect, it } from 'vitest';
 import { forgedSignature } from '../sim/mock-scheme.ts';
-import { Fixture, hashOf, ofType, sentCertificates, sentVotes } from './harness.ts';
+import { Fixture, hashOf, ofType, sentCertificates, sentProposals, sentVotes } from './harness.ts';
 
 const { notarize, nullify, finalize } = VoteKind;
 
@@ -190,6 +190,45 @@ describe('R16: the signer, before and after a restart', () => {
     expect(visible(fixture).has('1/2')).toBe(true);
   });
 
+  it.each([undefined, 2])(
+    'votes in no view up to the highest one it voted in before a restart (leader of %s)',
+    (leaderOf) => {
+      const fixture = new Fixture(leaderOf === undefined ? {} : { leaderOf }).start();
+      fixture.sendCertificate(fixture.certificate(notarize, 3, fixture.proposal({ view: 3 }).block));
+      // What survives is the FINALIZE of view 3 alone: the node comes back in view 1.
+      fixture.records = fixture.records.filter((record) => record.type === 'vote');
+      fixture.restart();
+      fixture.take();
+      const skips = [];
+      for (const view of [1, 2, 3]) {
+        if (fixture.leaderAt(view) !== fixture.self) fixture.sendProposal(fixture.proposal({ view, skips }));
+        fixture.after(1_100);
+        skips.push(fixture.nullified(view));
+      }
+      const outputs = fixture.take();
+      expect([sentProposals(outputs), sentVotes(outputs, notarize)]).toEqual([[], []]);
+      if (fixture.leaderAt(4) !== fixture.self) fixture.sendProposal(fixture.proposal({ view: 4, skips }));
+      else fixture.after(1_100);
+      const after = fixture.take();
+      expect(sentVotes(after, notarize).length + sentProposals(after).length).toBe(1);
+    },
+  );
+
+  it('does not name itself for a vote of before a restart that its key did not sign, and goes on without it', () => {
+    const fixture = new Fixture().start();
+    fixture.after(10_000);
+    fixture.records = fixture.records.map((record) =>
+      record.type === 'vote' ? { ...record, vote: { ...record.vote, signature: forgedSignature(1, true) } } : record,
+    );
+    fixture.restart();
+    fixture.take();
+    const [a, b, c] = fixture.others;
+    for (const signer of [a!, b!]) fixture.sendVote(signer, nullify, 1);
+    expect(fixture.core.status.view).toBe(1);
+    expect(signersOf(sentCertificates(fixture.sendVote(c!, nullify, 1), nullify)[0]!)).toEqual(fixture.others);
+    expect(ofType(fixture.take(), 'misbehaved')).toEqual([]);
+  });
+
   it('counts its own vote of before a restart: the others need it for a quorum', () => {
     const fixture = new Fixture().start();
     fixture.after(10_000);
@@ -261,6 +300,22 @@ describe('section 5: counting votes', () => {
     expect(fixture.core.status.view).toBe(1);
     const outputs = fixture.sendVote(good[4]!, nullify, 2);
     expect(sentCertificates(outputs, nullify)).toHaveLength(1);
+  });
+
+  it('names all if all of one block signed badly, and counts what they sign well afterwards', () => {
+    const fixture = new Fixture({ weights: [1, 1, 1, 1, 1, 1, 1] }).start(); // quorum 5
+    const [one, two] = [0, 1].map(
+      (delayMs) => fixture.proposal({ view: 1, header: { timestampMs: fixture.nowMs + delayMs } }).block,
+    );
+    const [other, ...bad] = fixture.others;
+    fixture.sendVote(other!, notarize, 1, two);
+    for (const signer of bad) {
+      fixture.sendRawVote(signer, { ...fixture.vote(signer, notarize, 1, one), signature: forgedSignature(1, true) });
+    }
+    expect(ofType(fixture.take(), 'misbehaved').map(({ peer }) => peer)).toEqual(bad);
+    expect(fixture.core.status.view).toBe(1);
+    for (const signer of bad) fixture.sendVote(signer, notarize, 1, one);
+    expect(fixture.core.status.view).toBe(2);
   });
 
   it('takes no vote of another signer over a channel', () => {
