@@ -278,8 +278,9 @@ export class DiskLog implements Log {
     try {
       return await open(segment.path, 'r');
     } catch (error) {
-      if (systemCode(error) === 'ENOENT' && segment.base < this.start) throw logPruned(segment.base, this.start);
-      throw error;
+      if (systemCode(error) !== 'ENOENT') throw folderUnusable(segment.path, error);
+      if (segment.base < this.start) throw logPruned(segment.base, this.start);
+      throw logCorrupt(segment.path, 0, 'the file is gone');
     }
   }
 
