@@ -5,6 +5,8 @@ import {
   type KeyValueStore,
   type Log,
   type LogRecord,
+  MAX_FRAME_BYTES,
+  MAX_RECORD_BYTES,
   MAX_RECORDS_PER_FRAME,
   type PositionedRecord,
 } from '../src/index.ts';
@@ -132,6 +134,7 @@ export function describeLog(label: string, create: (segmentBytes?: number) => Pr
       log.append([record(1)]);
       await rejection(log.read(log.end), 'LOG_POSITION');
       await rejection(log.read(log.end + 1_000_000), 'LOG_POSITION');
+      await rejection(log.read(Number.NaN), 'LOG_POSITION');
       await rejection(log.read(-1), 'LOG_PRUNED', 'LOG_POSITION');
       await log.close();
     });
@@ -142,7 +145,18 @@ export function describeLog(label: string, create: (segmentBytes?: number) => Pr
       const many = Array.from({ length: MAX_RECORDS_PER_FRAME + 1 }, () => record(1));
       const error = await refusal(() => log.append(many), 'LOG_LIMIT');
       expect(error.message).toContain(`MAX_RECORDS_PER_FRAME = ${MAX_RECORDS_PER_FRAME}`);
+      const largest = { kind: 1, payload: new Uint8Array(MAX_RECORD_BYTES) };
+      const larger = { kind: 1, payload: new Uint8Array(MAX_RECORD_BYTES + 1) };
+      const sizes: [records: LogRecord[], limit: string][] = [
+        [[larger], `MAX_RECORD_BYTES = ${MAX_RECORD_BYTES}`],
+        [[largest, largest, largest, largest], `MAX_FRAME_BYTES = ${MAX_FRAME_BYTES}`],
+      ];
+      for (const [records, limit] of sizes) {
+        expect((await refusal(() => log.append(records), 'LOG_LIMIT')).message).toContain(limit);
+      }
       expect(await collect(log.replay(0))).toEqual([]);
+      const [position] = log.append([largest]);
+      expect((await log.read(position!)).payload).toHaveLength(MAX_RECORD_BYTES);
       expect(log.append(many.slice(1))).toHaveLength(MAX_RECORDS_PER_FRAME);
       await log.close();
     });

@@ -5,7 +5,15 @@ import { join } from 'node:path';
 import type { SquadError } from '@squad/types';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type LogFileCalls, type LogRecord, MemoryLog, openLog, type TornTail } from '../src/index.ts';
+import {
+  type LogFileCalls,
+  type LogRecord,
+  MAX_PENDING_BYTES,
+  MAX_RECORD_BYTES,
+  MemoryLog,
+  openLog,
+  type TornTail,
+} from '../src/index.ts';
 import { collect, copyOfFolder, record, refusal, rejection, sized, temporaryFolder } from './support.ts';
 
 const SEGMENT_HEADER_BYTES = 32;
@@ -253,6 +261,7 @@ describe('a log on a disk that fails', () => {
     ['LOG_SYNC_FAILED', 'EIO', { sync: async () => Promise.reject(Object.assign(new Error('io'), { code: 'EIO' })) }],
     ['LOG_WRITE_FAILED', 'EIO', { write: async () => Promise.reject(Object.assign(new Error('io'), { code: 'EIO' })) }],
     ['LOG_WRITE_FAILED', 'EIO', { write: async () => 0 }],
+    ['LOG_WRITE_FAILED', 'Error: gone', { write: async () => Promise.reject(new Error('gone')) }],
   ];
   it.each(failing)('refuses everything after %s (%s)', async (code, reason, overrides) => {
     const directory = await temporaryFolder();
@@ -271,6 +280,42 @@ describe('a log on a disk that fails', () => {
     expect(failures).toEqual([first]);
     await log.close();
     expect((await openAndRead(directory))[0]).toBe(1);
+  });
+});
+
+describe('a log whose disk is slower than its appends', () => {
+  it('takes no more than MAX_PENDING_BYTES, and more again once they are written', async () => {
+    const { promise: gate, resolve: letWrite } = Promise.withResolvers<void>();
+    const calls: LogFileCalls = {
+      write: async (_, buffers) => {
+        await gate;
+        return buffers.reduce((sum, { length }) => sum + length, 0);
+      },
+      sync: async () => {},
+    };
+    const log = await openLog({ directory: await temporaryFolder(), calls });
+    const largest = { kind: 1, payload: new Uint8Array(MAX_RECORD_BYTES) };
+    for (let i = 1; i < MAX_PENDING_BYTES / MAX_RECORD_BYTES; i++) log.append([largest]);
+    const end = log.end;
+    const error = await refusal(() => log.append([largest]), 'LOG_BACKLOG');
+    expect(error.data).toMatchObject({ limit: MAX_PENDING_BYTES });
+    expect(log.end).toBe(end);
+    letWrite();
+    await log.sync();
+    expect(log.append([largest])).toHaveLength(1);
+    await log.close();
+  });
+
+  it('prunes no segment that is not written as a whole', async () => {
+    const log = await openLog({ directory: await temporaryFolder(), segmentBytes: 200 });
+    for (let i = 1; i <= 10; i++) log.append([sized(i, 50)]);
+    await log.pruneBefore(log.end);
+    expect(log.start).toBe(0);
+    expect(await collect(log.replay(0))).toHaveLength(10);
+    await log.sync();
+    await log.pruneBefore(log.end);
+    expect(log.start).toBeGreaterThan(0);
+    await log.close();
   });
 });
 
