@@ -11,6 +11,7 @@ import {
   MAX_META_KEY_BYTES,
   MAX_TRANSACTION_CANDIDATES,
   type NodeStore,
+  RECENT_BLOCKS,
   TRANSACTION_RUN_ENTRIES,
 } from '../src/index.ts';
 import type { Subject } from './compliance.ts';
@@ -134,6 +135,9 @@ export function describeNodeStore(label: string, create: (sizes: NodeStoreSizes)
       const subject = await create(SIZES);
       let store = await subject.open();
       await append(store, { finals: [1, 2, 3].map((height) => final(height, [], height === 3)) });
+      // Of the few that are not in the index yet.
+      const next = await Promise.all([1, 3, 4].map((height) => store.nextFinalizationAtOrAfter(height)));
+      expect(next.map((found) => found?.height)).toEqual([3, 3, undefined]);
       for (let height = 4; height <= 600; height++)
         store.appendTurn({ finals: [final(height, [], height % 10 === 0)] });
       await store.sync();
@@ -180,6 +184,17 @@ export function describeNodeStore(label: string, create: (sizes: NodeStoreSizes)
       await store.close();
     });
 
+    it('tells a conflict from a repetition among the last blocks, as many as it keeps in mind', async () => {
+      const store = await (await create(SIZES)).open();
+      await append(store, { finals: Array.from({ length: RECENT_BLOCKS + 1 }, (_, i) => final(i + 1)) });
+      const other = (height: number) => ({ finals: [{ ...final(height), hash: name(9, height) }] });
+      await refusal(() => store.appendTurn(other(2)), 'STORE_CONFLICT');
+      expect(store.appendTurn(other(1))).toEqual([]);
+      await store.sync();
+      expect((await store.readBlock(1))?.hash).toBe(final(1).hash);
+      await store.close();
+    });
+
     it('replays consensus records, those alone, from the last checkpoint on', async () => {
       const subject = await create(SIZES);
       let store = await subject.open();
@@ -222,6 +237,7 @@ export function describeNodeStore(label: string, create: (sizes: NodeStoreSizes)
       const hashes = (...numbers: number[]) => Buffer.concat(numbers.map(prefixOf));
       await store.indexTransactions(0, hashes(1, 2));
       await store.indexTransactions(3, hashes(1, 3));
+      await store.indexTransactions(4, hashes(6, 6));
       await store.completeTransactions(1);
       await store.indexTransactions(0, hashes(2, 4));
       await rejection(store.indexTransactions(0, new Uint8Array(7)), 'STORE_INPUT');
@@ -235,6 +251,7 @@ export function describeNodeStore(label: string, create: (sizes: NodeStoreSizes)
         expect(await store.transactionCandidates(hashOf(2))).toEqual([place(1, 0, 1), place(2, 0, 0)]);
         expect(await store.transactionCandidates(hashOf(3))).toEqual([place(1, 3, 1)]);
         expect(await store.transactionCandidates(hashOf(4))).toEqual([place(2, 0, 1)]);
+        expect(await store.transactionCandidates(hashOf(6))).toEqual([place(1, 4, 0), place(1, 4, 1)]);
         expect(await store.transactionCandidates(hashOf(5))).toEqual([]);
       };
       await check();
@@ -319,7 +336,8 @@ export function describeNodeStore(label: string, create: (sizes: NodeStoreSizes)
       await store.checkpoint(position!);
       await store.pruneBodiesBefore(10, [name(BATCH, 3)]);
       expect(store.hasBatch(name(BATCH, 3))).toBe(true);
-      await store.pruneBodiesBefore(30, []);
+      // One to be kept that nobody has is no reason to keep others.
+      await store.pruneBodiesBefore(30, [name(BATCH, 999)]);
       const check = async () => {
         for (const gone of [1, 10, 20]) {
           expect(store.hasBatch(name(BATCH, gone))).toBe(false);

@@ -166,6 +166,21 @@ describe('a node store after a crash', () => {
     await store.close();
   });
 
+  it('rebuilds blocks without certificates as such', async () => {
+    const directory = await temporaryFolder();
+    const store = await open(directory);
+    store.appendTurn({ finals: [1, 2, 3].map((height) => final(height, [], height === 2)) });
+    await store.close();
+    await rm(join(directory, 'index'), { recursive: true });
+    const again = await open(directory);
+    for (const height of [1, 2, 3]) {
+      const { hash, block, certificate } = final(height, [], height === 2);
+      expect(await again.readBlock(height)).toEqual({ height, hash, block, certificate });
+    }
+    expect((await again.nextFinalizationAtOrAfter(1))?.height).toBe(2);
+    await again.close();
+  });
+
   it('stops if the index is lost and the log was pruned', async () => {
     const directory = await filledFolder();
     const store = await open(directory);
@@ -203,6 +218,10 @@ describe('a data folder', () => {
     await writeFile(file, JSON.stringify(newer));
     const versionError = await rejection(open(directory), 'STORE_VERSION');
     expect(versionError.data).toMatchObject({ found: STORE_SCHEMA_VERSION + 1, supported: STORE_SCHEMA_VERSION });
+    for (const networkOf of [{}, { networkId: 5 }]) {
+      await writeFile(file, JSON.stringify({ schemaVersion: STORE_SCHEMA_VERSION, ...networkOf }));
+      expect((await rejection(open(directory), 'STORE_IDENTITY')).data.fault).toBe('has no "networkId"');
+    }
     await rm(file);
     await rejection(open(directory), 'STORE_IDENTITY');
     await writeFile(file, identity);
