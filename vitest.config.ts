@@ -1,6 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-// Two projects: `unit` (every package's *.test.ts, from source) and `e2e` (real processes, one file at a time).
+// `unit`: every package's *.test.ts, from source. `e2e`: real processes, one file at a time. `faults`: the same, longer,
+// by its own command.
 const source = { resolve: { conditions: ['source'] }, ssr: { resolve: { conditions: ['source'] } } };
 
 export default defineConfig({
@@ -29,6 +30,16 @@ export default defineConfig({
           include: ['packages/{testnet,bench}/e2e/**/*.e2e.ts'],
           fileParallelism: false,
           testTimeout: 240_000,
+          hookTimeout: 240_000,
+        },
+      },
+      {
+        ...source,
+        test: {
+          name: 'faults',
+          include: ['packages/testnet/e2e/**/*.faults.ts'],
+          fileParallelism: false,
+          testTimeout: 300_000,
           hookTimeout: 240_000,
         },
       },

@@ -186,6 +186,7 @@ async function main() {
       );
     }
     case 'e2e':
+    case 'faults':
       await build();
       await bundle();
       return show(node, [bin('vitest/vitest.mjs'), 'run', '--project', task, ...args], env);

@@ -11,16 +11,18 @@ import { ACCOUNTS, Signer } from './accounts.ts';
 import { startLoad } from './load.ts';
 import {
   chainOf,
+  expectNoDoubleVotes,
   expectSameChain,
   finalHeightOf,
   launch,
-  metricOf,
   type RunningNet,
   showLogsOnFailure,
+  signersOfLatest,
   statusOf,
   waitFinalHeight,
   waitReady,
   waitTransactionsFinal,
+  watchGaps,
 } from './support.ts';
 
 const CHAIN_ID = 901;
@@ -28,8 +30,6 @@ const CHAIN_ID = 901;
 const MAX_GAP_MS = 3_000;
 /** How long nothing may become final while there is no quorum. */
 const STANDSTILL_MS = 4_000;
-/** Metrics that count double votes seen; every node has them, and all must stay 0. */
-const EVIDENCE_METRIC = 'squad_consensus_evidence_found_total';
 
 let net: RunningNet;
 const nonces = new Map<number, number>();
@@ -64,7 +64,7 @@ it('bears the crash of one sequencer under load, which then comes back and votes
   expect(kept.length).toBeGreaterThan(100);
   await Promise.all(nodes().map((one) => waitTransactionsFinal(one, kept)));
   await waitFor('sequencer-2 votes again', async () => (await signersOfLatest(node(0))).includes(2), 30_000, 200);
-  await expectNoDoubleVotes();
+  await expectNoDoubleVotes(nodes());
   await expectSameChain(nodes());
 });
 
@@ -85,7 +85,7 @@ it('goes on after every process was killed at once', async () => {
   // Accepted is durable: not even a crash of everything loses it.
   await waitTransactionsFinal(node(1), accepted);
   await sendOne(node(3), 8);
-  await expectNoDoubleVotes();
+  await expectNoDoubleVotes(nodes());
   expect(await expectSameChain(nodes())).toBeGreaterThan(before);
 });
 
@@ -115,7 +115,7 @@ it('stops without a quorum, says so, and goes on when it is back', async () => {
   await sendOne(node(0), 7);
   await net.testnet.restart('sequencer-2');
   await waitReady([node(2)]);
-  await expectNoDoubleVotes();
+  await expectNoDoubleVotes(nodes());
 });
 
 it('leaves every node with the same blocks and the rollup node with the same head', async () => {
@@ -131,45 +131,4 @@ async function sendOne(to: TestnetProcess, accountIndex: number): Promise<void> 
   await rpcCall(to.rpcUrl, 'eth_sendRawTransaction', [raw], z.string());
   nonces.set(accountIndex, signer.nonce);
   await waitTransactionsFinal(to, [hash], 30_000);
-}
-
-const SignersOf = z.object({ certificate: z.object({ signers: z.array(z.number()) }) });
-
-async function signersOfLatest(one: TestnetProcess): Promise<number[]> {
-  const height = await finalHeightOf(one);
-  const { certificate } = await rpcCall(one.rpcUrl, 'squad_getCertificate', [height], SignersOf);
-  return certificate.signers;
-}
-
-async function expectNoDoubleVotes(): Promise<void> {
-  for (const one of nodes()) {
-    const seen = await metricOf(one, EVIDENCE_METRIC);
-    expect(seen, `${EVIDENCE_METRIC} of ${one.name}`).toBe(0);
-  }
-}
-
-/** Looks at a node's final height all the time; `longestMs` stops and tells the longest time between two changes. */
-function watchGaps(one: TestnetProcess): { longestMs(): Promise<number> } {
-  let running = true;
-  const done = (async () => {
-    let height = -1;
-    let changedAt = performance.now();
-    let longest = 0;
-    while (running) {
-      const now = await finalHeightOf(one);
-      if (now !== height) {
-        if (height >= 0) longest = Math.max(longest, performance.now() - changedAt);
-        changedAt = performance.now();
-        height = now;
-      }
-      await new Promise((resolve) => setTimeout(resolve, 25));
-    }
-    return Math.max(longest, performance.now() - changedAt);
-  })();
-  return {
-    longestMs: () => {
-      running = false;
-      return done;
-    },
-  };
 }

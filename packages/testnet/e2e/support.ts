@@ -179,3 +179,48 @@ export async function metricOf(node: TestnetProcess, name: string): Promise<numb
   }
   return sum;
 }
+
+const SignersOf = z.object({ certificate: z.object({ signers: z.array(z.number()) }) });
+
+/** Who signed the certificate of the newest final block. */
+export async function signersOfLatest(one: TestnetProcess): Promise<number[]> {
+  const height = await finalHeightOf(one);
+  const { certificate } = await rpcCall(one.rpcUrl, 'squad_getCertificate', [height], SignersOf);
+  return certificate.signers;
+}
+
+/** Counts double votes seen; every node has it, and it must stay 0. */
+const EVIDENCE_METRIC = 'squad_consensus_evidence_found_total';
+
+export async function expectNoDoubleVotes(nodes: readonly TestnetProcess[]): Promise<void> {
+  for (const one of nodes) {
+    const seen = await metricOf(one, EVIDENCE_METRIC);
+    expect(seen, `${EVIDENCE_METRIC} of ${one.name}`).toBe(0);
+  }
+}
+
+/** Looks at a node's final height all the time; `longestMs` stops and tells the longest time between two changes. */
+export function watchGaps(one: TestnetProcess): { longestMs(): Promise<number> } {
+  let running = true;
+  const done = (async () => {
+    let height = -1;
+    let changedAt = performance.now();
+    let longest = 0;
+    while (running) {
+      const now = await finalHeightOf(one);
+      if (now !== height) {
+        if (height >= 0) longest = Math.max(longest, performance.now() - changedAt);
+        changedAt = performance.now();
+        height = now;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 25));
+    }
+    return Math.max(longest, performance.now() - changedAt);
+  })();
+  return {
+    longestMs: () => {
+      running = false;
+      return done;
+    },
+  };
+}
