@@ -12,16 +12,13 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { waitFor } from '../src/index.ts';
 import { type Load, startLoad } from './load.ts';
 import {
-  expectNoDoubleVotes,
-  expectSameChain,
+  expectAllWell,
   finalHeightOf,
   launch,
   type RunningNet,
   showLogsOnFailure,
-  signersOfLatest,
   waitFinalHeight,
   waitReady,
-  waitTransactionsFinal,
   watchGaps,
 } from './support.ts';
 
@@ -59,7 +56,7 @@ it('a validator that is suspended does not hold up the others, and is back when 
   } finally {
     process.kill(pid!, 'SIGCONT');
   }
-  await expectAllWell([0, 1, 2]);
+  await expectAllWell(net, load, [0, 1, 2]);
 });
 
 it('a clock that jumps by an hour, forth and back, harms nobody', async () => {
@@ -68,7 +65,7 @@ it('a clock that jumps by an hour, forth and back, harms nobody', async () => {
     writeFileSync(offsetFile, String(offsetMs));
     await waitFinalHeight(node(0), (await finalHeightOf(node(0))) + 15, 60_000);
   }
-  await expectAllWell([0, 1, 2, 3]);
+  await expectAllWell(net, load, [0, 1, 2, 3]);
 });
 
 it('a validator whose disk is full ends and says so; with room again it is back, and nothing accepted is lost', async (context) => {
@@ -87,27 +84,13 @@ it('a validator whose disk is full ends and says so; with room again it is back,
     await waitFinalHeight(node(0), (await finalHeightOf(node(0))) + 20, 60_000);
     rmSync(filler);
     await net.testnet.restart(name);
-    await expectAllWell([0, 1, 2, 3]);
+    await expectAllWell(net, load, [0, 1, 2, 3]);
   } finally {
     await load.stop();
     await net.testnet.kill(name, 'SIGTERM');
     execFileSync('umount', [dataDirectory]);
   }
 });
-
-/** The load ends; what these nodes accepted is final everywhere, all validators vote, and nobody voted twice. */
-async function expectAllWell(accepting: readonly number[]): Promise<void> {
-  await waitReady(nodes());
-  await load.stop();
-  const accepted = accepting.flatMap((index) => [...load.accepted(`sequencer-${index}`)]);
-  expect(accepted.length).toBeGreaterThan(50);
-  await Promise.all(nodes().map((one) => waitTransactionsFinal(one, accepted)));
-  for (const [index, { name }] of nodes().entries()) {
-    await waitFor(`${name} votes`, async () => (await signersOfLatest(node(0))).includes(index), 30_000, 100);
-  }
-  await expectNoDoubleVotes(nodes());
-  await expectSameChain(nodes());
-}
 
 function mayMount(): boolean {
   const directory = mkdtempSync(join(tmpdir(), 'squad-mount-'));

@@ -15,6 +15,7 @@ import {
   type TestnetProcess,
   waitFor,
 } from '../src/index.ts';
+import type { Load } from './load.ts';
 
 /** The program as `npm start` runs it. */
 export const SQUAD_MAIN = fileURLToPath(new URL('../../cli/dist/bundle/main.js', import.meta.url));
@@ -223,4 +224,19 @@ export function watchGaps(one: TestnetProcess): { longestMs(): Promise<number> }
       return done;
     },
   };
+}
+
+/** The load ends; what these nodes accepted is final everywhere, all validators vote, and nobody voted twice. */
+export async function expectAllWell({ testnet }: RunningNet, load: Load, accepting: readonly number[]): Promise<void> {
+  const { nodes } = testnet;
+  await waitReady(nodes);
+  await load.stop();
+  const accepted = accepting.flatMap((index) => [...load.accepted(nodes[index]!.name)]);
+  expect(accepted.length).toBeGreaterThan(50);
+  await Promise.all(nodes.map((one) => waitTransactionsFinal(one, accepted)));
+  for (const [index, { name }] of nodes.entries()) {
+    await waitFor(`${name} votes`, async () => (await signersOfLatest(nodes[0]!)).includes(index), 30_000, 100);
+  }
+  await expectNoDoubleVotes(nodes);
+  await expectSameChain(nodes);
 }

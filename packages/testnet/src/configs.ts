@@ -7,7 +7,13 @@ import type { Genesis } from '@squad/types';
 import { stringify } from 'yaml';
 import { replaceFile } from './genesis.ts';
 import type { TestnetPaths } from './layout.ts';
-import { LOOPBACK, type ProcessPorts } from './ports.ts';
+import type { ProcessPorts } from './ports.ts';
+
+/** Where a process runs: the address that it listens on, and the words before its program (`ip netns exec NAME`). */
+export interface Place {
+  readonly host: string;
+  readonly within: readonly string[];
+}
 
 export interface ProcessPlan {
   readonly name: string;
@@ -15,6 +21,7 @@ export interface ProcessPlan {
   /** Of a rollup node. */
   readonly rollupId: number | undefined;
   readonly ports: ProcessPorts;
+  readonly place: Place;
 }
 
 export interface ConfigOverrides {
@@ -50,7 +57,9 @@ export async function writeConfigs(
 }
 
 function sequencerUrls(plans: readonly ProcessPlan[]): string[] {
-  return plans.filter(({ role }) => role === 'sequencer').map(({ ports }) => `http://${LOOPBACK}:${ports.rpc}`);
+  return plans
+    .filter(({ role }) => role === 'sequencer')
+    .map(({ place, ports }) => `http://${place.host}:${ports.rpc}`);
 }
 
 function shared(paths: TestnetPaths, plan: ProcessPlan, overrides: ConfigOverrides): Record<string, unknown> {
@@ -60,9 +69,9 @@ function shared(paths: TestnetPaths, plan: ProcessPlan, overrides: ConfigOverrid
     genesis: paths.genesisPath,
     dataDirectory: at.dataDirectory,
     nodeKey: at.nodeKeyPath,
-    rpcHost: LOOPBACK,
+    rpcHost: plan.place.host,
     rpcPort: plan.ports.rpc,
-    metricsHost: LOOPBACK,
+    metricsHost: plan.place.host,
     metricsPort: plan.ports.metrics,
     ...(overrides.logLevel === undefined ? {} : { logLevel: overrides.logLevel }),
   };
@@ -74,7 +83,7 @@ function sequencerConfig(paths: TestnetPaths, plan: ProcessPlan, overrides: Conf
     ...shared(paths, plan, overrides),
     keystore: at.keystorePath,
     keystorePasswordFile: at.passwordPath,
-    listen: [`/ip4/${LOOPBACK}/tcp/${plan.ports.p2p}`],
+    listen: [`/ip4/${plan.place.host}/tcp/${plan.ports.p2p}`],
     ...overrides.sequencerOptions,
   };
 }

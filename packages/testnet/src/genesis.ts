@@ -7,7 +7,6 @@ import { secretsOf } from './keys.ts';
 import type { TestnetPaths } from './layout.ts';
 import { sequencerNames } from './layout.ts';
 import { type Manifest, rollupIds } from './manifest.ts';
-import { LOOPBACK } from './ports.ts';
 import { publicDataOf } from './validator-keys.ts';
 
 /** Testnets live in their first epoch. */
@@ -20,7 +19,7 @@ const EPOCH_LENGTH_BLOCKS = 10_000_000;
 export async function ensureGenesis(
   manifest: Manifest,
   paths: TestnetPaths,
-  p2pPortOf: (name: string) => number,
+  addressOf: (name: string) => string,
 ): Promise<{ readonly genesis: Genesis; readonly made: boolean }> {
   const names = sequencerNames(manifest.sequencers);
   const known = existsSync(paths.genesisPath) ? await readGenesis(paths.genesisPath) : undefined;
@@ -28,7 +27,7 @@ export async function ensureGenesis(
     throw corrupt(paths.genesisPath, `it has ${known.validators.length} validators, the manifest ${names.length}`);
   }
   const validators = names.map((name, index) => {
-    const addresses = [`/ip4/${LOOPBACK}/tcp/${p2pPortOf(name)}`];
+    const addresses = [addressOf(name)];
     const before = known?.validators[index];
     // The proof of possession takes a while to make: it is kept.
     if (before !== undefined) return { ...before, addresses };

@@ -5,7 +5,7 @@
 
 import { recordPossession } from '@squad/crypto/node';
 import { SquadError, toHex } from '@squad/types';
-import { type ProcessPlan, writeConfigs } from './configs.ts';
+import { type Place, type ProcessPlan, writeConfigs } from './configs.ts';
 import { ensureGenesis } from './genesis.ts';
 import { ensureKeyFiles } from './keys.ts';
 import { pathsOf, sequencerNames, type TestnetPaths } from './layout.ts';
@@ -20,7 +20,7 @@ import {
   rollupIds,
   rollupNodeNames,
 } from './manifest.ts';
-import { assignPorts, DEFAULT_PORT_BASES, type PortBases } from './ports.ts';
+import { assignPorts, DEFAULT_PORT_BASES, LOOPBACK, type PortBases } from './ports.ts';
 import { type Exit, ManagedProcess, STOP_TIMEOUT_MS } from './process.ts';
 import { type ProcessEntry, type TestnetState, writeState } from './state.ts';
 
@@ -45,10 +45,12 @@ export interface TestnetOptions {
   readonly sequencerOptions?: Readonly<Record<string, unknown>>;
   readonly rollupNodeOptions?: Readonly<Record<string, unknown>>;
   /**
-   * Asked before anything is written: the port on loopback by which the other validators reach this one, in place of its
+   * Asked before anything is written: the port at its host by which the other validators reach this one, in place of its
    * own. For a proxy between them that delays or breaks what passes.
    */
   readonly publishedPort?: (name: string, port: number) => Promise<number>;
+  /** Where each process runs. Default: on loopback, as it is. */
+  readonly placeOf?: (name: string) => Place;
   readonly onProgress?: (text: string) => void;
   /** A process ended and was not told to. */
   readonly onUnexpectedExit?: (process: TestnetProcess, exit: Exit) => void;
@@ -137,15 +139,26 @@ async function prepare(
   const bases = options.ports === 'free' ? free : { ...DEFAULT_PORT_BASES, ...options.ports };
   const ports = await assignPorts(names, rollupNames, bases);
   if (created) options.onProgress?.('making keys and the genesis file');
-  const published = new Map<string, number>();
+  const placeOf = options.placeOf ?? (() => ({ host: LOOPBACK, within: [] }));
+  const addresses = new Map<string, string>();
   for (const name of names) {
     const { p2p } = ports.get(name)!;
-    published.set(name, (await options.publishedPort?.(name, p2p!)) ?? p2p!);
+    const published = (await options.publishedPort?.(name, p2p!)) ?? p2p!;
+    addresses.set(name, `/ip4/${placeOf(name).host}/tcp/${published}`);
   }
-  const { genesis, made } = await ensureGenesis(manifest, paths, (name) => published.get(name)!);
+  const { genesis, made } = await ensureGenesis(manifest, paths, (name) => addresses.get(name)!);
   for (const name of [...names, ...rollupNames]) await ensureKeyFiles(manifest, name, paths.process(name));
   const plans: ProcessPlan[] = [
-    ...names.map((name) => ({ name, role: 'sequencer', rollupId: undefined, ports: ports.get(name)! }) as const),
+    ...names.map(
+      (name) =>
+        ({
+          name,
+          role: 'sequencer',
+          rollupId: undefined,
+          ports: ports.get(name)!,
+          place: placeOf(name),
+        }) as const,
+    ),
     ...rollupNames.map(
       (name, index) =>
         ({
@@ -153,6 +166,7 @@ async function prepare(
           role: 'rollup-node',
           rollupId: rollupIds(manifest.rollups)[index]!,
           ports: ports.get(name)!,
+          place: placeOf(name),
         }) as const,
     ),
   ];
@@ -257,17 +271,18 @@ class RunningTestnet implements Testnet {
     const at = paths.process(plan.name);
     const managed = new ManagedProcess({
       name: plan.name,
-      command: [...this.#options.program, plan.role, '--config', at.configPath],
+      command: [...plan.place.within, ...this.#options.program, plan.role, '--config', at.configPath],
       logPath: at.logPath,
     });
     const { rpc, p2p, metrics } = plan.ports;
+    const { host } = plan.place;
     const entry: TestnetProcess = {
       name: plan.name,
       role: plan.role,
-      rpcUrl: `http://127.0.0.1:${rpc}`,
-      webSocketUrl: `ws://127.0.0.1:${rpc}`,
-      p2pAddress: p2p === undefined ? undefined : `/ip4/127.0.0.1/tcp/${p2p}`,
-      metricsUrl: `http://127.0.0.1:${metrics}`,
+      rpcUrl: `http://${host}:${rpc}`,
+      webSocketUrl: `ws://${host}:${rpc}`,
+      p2pAddress: p2p === undefined ? undefined : `/ip4/${host}/tcp/${p2p}`,
+      metricsUrl: `http://${host}:${metrics}`,
       logPath: at.logPath,
       dataDirectory: at.dataDirectory,
       configPath: at.configPath,
