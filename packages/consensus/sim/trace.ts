@@ -104,6 +104,10 @@ export function describe(message: ConsensusMessage): string {
       ];
       return `certificate: ${name} view ${view}${kind === 2 ? '' : ` ${short(hash)}`}`;
     }
+    case 'handOver': {
+      const { boundaryHeader, path } = message.proof;
+      return `HAND-OVER of epoch ${boundaryHeader.epoch}, height ${boundaryHeader.height}, path of ${path.length}`;
+    }
   }
 }
 
@@ -116,5 +120,7 @@ export function numbersOf(message: ConsensusMessage): number[] {
       return [message.vote.kind, message.vote.view, message.vote.signature[0]!];
     case 'certificate':
       return [10 + message.certificate.kind, message.certificate.view, message.certificate.signature[0]!];
+    case 'handOver':
+      return [20, message.proof.boundaryHeader.epoch, message.proof.certificate.signature[0]!];
   }
 }

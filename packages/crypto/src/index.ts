@@ -23,6 +23,7 @@ export {
   verifyEd25519,
 } from './ed25519.ts';
 export * from './evidence.ts';
+export * from './hand-over.ts';
 export * from './hash.ts';
 export { nobleBls } from './noble-bls.ts';
 export { MAX_CACHED_PUBLIC_KEYS } from './point-cache.ts';

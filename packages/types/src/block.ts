@@ -2,7 +2,7 @@
 
 import { ContainerType, ListCompositeType, type ValueOf } from '@chainsafe/ssz';
 import { BatchRef } from './batch.ts';
-import { type BlockHash, type Bytes32, toHex, type UnixMs, ZERO_HASH } from './ids.ts';
+import { type BlockHash, type Bytes32, type Epoch, toHex, type UnixMs, ZERO_HASH } from './ids.ts';
 import { MAX_BATCH_REFS_PER_BLOCK, MAX_SKIPPED_VIEWS } from './limits.ts';
 import { ok, type Result } from './result.ts';
 import {
@@ -109,12 +109,16 @@ export function decodeProposal(bytes: Uint8Array): Result<Proposal> {
   return ok(proposal.value as Proposal);
 }
 
-/** Stands for the genesis block's certificate in the first proposals: no signers, no signature. */
-export function genesisCertificate(setSize: number, genesisHash: Bytes32): Certificate {
+/**
+ * Stands for the certificate of the block that an epoch starts after (genesis, or the boundary block of the epoch before) in
+ * the epoch's first proposals: view 0, no signers, no signature.
+ */
+export function genesisCertificate(setSize: number, startHash: Bytes32, epoch: Epoch = 0): Certificate {
   return {
     ...Certificate.defaultValue(),
     kind: VoteKind.finalize,
-    blockHash: genesisHash,
+    epoch,
+    blockHash: startHash,
     signers: signerBits(setSize, []),
   };
 }

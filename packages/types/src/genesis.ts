@@ -6,7 +6,7 @@
 import { ByteListType, ContainerType, ListCompositeType } from '@chainsafe/ssz';
 import { z } from 'zod';
 import { type Bytes32, fromHex, isHex } from './ids.ts';
-import { MAX_VALIDATORS } from './limits.ts';
+import { MAX_VALIDATOR_WEIGHT, MAX_VALIDATORS } from './limits.ts';
 import { err, ok, type Result, SquadError } from './result.ts';
 import { Bytes32Type, HeightType, RollupIdType, UnixMsType } from './ssz.ts';
 import type { ValidatorSet } from './validators.ts';
@@ -22,7 +22,7 @@ export const GenesisValidator = z.strictObject({
   proofOfPossession: hexOf(96),
   /** Ed25519 public key, the libp2p identity. */
   nodePublicKey: hexOf(32),
-  weight: z.int().min(1).max(1_000_000),
+  weight: z.int().min(1).max(MAX_VALIDATOR_WEIGHT),
   /** libp2p multiaddrs without /p2p, such as /ip4/10.0.0.1/tcp/9000. */
   addresses: z.array(z.string().max(256)).max(8),
 });

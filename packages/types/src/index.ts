@@ -4,6 +4,7 @@ export * from './domains.ts';
 export * from './evidence.ts';
 export * from './feed.ts';
 export * from './genesis.ts';
+export * from './hand-over.ts';
 export * from './ids.ts';
 export * from './limits.ts';
 export * from './result.ts';

@@ -23,5 +23,12 @@ export const MAX_CLOCK_DRIFT_MS = 500;
 export const MAX_BODY_LAG_BLOCKS = 64;
 /** Blocks in one answer of the catch-up protocol, and on the path from a block to the finalization that covers it. */
 export const MAX_BLOCKS_PER_RANGE = 128;
+/**
+ * Headers between an epoch's boundary block and the epilogue block that is final (R22): blocks in a row of which none is
+ * final by itself. 0 when all goes well.
+ */
+export const MAX_HAND_OVER_PATH_HEADERS = 1024;
+/** Voting weight of one validator. */
+export const MAX_VALIDATOR_WEIGHT = 1_000_000;
 /** Bytes of a chunk of a batch body, the leaf of its body root. */
 export const BODY_CHUNK_BYTES = 4096;

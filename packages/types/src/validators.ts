@@ -1,8 +1,8 @@
 /** Validator sets, weights, quorums and the leader schedule (R6). */
 
 import { ContainerType, ListCompositeType, type ValueOf } from '@chainsafe/ssz';
-import type { Bytes32, Epoch, ValidatorIndex, Weight } from './ids.ts';
-import { MAX_VALIDATORS } from './limits.ts';
+import { type Bytes32, type Epoch, toHex, type ValidatorIndex, type Weight } from './ids.ts';
+import { MAX_VALIDATOR_WEIGHT, MAX_VALIDATORS } from './limits.ts';
 import { Bytes32Type, Bytes48Type, EpochType, WeightType } from './ssz.ts';
 
 export const Validator = new ContainerType(
@@ -25,6 +25,26 @@ export type ValidatorSet = ValueOf<typeof ValidatorSet>;
 
 export function validatorSetHash(set: ValidatorSet): Bytes32 {
   return ValidatorSet.hashTreeRoot(set);
+}
+
+/**
+ * What makes a set unfit to validate an epoch; undefined if nothing does. Proofs of possession are no part of a set: whoever
+ * lets one in (the genesis file, the registry) has checked them.
+ */
+export function validatorSetFault({ validators }: ValidatorSet): string | undefined {
+  if (validators.length === 0) return 'it has no validators';
+  if (validators.length > MAX_VALIDATORS) return `it has ${validators.length} validators, more than ${MAX_VALIDATORS}`;
+  const seen = new Set<string>();
+  for (const [index, { blsPublicKey, nodePublicKey, weight }] of validators.entries()) {
+    if (!Number.isInteger(weight) || weight < 1 || weight > MAX_VALIDATOR_WEIGHT) {
+      return `validator ${index} has weight ${weight}, not within 1 to ${MAX_VALIDATOR_WEIGHT}`;
+    }
+    for (const key of [toHex(blsPublicKey), toHex(nodePublicKey)]) {
+      if (seen.has(key)) return `validator ${index} has a key that another one has`;
+      seen.add(key);
+    }
+  }
+  return undefined;
 }
 
 export function totalWeight(set: ValidatorSet): Weight {

@@ -7,6 +7,7 @@ import { ByteListType, ContainerType, ListCompositeType, type ValueOf } from '@c
 import { type Batch, decodeBatch, encodeBatch, HASH_PREFIX_BYTES, splitBatch } from './batch.ts';
 import { Block, BlockHeader, decodeProposal, Proposal } from './block.ts';
 import { decodeEvidence, type Evidence, encodeEvidence } from './evidence.ts';
+import { decodeHandOverProof, HandOverProof } from './hand-over.ts';
 import { concatBytes } from './ids.ts';
 import {
   MAX_BATCH_BODY_BYTES,
@@ -49,12 +50,14 @@ export type ValidatorMessage =
       readonly hashPrefixes?: Uint8Array;
     }
   | { readonly type: 'acknowledgements'; readonly acknowledgements: readonly Acknowledgement[] }
-  | { readonly type: 'evidence'; readonly evidence: Evidence };
+  | { readonly type: 'evidence'; readonly evidence: Evidence }
+  /** To a validator that speaks of an epoch that is over (R22). */
+  | { readonly type: 'handOver'; readonly proof: HandOverProof };
 
 /** The part of it that the consensus core reads. */
-export type ConsensusMessage = Extract<ValidatorMessage, { type: 'proposal' | 'vote' | 'certificate' }>;
+export type ConsensusMessage = Extract<ValidatorMessage, { type: 'proposal' | 'vote' | 'certificate' | 'handOver' }>;
 
-const KIND = { proposal: 1, vote: 2, certificate: 3, batch: 4, acknowledgements: 5, evidence: 6 } as const;
+const KIND = { proposal: 1, vote: 2, certificate: 3, batch: 4, acknowledgements: 5, evidence: 6, handOver: 7 } as const;
 
 function frame(kind: number, payload: Uint8Array): Uint8Array {
   return concatBytes(Uint8Array.of(kind), payload);
@@ -78,6 +81,8 @@ export function encodeValidatorMessage(message: ValidatorMessage): Uint8Array {
       return frame(KIND.acknowledgements, Acknowledgements.serialize([...message.acknowledgements]));
     case 'evidence':
       return frame(KIND.evidence, encodeEvidence(message.evidence));
+    case 'handOver':
+      return frame(KIND.handOver, HandOverProof.serialize(message.proof));
   }
 }
 
@@ -99,6 +104,8 @@ export function decodeValidatorMessage(bytes: Uint8Array): Result<ValidatorMessa
       }));
     case KIND.evidence:
       return map(decodeEvidence(payload), (evidence) => ({ type: 'evidence', evidence }));
+    case KIND.handOver:
+      return map(decodeHandOverProof(payload), (proof) => ({ type: 'handOver', proof }));
     default:
       return decodeError('ValidatorMessage', bytes.length === 0 ? 'empty' : `unknown kind ${bytes[0]}`);
   }

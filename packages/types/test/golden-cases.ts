@@ -13,6 +13,7 @@ import {
   encodeEvidence,
   encodeValidatorMessage,
   FeedBlock,
+  HandOverProof,
   Proposal,
   SignedBatchHeader,
   SkipCertificates,
@@ -142,6 +143,18 @@ export function goldenFiles(): Readonly<Record<string, GoldenFile>> {
           hash: toHex(validatorSetHash(validatorSet)),
         },
       ],
+    },
+    'hand-overs': {
+      description:
+        'Proofs that an epoch is over (R22): SSZ encoding, and the hashes that link it. The signatures are none.',
+      cases: Object.entries(samples.handOvers).map(([name, proof]) => ({
+        name,
+        encoding: toHex(HandOverProof.serialize(proof)),
+        hashTreeRoot: toHex(HandOverProof.hashTreeRoot(proof)),
+        boundaryHash: toHex(blockHash(proof.boundaryHeader)),
+        nextValidatorSetHash: toHex(validatorSetHash(proof.nextValidatorSet)),
+        pathHashes: proof.path.map((header) => toHex(blockHash(header))),
+      })),
     },
     networks: {
       description: 'A genesis file and the network id that follows from it.',

@@ -14,6 +14,7 @@ import {
   type FeedBlock,
   FeedStage,
   genesisBlock,
+  type HandOverProof,
   openSkips,
   type Proposal,
   parseGenesis,
@@ -25,6 +26,7 @@ import {
   type ValidatorSet,
   type Vote,
   VoteKind,
+  validatorSetHash,
   ZERO_HASH,
 } from '../src/index.ts';
 
@@ -203,6 +205,33 @@ export const evidence: Readonly<Record<string, Evidence>> = {
   E5: { kind: 'E5', first: batch.signed, second: fork },
 };
 
+/** Epoch 7 to 8: one joins and one weighs more. The form alone: nothing here is linked or signed. */
+const nextValidatorSet: ValidatorSet = {
+  epoch: 8,
+  validators: [
+    ...validatorSet.validators.slice(1).map((validator) => ({ ...validator, weight: validator.weight + 1 })),
+    { blsPublicKey: pattern(48, 0xa0), nodePublicKey: pattern(32, 0xa1), weight: 9 },
+  ],
+};
+const boundaryHeader: BlockHeader = {
+  ...block(44, 31).header,
+  nextValidatorSetHash: validatorSetHash(nextValidatorSet),
+};
+export const handOvers: Record<'direct' | 'byEpilogue', HandOverProof> = {
+  direct: {
+    boundaryHeader,
+    path: [],
+    certificate: certificate(VoteKind.finalize, 44, blockHash(boundaryHeader)),
+    nextValidatorSet,
+  },
+  byEpilogue: {
+    boundaryHeader,
+    path: [block(45, 32).header, block(47, 33).header],
+    certificate: certificate(VoteKind.finalize, 47, blockHash(block(47, 33).header)),
+    nextValidatorSet,
+  },
+};
+
 export const validatorMessages: readonly ValidatorMessage[] = [
   { type: 'proposal', proposal },
   { type: 'vote', vote: vote(VoteKind.finalize) },
@@ -217,4 +246,5 @@ export const validatorMessages: readonly ValidatorMessage[] = [
   },
   { type: 'batch', batch, hashPrefixes: pattern(24, 0x60) },
   { type: 'evidence', evidence: evidence.E1! },
+  { type: 'handOver', proof: handOvers.byEpilogue },
 ];

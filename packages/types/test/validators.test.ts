@@ -3,12 +3,16 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  epochOfHeight,
   faultyWeight,
   LeaderSchedule,
+  lastHeightOf,
+  MAX_VALIDATOR_WEIGHT,
   MAX_VALIDATORS,
   quorumWeight,
   totalWeight,
   type ValidatorSet,
+  validatorSetFault,
   weightOf,
 } from '../src/index.ts';
 
@@ -137,5 +141,49 @@ describe('leader schedule', () => {
     const schedule = new LeaderSchedule(setOf(weights));
     const seen = new Set(Array.from({ length: 70_000 }, (_, view) => schedule.leaderAt(view)));
     expect(seen.size).toBe(MAX_VALIDATORS);
+  });
+});
+
+describe('a set that may validate (R22)', () => {
+  const distinct = (size: number, weight = 1): ValidatorSet => ({
+    epoch: 3,
+    validators: Array.from({ length: size }, (_, i) => ({
+      blsPublicKey: new Uint8Array(48).fill(i + 1).fill(i >> 8, 0, 1),
+      nodePublicKey: new Uint8Array(32).fill(i + 1).fill(i >> 8, 0, 1),
+      weight,
+    })),
+  });
+
+  it('has validators, not too many', () => {
+    expect(validatorSetFault(distinct(1))).toBeUndefined();
+    expect(validatorSetFault(distinct(MAX_VALIDATORS))).toBeUndefined();
+    expect(validatorSetFault(distinct(0))).toBe('it has no validators');
+    expect(validatorSetFault(distinct(MAX_VALIDATORS + 1))).toContain('more than 256');
+  });
+
+  it('has weights within bounds', () => {
+    expect(validatorSetFault(distinct(2, MAX_VALIDATOR_WEIGHT))).toBeUndefined();
+    for (const weight of [0, -1, 1.5, MAX_VALIDATOR_WEIGHT + 1]) {
+      expect(validatorSetFault(distinct(2, weight))).toContain(`validator 0 has weight ${weight}`);
+    }
+  });
+
+  it('has no key twice', () => {
+    const [a, b] = distinct(2).validators;
+    const two = (second: typeof a) => validatorSetFault({ epoch: 3, validators: [a!, second!] });
+    expect(two(b)).toBeUndefined();
+    expect(two({ ...b!, blsPublicKey: a!.blsPublicKey })).toContain('validator 1 has a key');
+    expect(two({ ...b!, nodePublicKey: a!.nodePublicKey })).toContain('validator 1 has a key');
+  });
+});
+
+describe('the heights of an epoch (R22)', () => {
+  it('each height has one epoch, the last of which is the boundary', () => {
+    expect([0, 1, 4, 5, 8, 9].map((height) => epochOfHeight(height, 4))).toEqual([0, 0, 0, 1, 1, 2]);
+    for (let epoch = 0; epoch < 5; epoch++) {
+      const boundary = lastHeightOf(epoch, 7);
+      expect(epochOfHeight(boundary, 7)).toBe(epoch);
+      expect(epochOfHeight(boundary + 1, 7)).toBe(epoch + 1);
+    }
   });
 });

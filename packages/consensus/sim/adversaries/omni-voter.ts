@@ -9,6 +9,7 @@ function mentioned(message: ConsensusMessage): { readonly view: View; readonly h
     const { header } = message.proposal.block;
     return { view: header.view, hash: blockHash(header) };
   }
+  if (message.type === 'handOver') return undefined;
   const { kind, view, blockHash: hash } = message.type === 'vote' ? message.vote : message.certificate;
   return kind === VoteKind.nullify ? undefined : { view, hash };
 }
