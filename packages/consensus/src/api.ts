@@ -5,6 +5,19 @@
  * The driver's duty (R20): everything that `persist` outputs of a step hold, and every batch that was reported by
  * `batchStored`, must be durable before any `send`, `soft` or `final` output of the same step, or a later one, becomes
  * visible outside the process.
+ *
+ * With epochs (R22) there is one core for each epoch. When it puts out `epochEnded` the driver makes that of the next one,
+ * with no records, and gives it what is of the new epoch only:
+ *
+ *   messages      all, whatever their epoch; of a sender that is not in the core's set only `laterEpoch`, and if what it says
+ *                 is of an earlier epoch the driver sends it the proof by itself
+ *   batches       of this epoch: lanes begin anew. What this node had sealed and is not in a final block, it seals again in its
+ *                 new lane, so that nothing that was accepted is lost; one that is no validator any more gives it to one that is
+ *   acknowledged  of this epoch: places in lanes of two epochs are not the same
+ *   ranges        are answered up to the boundary of the epoch that they begin in, no further; the boundary block with the
+ *                 certificate of its hand-over proof
+ *
+ * It keeps the `epochEnded` record until that of the next epoch is durable, and all proofs to answer `fetchHandOver` with.
  */
 
 import type { VoteScheme } from '@squad/crypto';
@@ -13,10 +26,13 @@ import type {
   BatchRef,
   Block,
   BlockHash,
+  BlockHeader,
   Bytes32,
   Certificate,
   ConsensusMessage,
+  Epoch,
   Evidence,
+  HandOverProof,
   Height,
   UnixMs,
   ValidatorIndex,
@@ -48,6 +64,21 @@ export const DEFAULT_CONSENSUS_OPTIONS: ConsensusOptions = {
   inactiveAfterMs: 2_000,
 };
 
+/** The bounds of an epoch (R22). */
+export interface EpochConfig {
+  /** The block that its first block is built on: genesis in epoch 0, else the boundary block of the epoch before. */
+  readonly startsAfter: Block;
+  /** Ends the epoch before; undefined in epoch 0. */
+  readonly proof: HandOverProof | undefined;
+  /** Height of its boundary block (`lastHeightOf`). */
+  readonly lastHeight: Height;
+  /**
+   * The next epoch's set, fit (`validatorSetFault`) and its keys' possession proven; undefined as long as it is not known here:
+   * then no boundary block is proposed or voted for. When it becomes known, a `tick` makes the core look again.
+   */
+  readonly nextValidatorSet: () => ValidatorSet | undefined;
+}
+
 export interface ConsensusConfig {
   readonly networkId: Bytes32;
   readonly genesisTimeMs: UnixMs;
@@ -56,6 +87,8 @@ export interface ConsensusConfig {
   readonly self: ValidatorIndex | undefined;
   readonly scheme: VoteScheme;
   readonly options: ConsensusOptions;
+  /** Undefined: `validatorSet` validates for ever, from genesis on. */
+  readonly epoch?: EpochConfig;
 }
 
 /** A batch that is held here; what the core must know of it. */
@@ -88,6 +121,10 @@ export type Input =
       readonly blocks: readonly Block[];
       readonly certificate: Certificate;
     }
+  /** Answer to `fetchHandOver`, unchecked. `from` undefined: a node that is not in this epoch's set. */
+  | { readonly type: 'handOverFetched'; readonly from: ValidatorIndex | undefined; readonly proof: HandOverProof }
+  /** A node that is not in this epoch's set speaks of a later epoch. */
+  | { readonly type: 'laterEpoch' }
   /** Every body of every block up to this height is held durably here. */
   | { readonly type: 'bodiesComplete'; readonly height: Height }
   /** The time asked for by `wakeAt` has come. Harmless when early. */
@@ -103,10 +140,22 @@ export type Output =
   | { readonly type: 'fetchBatches'; readonly refs: readonly BatchRef[]; readonly holders: readonly ValidatorIndex[] }
   | { readonly type: 'fetchBlock'; readonly hash: Bytes32; readonly holders: readonly ValidatorIndex[] }
   | { readonly type: 'fetchRange'; readonly fromHeight: Height; readonly holders: readonly ValidatorIndex[] }
+  /** The proof that this epoch is over: ask `holders`, then anyone, until `epochEnded` (R22). */
+  | { readonly type: 'fetchHandOver'; readonly epoch: Epoch; readonly holders: readonly ValidatorIndex[] }
   /** A soft confirmation (R12): the block is notarized. Its ancestors since the last one may not have been announced. */
   | { readonly type: 'soft'; readonly block: Block; readonly certificate: Certificate }
-  /** Blocks that became final, ascending and without gaps since the last output; the certificate is the last one's. */
-  | { readonly type: 'final'; readonly blocks: readonly Block[]; readonly certificate: Certificate }
+  /**
+   * Blocks that became final, ascending and without gaps since the last output; the certificate is the last one's. Of an
+   * epoch's boundary block it may be that of a descendant: `path` then has the headers up to that one (R22).
+   */
+  | {
+      readonly type: 'final';
+      readonly blocks: readonly Block[];
+      readonly certificate: Certificate;
+      readonly path?: readonly BlockHeader[];
+    }
+  /** The epoch is over: the boundary block is final (R22). The next epoch's core is made from this; this one only answers. */
+  | { readonly type: 'epochEnded'; readonly block: Block; readonly proof: HandOverProof }
   | { readonly type: 'enteredView'; readonly view: View; readonly leader: ValidatorIndex }
   /** A peer sent what no honest validator sends. Disconnect it. */
   | { readonly type: 'misbehaved'; readonly peer: ValidatorIndex; readonly reason: string }
@@ -122,6 +171,8 @@ export type ConsensusRecord =
   | { readonly type: 'certificate'; readonly certificate: Certificate }
   /** Everything up to this block is final. */
   | { readonly type: 'finalized'; readonly hash: BlockHash; readonly height: Height; readonly certificate: Certificate }
+  /** The epoch is over, and everything up to its boundary block final. What follows in the log is of the next epoch (R22). */
+  | { readonly type: 'epochEnded'; readonly block: Block; readonly proof: HandOverProof }
   /** Where replay may begin: all that is still needed of the records before it. */
   | { readonly type: 'checkpoint'; readonly checkpoint: Checkpoint };
 

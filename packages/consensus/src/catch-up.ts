@@ -14,6 +14,7 @@ import {
   VoteKind,
 } from '@squad/types';
 import { refsMatch } from './chain.ts';
+import { askForHandOver, isBoundaryOfHandOver } from './epochs.ts';
 import { watchCertificate } from './evidence.ts';
 import type { State } from './state.ts';
 import { certified, enterView, finalizeAwaited } from './voting.ts';
@@ -34,9 +35,19 @@ export function onBlockFetched(s: State, from: ValidatorIndex, block: Block): vo
 /** A finalization is held whose block is not: fetched by range from the final head on, again and again. */
 export function fetchAwaited(s: State): void {
   const awaited = s.awaited;
+  if (s.handOver) return fetchUpToBoundary(s);
   if (!awaited || s.now < awaited.fetchAgainAtMs) return;
+  if (s.chain.pathFromHead(toHex(awaited.certificate.blockHash))) return; // R22: what is missing is the next set
   awaited.fetchAgainAtMs = s.now + s.pacemaker.retryMs;
   const holders = signersOf(awaited.certificate).filter((signer) => signer !== s.self);
+  s.out.push({ type: 'fetchRange', fromHeight: s.chain.head.block.header.height + 1, holders });
+}
+
+/** R22: the epoch is over, and blocks of it are missing here. */
+function fetchUpToBoundary(s: State): void {
+  if (s.now < s.handOverAgainAtMs) return;
+  s.handOverAgainAtMs = s.now + s.pacemaker.retryMs;
+  const holders = signersOf(s.handOver!.certificate).filter((signer) => signer !== s.self);
   s.out.push({ type: 'fetchRange', fromHeight: s.chain.head.block.header.height + 1, holders });
 }
 
@@ -54,7 +65,14 @@ export function onRangeFetched(s: State, from: ValidatorIndex, blocks: readonly 
     }
     parent = blockHash(block.header);
   }
+  s.handOverAgainAtMs = s.now; // there may be more to fetch
+  if (isBoundaryOfHandOver(s, parent)) {
+    for (const block of fresh) s.chain.add(block);
+    return; // the epoch ends when this step goes on
+  }
   if (answered.kind !== VoteKind.finalize || !equalBytes(answered.blockHash, parent)) {
+    // Of a boundary block, what proves it may be its hand-over alone (R22).
+    if (fresh.at(-1)!.header.height === s.lastHeight) return askForHandOver(s, [from]);
     return s.misbehaved(from, 'answered with blocks that its certificate does not finalize');
   }
   // The finalization that is held already is the one to keep: the answer's may name the same block and be forged.
@@ -70,6 +88,7 @@ export function onRangeFetched(s: State, from: ValidatorIndex, blocks: readonly 
   s.awaited = { certificate, fetchAgainAtMs: s.now };
   finalizeAwaited(s);
   enterView(s, certificate.view + 1, certificate);
+  if (fresh.at(-1)!.header.height === s.lastHeight) return; // R22: over, or held back until the next set is known
   // There may be more to fetch, up to the finalization that started it.
   if (target && target.certificate.view > s.finalView) s.awaited = { ...target, fetchAgainAtMs: s.now };
   else if (s.awaited?.certificate === certificate) s.awaited = undefined;

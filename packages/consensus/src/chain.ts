@@ -3,7 +3,16 @@
  * parent is; one whose parent is not known waits among the orphans.
  */
 
-import { BatchRefs, type Block, type BlockHash, blockHashHex, type Certificate, equalBytes, toHex } from '@squad/types';
+import {
+  BatchRefs,
+  type Block,
+  type BlockHash,
+  blockHashHex,
+  type Certificate,
+  equalBytes,
+  toHex,
+  type View,
+} from '@squad/types';
 import { advanceTips, type LaneTip } from './lanes.ts';
 
 /** Blocks that wait for their parent, and blocks above the final head. What is dropped is fetched again when needed. */
@@ -13,6 +22,8 @@ export const MAX_TREE_BLOCKS = 8192;
 export interface ChainBlock {
   readonly hash: BlockHash;
   readonly block: Block;
+  /** The view that it stands in; 0 for the block that the epoch starts after, whatever its header says (R22). */
+  readonly view: View;
   /** Lane tips after this block. */
   readonly tips: readonly LaneTip[];
   /** Whether a record of it was put out. */
@@ -28,8 +39,8 @@ export class Chain {
   readonly #blocks = new Map<BlockHash, ChainBlock>();
   readonly #orphans = new Map<BlockHash, Block>();
 
-  constructor(head: Block, tips: readonly LaneTip[], finalization: Certificate) {
-    this.#head = { hash: blockHashHex(head.header), block: head, tips, persisted: true, announced: true };
+  constructor(head: Block, view: View, tips: readonly LaneTip[], finalization: Certificate) {
+    this.#head = { hash: blockHashHex(head.header), block: head, view, tips, persisted: true, announced: true };
     this.#finalization = finalization;
     this.#blocks.set(this.#head.hash, this.#head);
   }
@@ -129,11 +140,10 @@ export class Chain {
     if (!parent) return undefined;
     if (this.#blocks.size >= MAX_TREE_BLOCKS) return false;
     const { header } = block;
-    if (header.height !== parent.block.header.height + 1 || header.parentView !== parent.block.header.view)
-      return false;
+    if (header.height !== parent.block.header.height + 1 || header.parentView !== parent.view) return false;
     const tips = advanceTips(header.view, block.refs, parent.tips);
     if (typeof tips === 'string') return false;
-    const added: ChainBlock = { hash, block, tips, persisted: false, announced: false };
+    const added: ChainBlock = { hash, block, view: header.view, tips, persisted: false, announced: false };
     this.#blocks.set(hash, added);
     return added;
   }

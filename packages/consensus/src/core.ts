@@ -1,5 +1,5 @@
 /**
- * The protocol (R6 to R21) as a state machine: `step(nowMs, input)` changes the state and answers with what is to be done.
+ * The protocol (R6 to R22) as a state machine: `step(nowMs, input)` changes the state and answers with what is to be done.
  * Deterministic: no clock, no randomness, no waiting, nothing iterated in an order that is not fixed.
  *
  * Here inputs are dispatched. The events are in `voting.ts` (votes, certificates, views, finality), `proposing.ts`,
@@ -9,6 +9,7 @@
 import type { Block, BlockHash, ConsensusMessage, Height, UnixMs, ValidatorIndex, View } from '@squad/types';
 import type { Checkpoint, ConsensusConfig, ConsensusRecord, Input, Output } from './api.ts';
 import { fetchAwaited, onBlockFetched, onRangeFetched } from './catch-up.ts';
+import { answerAfterTheEnd, askForHandOver, endByHandOver, epochOf, onHandOver, onOtherEpoch } from './epochs.ts';
 import { watchHeldCertificates } from './evidence.ts';
 import type { LaneTip } from './lanes.ts';
 import { judgeProposal, onProposal, propose, takeEarlyProposal } from './proposing.ts';
@@ -49,7 +50,7 @@ export class Consensus {
       view: s.view,
       leader: s.leader,
       finalHeight: header.height,
-      finalView: header.view,
+      finalView: s.finalView,
       sawHead: s.entry !== undefined && s.fresh && s.awaited === undefined,
       delayMs: s.pacemaker.delayMs,
     };
@@ -65,7 +66,7 @@ export class Consensus {
       laneTips: chain.head.tips,
       blocks: persisted.map(({ block }) => block),
       certificates: awaited ? [...held.all(), awaited.certificate] : held.all(),
-      votes: signer.votesAbove(chain.head.block.header.view),
+      votes: signer.votesAbove(chain.head.view),
     };
   }
 
@@ -94,6 +95,10 @@ export class Consensus {
     const s = this.#state;
     s.now = nowMs;
     s.out = [];
+    if (s.ended) {
+      answerAfterTheEnd(s, input);
+      return s.out;
+    }
     switch (input.type) {
       case 'start':
         enterRound(s);
@@ -124,6 +129,12 @@ export class Consensus {
       case 'rangeFetched':
         onRangeFetched(s, input.from, input.blocks, input.certificate);
         break;
+      case 'handOverFetched':
+        onHandOver(s, input.from, input.proof);
+        break;
+      case 'laterEpoch':
+        askForHandOver(s, []);
+        break;
       case 'bodiesComplete':
         s.bodiesHeight = Math.max(s.bodiesHeight, input.height);
         break;
@@ -136,13 +147,17 @@ export class Consensus {
 }
 
 function onMessage(s: State, from: ValidatorIndex, message: ConsensusMessage): void {
+  // Before anything else: positions of another epoch's set say nothing here.
+  if (epochOf(message) !== s.config.validatorSet.epoch) return onOtherEpoch(s, from, message);
   switch (message.type) {
     case 'proposal':
       return onProposal(s, from, message.proposal);
     case 'vote':
       return onVote(s, from, message.vote);
     case 'certificate':
-      onCertificate(s, from, message.certificate);
+      return void onCertificate(s, from, message.certificate);
+    case 'handOver':
+      onHandOver(s, from, message.proof);
   }
 }
 
@@ -150,7 +165,8 @@ function onMessage(s: State, from: ValidatorIndex, message: ConsensusMessage): v
 function proceed(s: State): void {
   // Each pass may complete a certificate and enter the next view, in which there is more to do; alone, a validator would
   // go on for ever, but for the wait of an idle leader.
-  for (let view = 0; view !== s.view; ) {
+  endByHandOver(s);
+  for (let view = 0; view !== s.view && !s.handOver && !s.ended; ) {
     view = s.view;
     finalizeAwaited(s);
     takeEarlyProposal(s);
@@ -158,8 +174,9 @@ function proceed(s: State): void {
     if (view === s.view) propose(s);
     if (view === s.view) nullifyIfDue(s);
   }
+  if (s.ended) return;
   relayDue(s);
-  retry(s);
+  if (!s.handOver) retry(s);
   fetchAwaited(s);
   s.out.push({ type: 'wakeAt', atMs: wakeAtMs(s) });
 }

@@ -4,6 +4,7 @@ import {
   BLOCK_VERSION,
   type Certificate,
   equalBytes,
+  type Height,
   type LeaderSchedule,
   type Proposal,
   SkipCertificates,
@@ -17,6 +18,8 @@ export interface ProposalContext {
   readonly networkId: Uint8Array;
   readonly epoch: number;
   readonly leaders: LeaderSchedule;
+  /** Height of the epoch's boundary block. */
+  readonly lastHeight: Height;
 }
 
 /** The first thing that is wrong with the form of a proposal; undefined if nothing is. Signatures are not looked at. */
@@ -29,8 +32,11 @@ export function proposalFault(proposal: Proposal, context: ProposalContext): str
   if (header.leader !== context.leaders.leaderAt(header.view))
     return `validator ${header.leader} does not lead view ${header.view}`;
   if (header.parentView >= header.view) return `parent view ${header.parentView} is not below ${header.view}`;
-  if (!equalBytes(header.nextValidatorSetHash, ZERO_HASH))
-    return 'names a next validator set in the middle of an epoch';
+  const namesNextSet = !equalBytes(header.nextValidatorSetHash, ZERO_HASH);
+  if (header.height === context.lastHeight) {
+    if (!namesNextSet) return 'ends its epoch and names no next validator set';
+  } else if (namesNextSet) return 'names a next validator set in the middle of an epoch';
+  if (header.height > context.lastHeight && block.refs.length > 0) return 'orders batches after the end of its epoch';
   if (!refsMatch(block)) return 'the refs root is not that of its refs';
   if (!isCertificateOf(parentCertificate, header.parentView, header.parentHash))
     return 'the parent certificate is not for its parent';

@@ -17,9 +17,9 @@ import {
   type ValidatorIndex,
   type Vote,
   VoteKind,
-  ZERO_HASH,
 } from '@squad/types';
 import type { ChainBlock } from './chain.ts';
+import { nextSetHashAt } from './epochs.ts';
 import { watchVote, watchWrongSkip } from './evidence.ts';
 import { proposalFault, wrongSkipIn } from './proposal.ts';
 import type { State } from './state.ts';
@@ -27,7 +27,7 @@ import { cast, count, fetchBlock, onCarriedCertificate, onCertificate } from './
 
 export function onProposal(s: State, from: ValidatorIndex, proposal: Proposal): void {
   const { header } = proposal.block;
-  if (header.view > s.view + 1 || header.epoch !== s.config.validatorSet.epoch) return;
+  if (header.view > s.view + 1) return;
   if (header.view < s.view) return watchLateProposal(s, from, proposal);
   if (from !== s.leaders.leaderAt(header.view)) {
     return s.misbehaved(from, `proposed in view ${header.view}, which it does not lead`);
@@ -46,6 +46,7 @@ export function onProposal(s: State, from: ValidatorIndex, proposal: Proposal): 
     networkId: s.config.networkId,
     epoch: s.config.validatorSet.epoch,
     leaders: s.leaders,
+    lastHeight: s.lastHeight,
   });
   if (fault) {
     s.round.abandoned = true; // R13: structurally wrong
@@ -100,7 +101,7 @@ function watchLateProposal(s: State, from: ValidatorIndex, proposal: Proposal): 
 }
 
 function isGenesis(s: State, certificate: Certificate): boolean {
-  return certificate.view === 0 && equalBytes(certificate.blockHash, s.genesis.certificate.blockHash);
+  return certificate.view === 0 && equalBytes(certificate.blockHash, s.root.certificate.blockHash);
 }
 
 /** R11: votes for the current view's proposal once everything about it is known and right. */
@@ -126,6 +127,9 @@ export function judgeProposal(s: State): void {
   if (header.l1AnchorNumber !== above.l1AnchorNumber || !equalBytes(header.l1AnchorHash, above.l1AnchorHash)) {
     return abandon(s, 'its L1 anchor is none that this network follows');
   }
+  const nextSetHash = nextSetHashAt(s, header.height);
+  if (nextSetHash === undefined) return; // looked at again when it is known
+  if (!equalBytes(header.nextValidatorSetHash, nextSetHash)) return abandon(s, 'it names another next validator set');
   const verdict = s.lanes.judge(header.view, refs, parent.tips);
   if (verdict.verdict === 'invalid') return abandon(s, verdict.reason);
   if (header.timestampMs > s.now + MAX_CLOCK_DRIFT_MS) return; // looked at again when the clock has come closer
@@ -160,17 +164,21 @@ export function propose(s: State): void {
   const parent = chooseParent(s);
   if (!parent) return;
   const { heartbeatMs } = s.config.options;
-  const refs = s.lanes.collect(s.view, parent.block.tips, s.now, s.pacemaker.delayMs);
-  if (refs.length === 0 && s.now < round.enteredAtMs + heartbeatMs) return; // R18
   const above = parent.block.block.header;
+  const height = above.height + 1;
+  const nextValidatorSetHash = nextSetHashAt(s, height);
+  if (!nextValidatorSetHash) return; // R22
+  const isEpilogue = height > s.lastHeight;
+  const refs = isEpilogue ? [] : s.lanes.collect(s.view, parent.block.tips, s.now, s.pacemaker.delayMs);
+  if (refs.length === 0 && !isEpilogue && s.now < round.enteredAtMs + heartbeatMs) return; // R18
   const block: Block = {
     header: {
       version: BLOCK_VERSION,
       networkId: s.config.networkId,
       epoch: s.config.validatorSet.epoch,
       view: s.view,
-      height: above.height + 1,
-      parentView: above.view,
+      height,
+      parentView: parent.block.view,
       parentHash: fromHex(parent.block.hash),
       leader: s.self,
       timestampMs: Math.max(s.now, above.timestampMs),
@@ -178,7 +186,7 @@ export function propose(s: State): void {
       l1AnchorHash: above.l1AnchorHash,
       refsRoot: BatchRefs.hashTreeRoot(refs),
       skipsRoot: SkipCertificates.hashTreeRoot(parent.skips),
-      nextValidatorSetHash: ZERO_HASH,
+      nextValidatorSetHash,
     },
     refs,
   };

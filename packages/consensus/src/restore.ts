@@ -1,6 +1,6 @@
 /** A restart: the state that the records of an earlier run promise (R16, R19, R20). */
 
-import { type Block, type Certificate, VoteKind } from '@squad/types';
+import { type Block, blockHashHex, type Certificate, VoteKind } from '@squad/types';
 import type { Checkpoint, ConsensusRecord } from './api.ts';
 import type { State } from './state.ts';
 import { forgetBelow } from './voting.ts';
@@ -25,6 +25,10 @@ export function restore(s: State, start: Checkpoint | undefined, records: readon
         s.chain.finalize(record.hash, record.certificate);
         restoreCertificate(s, record.certificate);
         forgetBelow(s, s.finalView);
+        break;
+      case 'epochEnded':
+        s.chain.finalize(blockHashHex(record.block.header), record.proof.certificate);
+        s.ended = { block: record.block, proof: record.proof };
         break;
     }
   }

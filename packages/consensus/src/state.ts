@@ -9,6 +9,7 @@ import {
   faultyWeight,
   genesisBlock,
   genesisCertificate,
+  type HandOverProof,
   type Height,
   LeaderSchedule,
   MAX_BODY_LAG_BLOCKS,
@@ -50,7 +51,10 @@ export class State {
   readonly config: ConsensusConfig;
   readonly leaders: LeaderSchedule;
   readonly quorum: Weight;
-  readonly genesis: { readonly block: Block; readonly certificate: Certificate };
+  /** What the epoch starts after, as a block of its view 0, and what stands for its certificate. */
+  readonly root: { readonly block: Block; readonly certificate: Certificate };
+  /** Height of the epoch's boundary block; infinite if the epoch has no end. */
+  readonly lastHeight: Height;
   readonly signer: Signer;
   readonly tally: Tally;
   readonly watch: Watch;
@@ -78,6 +82,13 @@ export class State {
   readonly shownFinalViews: View[];
   /** Where the next part of a long justification begins when it is sent again. */
   resent = 0;
+  /** A verified proof that the epoch is over; blocks up to its boundary may be missing here (R22). */
+  handOver: HandOverProof | undefined;
+  handOverAgainAtMs: UnixMs = 0;
+  /** When each peer was last told that an epoch is over. */
+  readonly answeredAtMs: Map<ValidatorIndex, UnixMs> = new Map();
+  /** The epoch is over: nothing more is voted, kept or sent, but for the proof of it. */
+  ended: { readonly block: Block; readonly proof: HandOverProof } | undefined;
   bodiesHeight: Height;
   now: UnixMs;
   out: Output[] = [];
@@ -94,10 +105,14 @@ export class State {
     this.tally = new Tally(networkId, validatorSet, this.quorum, scheme);
     this.watch = new Watch(networkId, validatorSet, scheme);
     this.pacemaker = new Pacemaker(options, validatorSet, this.quorum, self, nowMs);
-    const block = genesisBlock(networkId, config.genesisTimeMs);
-    this.genesis = { block, certificate: genesisCertificate(validatorSet.validators.length, blockHash(block.header)) };
+    const block = config.epoch?.startsAfter ?? genesisBlock(networkId, config.genesisTimeMs);
+    const { epoch, validators } = validatorSet;
+    this.root = { block, certificate: genesisCertificate(validators.length, blockHash(block.header), epoch) };
+    this.lastHeight = config.epoch?.lastHeight ?? Number.POSITIVE_INFINITY;
     const tips: readonly LaneTip[] = start?.laneTips ?? emptyTips(validatorSet);
-    this.chain = new Chain(start?.finalized ?? block, tips, start?.finalization ?? this.genesis.certificate);
+    const head = start?.finalized ?? block;
+    const view = head.header.height === block.header.height ? 0 : head.header.view;
+    this.chain = new Chain(head, view, tips, start?.finalization ?? this.root.certificate);
     this.lanes = new Lanes(validatorSet, faultyWeight(total), tips);
     // The driver says how far the bodies are complete; until then nothing is taken for granted.
     this.bodiesHeight = 0;
@@ -114,7 +129,7 @@ export class State {
   }
 
   get finalView(): View {
-    return this.chain.head.block.header.view;
+    return this.chain.head.view;
   }
 
   /** R21: too many final blocks' bodies are missing here to vouch for more. */
@@ -129,11 +144,11 @@ export class State {
   }
 
   persist(record: ConsensusRecord): void {
-    this.out.push({ type: 'persist', record });
+    if (!this.ended) this.out.push({ type: 'persist', record });
   }
 
   send(message: ConsensusMessage, to?: ValidatorIndex): void {
-    this.out.push({ type: 'send', to, message });
+    if (!this.ended) this.out.push({ type: 'send', to, message });
   }
 
   misbehaved(peer: ValidatorIndex, reason: string): void {

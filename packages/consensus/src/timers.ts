@@ -9,7 +9,7 @@ import {
   type View,
   VoteKind,
 } from '@squad/types';
-import type { LaneTip } from './lanes.ts';
+import type { ChainBlock } from './chain.ts';
 import type { State } from './state.ts';
 import { cast } from './voting.ts';
 
@@ -19,20 +19,21 @@ export const MAX_RESENT_CERTIFICATES = 128;
 /** R18: until when the leader may wait for something to order; not when this node holds an old batch to be ordered. */
 function graceEndsMs(s: State): UnixMs {
   const { enteredAtMs } = s.round;
+  const parent = highestCertified(s);
+  if (parent.block.header.height >= s.lastHeight) return enteredAtMs; // R22: the epilogue waits for nothing
   const idle = enteredAtMs + s.config.options.heartbeatMs;
-  const parent = parentTips(s);
-  const oldest = parent && s.lanes.oldestUnorderedMs(parent);
+  const oldest = s.lanes.oldestUnorderedMs(parent.tips);
   if (oldest === undefined) return idle;
   return Math.min(idle, Math.max(enteredAtMs, oldest + s.pacemaker.delayMs));
 }
 
-/** Lane tips after the highest certified block that is known. */
-function parentTips(s: State): readonly LaneTip[] {
+/** The highest certified block that is known. */
+function highestCertified(s: State): ChainBlock {
   for (const view of s.held.notarizedBelow(s.view)) {
     const block = s.chain.get(toHex(s.held.notarization(view)!.blockHash));
-    if (block) return block.tips;
+    if (block) return block;
   }
-  return s.chain.head.tips;
+  return s.chain.head;
 }
 
 /** When this view is given up: 2D for the leader to propose, then 3D for a certificate. */
@@ -94,7 +95,7 @@ export function wakeAtMs(s: State): UnixMs {
   if (!voted) times.push(timeoutMs(s));
   if (s.leader === s.self && !round.own) {
     times.push(round.enteredAtMs + s.config.options.heartbeatMs);
-    const collectable = s.lanes.nextCollectableMs(parentTips(s), s.now, s.pacemaker.delayMs);
+    const collectable = s.lanes.nextCollectableMs(highestCertified(s).tips, s.now, s.pacemaker.delayMs);
     if (collectable !== undefined) times.push(collectable);
   }
   const timestampMs = round.proposal?.proposal.block.header.timestampMs;
@@ -102,6 +103,7 @@ export function wakeAtMs(s: State): UnixMs {
     times.push(timestampMs - MAX_CLOCK_DRIFT_MS);
   for (const pending of Object.values(s.pending)) if (pending) times.push(pending.dueMs);
   if (s.awaited) times.push(s.awaited.fetchAgainAtMs);
+  times.push(s.handOverAgainAtMs);
   if (round.fetchAgainAtMs > s.now) times.push(round.fetchAgainAtMs);
   // The retry is always to come: if it was due, it has just been done.
   return Math.min(...times.filter((time) => time > s.now));

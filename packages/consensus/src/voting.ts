@@ -17,6 +17,7 @@ import {
 } from '@squad/types';
 import { sameCertificate } from './certificates.ts';
 import type { ChainBlock } from './chain.ts';
+import { endByFinalization } from './epochs.ts';
 import { watchCertificate, watchHeldCertificate, watchVote } from './evidence.ts';
 import { relay, showsCertificate } from './relay.ts';
 import { newRound, type State } from './state.ts';
@@ -25,7 +26,6 @@ import { VOTE_WINDOW_VIEWS } from './tally.ts';
 /** Section 5: the channel's identity is the signer; at quorum weight the votes become a certificate. */
 export function onVote(s: State, from: ValidatorIndex, vote: Vote): void {
   if (vote.signer !== from) return s.misbehaved(from, `sent a vote of validator ${vote.signer}`);
-  if (vote.epoch !== s.config.validatorSet.epoch) return;
   if (!inVoteWindow(s, vote.view)) return watchVote(s, vote);
   count(s, vote);
   // R13: the leader's own nullify ends its view.
@@ -171,10 +171,12 @@ function onFinalization(s: State, certificate: Certificate): void {
 }
 
 export function finalizeAwaited(s: State): void {
-  if (!s.awaited) return;
+  if (!s.awaited || s.ended) return;
   const { certificate } = s.awaited;
   const hash: BlockHash = toHex(certificate.blockHash);
-  if (!s.chain.pathFromHead(hash)) return; // `fetchAwaited` asks for what is missing
+  const known = s.chain.pathFromHead(hash);
+  if (!known) return; // `fetchAwaited` asks for what is missing
+  if (s.chain.get(hash)!.block.header.height >= s.lastHeight) return endByFinalization(s, known, certificate);
   s.awaited = undefined;
   const path = s.chain.finalize(hash, certificate);
   for (const block of path) s.persistBlock(block);
@@ -197,6 +199,8 @@ export function certified(s: State, certified: ChainBlock): void {
     const certificate = s.held.notarization(block.block.header.view);
     if (block.announced || !certificate || toHex(certificate.blockHash) !== block.hash) continue;
     s.persistBlock(block);
+    // R22: an epilogue block is no part of the chain that is delivered.
+    if (block.block.header.height > s.lastHeight) continue;
     block.announced = true;
     s.out.push({ type: 'soft', block: block.block, certificate });
   }

@@ -28,6 +28,7 @@ import {
   type ConsensusOptions,
   type ConsensusRecord,
   DEFAULT_CONSENSUS_OPTIONS,
+  type EpochConfig,
   type HeldBatch,
   type Input,
   type Output,
@@ -35,7 +36,7 @@ import {
 import { Consensus } from '../src/core.ts';
 
 export const START_MS = 1_700_000_000_000;
-const NETWORK_ID: Uint8Array = new Uint8Array(32).fill(9);
+export const NETWORK_ID: Uint8Array = new Uint8Array(32).fill(9);
 
 export interface FixtureOptions {
   readonly weights?: readonly number[];
@@ -44,6 +45,10 @@ export interface FixtureOptions {
   /** A view that the node under test does not lead. Ignored if `leaderOf` is given. */
   readonly observer?: boolean;
   readonly options?: Partial<ConsensusOptions>;
+  /** Of two fixtures that share one, either's signatures are genuine to the other. */
+  readonly registry?: SignatureRegistry;
+  /** The epoch's number and its bounds; without it the set validates for ever. */
+  readonly epoch?: { readonly number: number; readonly config: EpochConfig };
 }
 
 export interface ProposalParts {
@@ -57,11 +62,25 @@ export interface ProposalParts {
   readonly signer?: ValidatorIndex;
 }
 
+/** A set whose keys are all different, as those of a fit one are. */
+export function setOf(epoch: number, weights: readonly number[], firstKey = 1): ValidatorSet {
+  return {
+    epoch,
+    validators: weights.map((weight, i) => ({
+      blsPublicKey: new Uint8Array(48).fill(firstKey + i),
+      nodePublicKey: new Uint8Array(32).fill(firstKey + i),
+      weight,
+    })),
+  };
+}
+
 export class Fixture {
   readonly weights: readonly number[];
   readonly leaders: LeaderSchedule;
   readonly self: ValidatorIndex | undefined;
-  readonly genesis: Block = genesisBlock(NETWORK_ID, START_MS);
+  /** What the first block is built on. */
+  readonly genesis: Block;
+  readonly epoch: number;
   readonly scheme: CountedScheme;
   readonly validatorSet: ValidatorSet;
   core: Consensus;
@@ -69,19 +88,17 @@ export class Fixture {
   /** All that was put out since `take` was last called. */
   outputs: Output[] = [];
   records: ConsensusRecord[] = [];
-  readonly #registry = new SignatureRegistry(7);
+  readonly #registry: SignatureRegistry;
   readonly #options: ConsensusOptions;
+  readonly #epochConfig: EpochConfig | undefined;
 
-  constructor({ weights = [1, 1, 1, 1], leaderOf, observer, options }: FixtureOptions = {}) {
+  constructor({ weights = [1, 1, 1, 1], leaderOf, observer, options, epoch, registry }: FixtureOptions = {}) {
+    this.#registry = registry ?? new SignatureRegistry(7);
     this.weights = weights;
-    this.validatorSet = {
-      epoch: 0,
-      validators: weights.map((weight) => ({
-        blsPublicKey: new Uint8Array(48),
-        nodePublicKey: new Uint8Array(32),
-        weight,
-      })),
-    };
+    this.epoch = epoch?.number ?? 0;
+    this.#epochConfig = epoch?.config;
+    this.genesis = epoch?.config.startsAfter ?? genesisBlock(NETWORK_ID, START_MS);
+    this.validatorSet = setOf(this.epoch, weights);
     this.leaders = new LeaderSchedule(this.validatorSet);
     const notFirstLeader = weights.findIndex((_, i) => i !== this.leaderAt(1) && i !== this.leaderAt(2));
     this.self = observer ? undefined : leaderOf === undefined ? Math.max(0, notFirstLeader) : this.leaderAt(leaderOf);
@@ -92,11 +109,16 @@ export class Fixture {
 
   #create(): Consensus {
     const { validatorSet, self, scheme } = this;
-    return new Consensus(
-      { networkId: NETWORK_ID, genesisTimeMs: START_MS, validatorSet, self, scheme, options: this.#options },
-      this.nowMs,
-      this.records,
-    );
+    const config = {
+      networkId: NETWORK_ID,
+      genesisTimeMs: START_MS,
+      validatorSet,
+      self,
+      scheme,
+      options: this.#options,
+    };
+    const epoch = this.#epochConfig;
+    return new Consensus({ ...config, ...(epoch && { epoch }) }, this.nowMs, this.records);
   }
 
   leaderAt(view: View): ValidatorIndex {
@@ -139,7 +161,7 @@ export class Fixture {
   }
 
   vote(signer: ValidatorIndex, kind: VoteKind, view: View, block?: Block): Vote {
-    const content = { kind, epoch: 0, view, blockHash: block ? blockHash(block.header) : ZERO_HASH };
+    const content = { kind, epoch: this.epoch, view, blockHash: block ? blockHash(block.header) : ZERO_HASH };
     const signature = this.#registry.schemeFor(signer).sign(voteSigningRoot(NETWORK_ID, content));
     return { ...content, signer, signature };
   }
@@ -156,7 +178,7 @@ export class Fixture {
     const votes = signers.map((signer) => this.vote(signer, kind, view, block));
     return {
       kind,
-      epoch: 0,
+      epoch: this.epoch,
       view,
       blockHash: block ? blockHash(block.header) : ZERO_HASH,
       signers: signerBits(this.weights.length, signers),
@@ -170,12 +192,12 @@ export class Fixture {
 
   proposal(parts: ProposalParts): Proposal {
     const { view, parent = this.genesis, skips = [], refs = [] } = parts;
-    const parentView = parent.header.view;
+    const parentView = parent === this.genesis ? 0 : parent.header.view;
     const block: Block = {
       header: {
         version: BLOCK_VERSION,
         networkId: NETWORK_ID,
-        epoch: 0,
+        epoch: this.epoch,
         view,
         height: parent.header.height + 1,
         parentView,
@@ -194,7 +216,7 @@ export class Fixture {
     const parentCertificate =
       parts.parentCertificate ??
       (parentView === 0
-        ? genesisCertificate(this.weights.length, blockHash(parent.header))
+        ? genesisCertificate(this.weights.length, blockHash(parent.header), this.epoch)
         : this.certificate(VoteKind.notarize, parentView, parent));
     const signer = parts.signer ?? this.leaderAt(view);
     const { signature } = this.vote(signer, VoteKind.notarize, view, block);

@@ -9,6 +9,7 @@ import {
   Bytes32Type,
   batchDigest,
   Certificate,
+  HandOverProof,
   HeightType,
   LaneSeqType,
   MAX_VALIDATORS,
@@ -18,9 +19,10 @@ import {
   Vote,
 } from '@squad/types';
 
-const KIND = { vote: 1, block: 2, certificate: 3, finalized: 4, checkpoint: 5, batch: 6 } as const;
+const KIND = { vote: 1, block: 2, certificate: 3, finalized: 4, checkpoint: 5, batch: 6, epochEnded: 7 } as const;
 
 const Finalized = new ContainerType({ hash: Bytes32Type, height: HeightType, certificate: Certificate });
+const EpochEnded = new ContainerType({ block: Block, proof: HandOverProof });
 const LaneTip = new ContainerType({ nextSeq: LaneSeqType, lastDigest: Bytes32Type });
 /** Far above what the core keeps: a bound of the encoding, not of the protocol. */
 const MAX_CHECKPOINT_ITEMS = 65_536;
@@ -56,6 +58,10 @@ export function encodeRecord(record: NodeRecord): LogRecord {
         payload: Finalized.serialize({ hash: certificate.blockHash, height, certificate }),
       };
     }
+    case 'epochEnded': {
+      const { block, proof } = record;
+      return { kind: KIND.epochEnded, payload: EpochEnded.serialize({ block, proof }) };
+    }
     case 'checkpoint': {
       const { laneTips, blocks, certificates, votes, ...rest } = record.checkpoint;
       const payload = CheckpointType.serialize({
@@ -85,6 +91,10 @@ export function decodeRecord({ kind, payload }: LogRecord): NodeRecord {
       case KIND.finalized: {
         const { hash, height, certificate } = Finalized.deserialize(payload);
         return { type: 'finalized', hash: toHex(hash), height, certificate: certificate as Certificate };
+      }
+      case KIND.epochEnded: {
+        const { block, proof } = EpochEnded.deserialize(payload);
+        return { type: 'epochEnded', block, proof: proof as HandOverProof };
       }
       case KIND.checkpoint:
         return { type: 'checkpoint', checkpoint: CheckpointType.deserialize(payload) as Checkpoint };

@@ -48,6 +48,12 @@ const checkpoint = {
   certificates: [certificateOf(VoteKind.notarize, 10), certificateOf(VoteKind.nullify, 11)],
   votes: [voteOf(VoteKind.notarize, 10), voteOf(VoteKind.nullify, 11)],
 };
+const handOver = {
+  boundaryHeader: block.header,
+  path: [block.header, block.header],
+  certificate: certificateOf(VoteKind.finalize, 9),
+  nextValidatorSet: { ...genesis.validatorSet, epoch: 1 },
+};
 const empty = {
   finalized: genesisBlock(genesis.networkId, 0),
   finalization: genesisCertificate(4, hash),
@@ -67,6 +73,7 @@ const records: readonly (readonly [string, NodeRecord])[] = [
     'a finalization',
     { type: 'finalized', hash: toHex(hash), height: 12, certificate: certificateOf(VoteKind.finalize, 7) },
   ],
+  ['the end of an epoch', { type: 'epochEnded', block, proof: handOver }],
   ['a checkpoint', { type: 'checkpoint', checkpoint }],
   ['an empty checkpoint', { type: 'checkpoint', checkpoint: empty }],
   ['a batch', { type: 'batch', signed: sealBatch(genesis, 1, { seq: 4 }).batch.signed }],
@@ -101,15 +108,15 @@ describe('a record', () => {
   );
 
   it('of a kind that there is not is refused', () => {
-    for (const kind of [0, 7, 100, 239, 255]) {
+    for (const kind of [0, 8, 100, 239, 255]) {
       expect(() => decodeRecord({ kind, payload: BlockType.serialize(block) })).toThrow(SquadError);
     }
   });
 
   it('has a kind of its own', () => {
     const kinds = new Set(records.map(([, record]) => `${record.type} ${encodeRecord(record).kind}`));
-    expect(kinds.size).toBe(6);
-    expect(new Set([...kinds].map((kind) => kind.split(' ')[1])).size).toBe(6);
+    expect(kinds.size).toBe(7);
+    expect(new Set([...kinds].map((kind) => kind.split(' ')[1])).size).toBe(7);
   });
 });
 

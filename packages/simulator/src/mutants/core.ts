@@ -110,8 +110,8 @@ export const coreMutants: readonly Mutant[] = [
     edit('proposing.ts', 'if (header.height !== above.height + 1)\n    return', 'if (false)\n    return'),
     edit(
       'chain.ts',
-      'if (header.height !== parent.block.header.height + 1 || header.parentView !== parent.block.header.view)',
-      'if (header.parentView !== parent.block.header.view)',
+      'if (header.height !== parent.block.header.height + 1 || header.parentView !== parent.view) return false;',
+      'if (header.parentView !== parent.view) return false;',
     ),
   ]),
   mutant('R11', 'a lane may have gaps', [edit('lanes.ts', 'if (seq !== nextSeq) return', 'if (false) return')]),
@@ -197,7 +197,7 @@ export const coreMutants: readonly Mutant[] = [
   mutant('R16', 'a checkpoint holds no votes', [
     edit(
       'core.ts',
-      'votes: signer.votesAbove(chain.head.block.header.view),',
+      'votes: signer.votesAbove(chain.head.view),',
       'votes: signer.votesAbove(Number.MAX_SAFE_INTEGER).slice(0, 0),',
     ),
   ]),
@@ -248,7 +248,7 @@ export const coreMutants: readonly Mutant[] = [
     edit('tally.ts', 'const forgers = this.#bisect(same, root);', 'const forgers = same.map(({ signer }) => signer);'),
   ]),
   mutant('section 5', 'votes of another epoch count', [
-    edit('voting.ts', 'if (vote.epoch !== s.config.validatorSet.epoch) return;', ''),
+    edit('core.ts', 'if (epochOf(message) !== s.config.validatorSet.epoch) return onOtherEpoch(s, from, message);', ''),
   ]),
   mutant('section 4', 'evidence of votes that nobody signed', [
     edit(
