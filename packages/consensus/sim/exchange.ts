@@ -4,7 +4,7 @@
  */
 
 import { type Acknowledgement, type BatchRef, type Block, toHex, type ValidatorIndex } from '@squad/types';
-import type { HeldBatch } from '../src/api.ts';
+import type { HeldBatch, Input } from '../src/api.ts';
 import type { SimulatedNode } from './node.ts';
 
 const ACKNOWLEDGE_AFTER_MS = 20;
@@ -33,6 +33,11 @@ export class Exchange {
     this.#repeat();
   }
 
+  /** Lanes begin anew, and with them what was acknowledged (R22). */
+  beginEpoch(): void {
+    this.#acknowledgedBy = new Map();
+  }
+
   stop(): void {
     this.#wanted = new Set();
     this.#acknowledging = false;
@@ -43,25 +48,46 @@ export class Exchange {
 
   spread(to: SimulatedNode, batch: HeldBatch): void {
     const node = this.#node;
-    const given = node.adversary?.spread ? node.adversary.spread(to.index, batch) : batch;
+    const position = node.epoch.positionOf(to.identity);
+    const bends = position !== undefined && node.adversary?.spread;
+    const given = bends ? node.adversary!.spread!(position, batch) : batch;
     if (given) node.world.network.send(node.place, to.place, BATCH_BYTES, () => to.exchange.receiveBatch(given));
   }
 
   receiveBatch(batch: HeldBatch): void {
     const node = this.#node;
-    if (!node.up) return;
-    if (node.batches.get(batch.ref.digest)) this.#acknowledgeSoon();
+    // Of an epoch that this node is not in yet: it comes again.
+    if (!node.up || node.world.batches.epochOf(batch.ref.digest) > node.epoch.number) return;
+    if (node.heldBatch(batch.ref.digest)) this.#acknowledgeSoon();
     else node.storeBatch(batch, () => this.#acknowledgeSoon());
   }
 
   #repeat(): void {
     const node = this.#node;
+    if (node.epoch.members[node.index] === undefined) this.#handOn();
+    else this.#repeatLane();
+    node.later(REPEAT_MS, () => this.#repeat());
+  }
+
+  /** R22: this node validates no more, and has accepted what is not ordered: another one gets it. */
+  #handOn(): void {
+    const node = this.#node;
+    const { members, number } = node.epoch;
+    const [to] = node.world.at(node.random.pick(members));
+    for (const payload of node.payloads.leftFrom(number)) {
+      node.world.count('a batch given to a validator');
+      node.world.network.send(node.place, to!.place, BATCH_BYTES, () => to!.takePayload(payload));
+    }
+  }
+
+  #repeatLane(): void {
+    const node = this.#node;
     for (const to of node.world.peersOf(node)) {
-      const from = Math.max(this.#acknowledgedBy.get(to.place) ?? 0, node.final.nextSeq(node.index));
+      const ordered = node.final.nextSeq(node.epoch.number, node.index);
+      const from = Math.max(this.#acknowledgedBy.get(to.place) ?? 0, ordered);
       const until = Math.min(node.batches.durableLength(node.index), from + REPEAT_BATCHES);
       for (let seq = from; seq < until; seq++) this.spread(to, node.batches.lanes[node.index]![seq]!);
     }
-    node.later(REPEAT_MS, () => this.#repeat());
   }
 
   #acknowledgeSoon(): void {
@@ -77,32 +103,35 @@ export class Exchange {
   acknowledgeTo(to: SimulatedNode): void {
     const node = this.#node;
     const acknowledgements: Acknowledgement[] = [];
-    for (let author = 0; author < node.world.size; author++) {
+    for (let author = 0; author < node.epoch.members.length; author++) {
       if (author === node.index || node.adversary?.acknowledges?.(author) === false) continue;
       const acknowledgement = node.batches.acknowledgement(author);
       if (acknowledgement) acknowledgements.push(acknowledgement);
     }
     if (acknowledgements.length === 0) return;
+    const { number } = node.epoch;
     node.world.network.send(node.place, to.place, ACKNOWLEDGEMENT_BYTES * acknowledgements.length, () =>
-      to.exchange.receiveAcknowledgements(node, acknowledgements),
+      to.exchange.receiveAcknowledgements(node, number, acknowledgements),
     );
   }
 
-  receiveAcknowledgements(from: SimulatedNode, acknowledgements: readonly Acknowledgement[]): void {
-    if (!this.#node.up) return;
+  receiveAcknowledgements(from: SimulatedNode, epoch: number, acknowledgements: readonly Acknowledgement[]): void {
+    // Places in the lanes of two epochs are not the same.
+    if (!this.#node.up || epoch !== this.#node.epoch.number) return;
     const own = acknowledgements.find(({ author }) => author === this.#node.index);
     const { place } = from;
     if (own) this.#acknowledgedBy.set(place, Math.max(this.#acknowledgedBy.get(place) ?? 0, own.seq + 1));
-    this.#node.run({ type: 'acknowledged', from: from.index, acknowledgements });
+    const position = this.#node.epoch.positionOf(from.identity);
+    if (position !== undefined) this.#node.run({ type: 'acknowledged', from: position, acknowledgements });
   }
 
   // ---------------------------------------------------------------- asking
 
   fetchBatches(refs: readonly BatchRef[], holders: readonly ValidatorIndex[]): void {
     for (const ref of refs) {
-      const held = () => this.#node.batches.get(ref.digest) !== undefined;
+      const held = () => this.#node.heldBatch(ref.digest) !== undefined;
       this.#ask(`batch ${toHex(ref.digest)}`, holders, held, (peer, answer) => {
-        const batch = peer.batches.get(ref.digest);
+        const batch = peer.heldBatch(ref.digest);
         if (!batch || peer.adversary?.servesBatch?.(batch) === false) return;
         answer(() => this.receiveBatch(batch));
       });
@@ -123,7 +152,7 @@ export class Exchange {
         if (!served) return;
         answer(() => {
           answered = served === block;
-          this.#node.run({ type: 'blockFetched', from: peer.index, block: served });
+          this.#runFrom(peer, (from) => ({ type: 'blockFetched', from, block: served }));
         });
       },
     );
@@ -133,8 +162,28 @@ export class Exchange {
     const done = () => this.#node.final.height >= fromHeight;
     this.#ask(`range ${fromHeight}`, holders, done, (peer, answer) => {
       const range = peer.final.range(fromHeight);
-      if (range) answer(() => this.#node.run({ type: 'rangeFetched', from: peer.index, ...range }));
+      if (range) answer(() => this.#runFrom(peer, (from) => ({ type: 'rangeFetched', from, ...range })));
     });
+  }
+
+  /** R22: of whoever has it, in this epoch's set or not. */
+  fetchHandOver(epoch: number, holders: readonly ValidatorIndex[]): void {
+    const done = () => this.#node.epoch.number > epoch;
+    this.#ask(`end of epoch ${epoch}`, holders, done, (peer, answer) => {
+      const known = peer.proofs.get(epoch);
+      const proof = known && peer.adversary?.servesHandOver ? peer.adversary.servesHandOver(known) : known;
+      if (!proof) return;
+      answer(() => {
+        const from = this.#node.epoch.positionOf(peer.identity);
+        this.#node.run({ type: 'handOverFetched', from, proof });
+      });
+    });
+  }
+
+  /** An answer of a node that is in the set. */
+  #runFrom(peer: SimulatedNode, input: (from: ValidatorIndex) => Input): void {
+    const from = this.#node.epoch.positionOf(peer.identity);
+    if (from !== undefined) this.#node.run(input(from));
   }
 
   /** Asks one peer after the other until `done`: the named holders, then all. */
@@ -149,8 +198,9 @@ export class Exchange {
     if (this.#wanted.has(name) || done()) return;
     this.#wanted.add(name);
     const others = node.random.shuffle(node.world.peersOf(node));
-    const named = others.filter(({ index }) => holders.includes(index));
-    named.sort((a, b) => holders.indexOf(a.index) - holders.indexOf(b.index));
+    const place = ({ identity }: SimulatedNode) => holders.indexOf(node.epoch.positionOf(identity) ?? -1);
+    const named = others.filter((peer) => place(peer) >= 0);
+    named.sort((a, b) => place(a) - place(b));
     const order = [...new Set([...named, ...others])];
     if (order.length === 0) return;
     const attempt = (count: number): void => {

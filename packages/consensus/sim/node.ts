@@ -5,32 +5,38 @@
  */
 
 import {
+  type BatchRef,
   type Block,
+  type BlockHeader,
   blockHash,
   type Certificate,
   type ConsensusMessage,
   decodeValidatorMessage,
   encodeValidatorMessage,
+  type HandOverProof,
   MAX_UNORDERED_BATCHES_PER_LANE,
   toHex,
   type ValidatorIndex,
-  type Vote,
 } from '@squad/types';
-import type { ConsensusConfig, ConsensusRecord, HeldBatch, Input, Output } from '../src/api.ts';
+import type { ConsensusRecord, HeldBatch, Input, Output } from '../src/api.ts';
 import { Consensus } from '../src/core.ts';
+import { epochOf, sinceLastEpoch } from '../src/epochs.ts';
 import type { Adversary } from './adversaries/adversary.ts';
 import { BatchStore } from './batches.ts';
 import { Disk } from './disk.ts';
+import { followerIndex, type PlannedEpoch } from './epoch-plan.ts';
 import { Exchange } from './exchange.ts';
 import type { ObservedNode } from './invariants/api.ts';
+import type { Invariants } from './invariants/index.ts';
 import { DurableVotes, Heard } from './observations.ts';
+import { Payloads } from './payloads.ts';
 import type { Random } from './prng.ts';
 import { FinalChain, finalBlocksIn } from './recovery.ts';
 import type { World } from './world.ts';
 
 export type LogEntry =
   | { readonly type: 'record'; readonly record: ConsensusRecord }
-  | { readonly type: 'batch'; readonly batch: HeldBatch }
+  | { readonly type: 'batch'; readonly batch: HeldBatch; readonly isOwn: boolean }
   | { readonly type: 'delivered'; readonly blocks: readonly Block[]; readonly certificate: Certificate };
 
 /** A checkpoint is written each time so many blocks became final. */
@@ -38,8 +44,15 @@ const CHECKPOINT_EVERY_BLOCKS = 8;
 /** How long a peer that misbehaved is not listened to. */
 const BAN_MS = 300;
 
-export class SimulatedNode implements ObservedNode {
-  readonly index: ValidatorIndex;
+/** Position of a node that is in no set of the present epoch: it follows. */
+const NONE = -1;
+
+export class SimulatedNode {
+  /** Which validator it is, whatever its position in an epoch's set. */
+  readonly identity: number;
+  /** The epoch that it is in, and its position in that set. */
+  epoch: PlannedEpoch;
+  index: ValidatorIndex;
   /** Where it stands in the network. A validator with a live copy has two places. */
   readonly place: number;
   readonly disk: Disk<LogEntry>;
@@ -51,11 +64,18 @@ export class SimulatedNode implements ObservedNode {
   life = 0;
   clockSkewMs = 0;
   adversary: Adversary | undefined;
-  batches: BatchStore;
+  /** What an adversary keeps over all epochs. */
+  readonly memory: ConsensusMessage[] = [];
   blocks: Map<string, Block> = new Map();
-  final = new FinalChain();
+  final: FinalChain;
+  /** Ends of epochs, to answer with. */
+  proofs: Map<number, HandOverProof> = new Map();
+  payloads = new Payloads();
   readonly exchange: Exchange;
-  readonly #config: ConsensusConfig;
+  rules: Invariants;
+  /** Batches by epoch. */
+  #stores = new Map<number, BatchStore>();
+  readonly #observed = new Map<number, ObservedNode>();
   readonly #durableVotes: DurableVotes;
   #timer = 0;
   #bodiesHeight = 0;
@@ -63,26 +83,56 @@ export class SimulatedNode implements ObservedNode {
   #view = 0;
   #heard = new Heard();
   #checkpointHeight = 0;
-  readonly #bannedUntilMs = new Map<ValidatorIndex, number>();
+  /** By identity. */
+  readonly #bannedUntilMs = new Map<number, number>();
 
-  constructor(world: World, index: ValidatorIndex, place: number, config: ConsensusConfig, random: Random) {
+  constructor(world: World, identity: number, place: number, random: Random) {
     this.world = world;
-    this.index = index;
+    this.identity = identity;
     this.place = place;
     this.random = random;
-    this.#config = config;
+    this.epoch = world.plan.at(0);
+    this.index = this.epoch.positionOf(identity) ?? NONE;
+    this.rules = world.rules(this.epoch, world.genesis);
+    this.final = this.#emptyChain();
     this.disk = new Disk(world.queue, random.fork('disk'), (draw) => {
       const slow = world.slowDisks.has(place);
       return slow ? draw.integer(5, 120) : draw.integer(0, 3);
     });
     this.#durableVotes = new DurableVotes(this.disk.durable);
-    this.batches = new BatchStore(world.size);
     this.exchange = new Exchange(this);
-    if (world.schedule.checksRestore && !world.isByzantine(index)) this.disk.onSynced = () => this.#checkRestore();
+    if (world.schedule.checksRestore && !world.isByzantine(identity)) this.disk.onSynced = () => this.#checkRestore();
   }
 
   get name(): string {
-    return this.place === this.index ? `n${this.index}` : `n${this.index}'`;
+    return this.place === this.identity ? `n${this.identity}` : `n${this.identity}'`;
+  }
+
+  /** Of the present epoch. */
+  get batches(): BatchStore {
+    return this.batchesOf(this.epoch);
+  }
+
+  batchesOf({ number, members }: PlannedEpoch): BatchStore {
+    let store = this.#stores.get(number);
+    if (!store) {
+      store = new BatchStore(members.length);
+      this.#stores.set(number, store);
+    }
+    return store;
+  }
+
+  /** A batch of any epoch. */
+  heldBatch(digest: Uint8Array): HeldBatch | undefined {
+    return this.#storeOf({ digest })?.get(digest);
+  }
+
+  #storeOf({ digest }: Pick<BatchRef, 'digest'>): BatchStore | undefined {
+    return this.#stores.get(this.world.batches.epochOf(digest));
+  }
+
+  #emptyChain(): FinalChain {
+    return new FinalChain(this.world.schedule.epochs?.lengthBlocks);
   }
 
   get up(): boolean {
@@ -97,40 +147,74 @@ export class SimulatedNode implements ObservedNode {
 
   start(): void {
     const records: ConsensusRecord[] = [];
-    this.batches = new BatchStore(this.world.size);
+    this.#stores = new Map();
     this.blocks = new Map();
-    this.final = new FinalChain();
+    this.final = this.#emptyChain();
+    this.proofs = new Map();
+    this.payloads = new Payloads();
     this.#bodiesHeight = 0;
     for (const entry of this.disk.durable) {
       if (entry.type === 'batch') {
-        this.batches.add(entry.batch);
-        this.batches.setDurable(entry.batch);
+        this.#keepBatch(entry.batch, entry.isOwn);
+        this.#setDurable(entry.batch);
       } else if (entry.type === 'delivered') {
-        this.final.append(entry.blocks, entry.certificate);
-        for (const block of entry.blocks) this.#keepBlock(block);
+        this.#appendFinal(entry.blocks, entry.certificate);
       } else {
         records.push(entry.record);
         this.#keepRecord(entry.record);
       }
     }
     this.life++;
-    this.#view = 0;
-    this.#heard = new Heard();
-    this.world.invariants.onStarted(this);
-    this.#heard.isNewNetwork = records.length === 0;
-    this.core = this.#coreOf(records);
+    this.#begin(records);
     this.#deliverWhatIsRecorded(records);
     this.run({ type: 'start' });
-    for (const batch of this.batches.all()) {
-      if (!this.final.isOrdered(batch.ref)) this.run({ type: 'batchStored', batch });
-    }
-    this.checkBodies();
+    this.#resume();
     this.exchange.start();
   }
 
+  /** Makes the core of the epoch that the records have come to (R22). */
+  #begin(records: readonly ConsensusRecord[]): void {
+    const { ended, records: since } = sinceLastEpoch(records);
+    this.epoch = this.world.plan.at(ended ? ended.proof.nextValidatorSet.epoch : 0);
+    this.index = this.epoch.positionOf(this.identity) ?? NONE;
+    this.rules = this.world.rules(this.epoch, ended?.block ?? this.world.genesis);
+    this.adversary = this.world.adversaryOf(this, this.epoch);
+    this.#view = 0;
+    this.#heard = new Heard();
+    this.rules.onStarted(this.observed);
+    this.#heard.isNewNetwork = since.length === 0;
+    this.core = this.#coreOf(records);
+  }
+
+  /** Tells a new core what is held, and seals anew what an earlier epoch left. */
+  #resume(): void {
+    for (const batch of this.batches.all()) {
+      if (!this.final.isOrdered(this.epoch.number, batch.ref)) this.run({ type: 'batchStored', batch });
+    }
+    this.checkBodies();
+    if (!this.world.schedule.epochs || this.index === NONE) return;
+    for (const payload of this.payloads.leftFrom(this.epoch.number)) {
+      this.world.count('a batch sealed anew');
+      this.seal(payload);
+    }
+  }
+
+  /** R22: the epoch's end is durable and visible. */
+  #beginNext(block: Block, proof: HandOverProof): void {
+    this.rules.onEpochEnded(this.observed, block, proof);
+    this.#begin([{ type: 'epochEnded', block, proof }]);
+    this.exchange.beginEpoch();
+    this.world.note('epoch', [this.place, this.epoch.number], () => `${this.name} begins epoch ${this.epoch.number}`);
+    this.run({ type: 'start' });
+    this.#resume();
+  }
+
   #coreOf(records: readonly ConsensusRecord[]): Consensus {
-    const from = records.findLastIndex((record) => record.type === 'checkpoint');
-    return new Consensus(this.#config, this.localNowMs, from < 0 ? records : records.slice(from));
+    const { ended, records: since } = sinceLastEpoch(records);
+    const epoch = this.world.plan.at(ended ? ended.proof.nextValidatorSet.epoch : 0);
+    const from = since.findLastIndex((record) => record.type === 'checkpoint');
+    const config = this.world.configOf(this, epoch, ended);
+    return new Consensus(config, this.localNowMs, from < 0 ? since : since.slice(from));
   }
 
   /** What a crash at this moment would leave. */
@@ -138,7 +222,16 @@ export class SimulatedNode implements ObservedNode {
     if (!this.core) return;
     const records = this.disk.durable.flatMap((entry) => (entry.type === 'record' ? [entry.record] : []));
     this.world.count('a crash after a sync looked at');
-    this.world.invariants.onRestorable(this, this.#coreOf(records), this.disk.isSynced ? this.core : undefined);
+    const restored = this.#coreOf(records);
+    if (sinceLastEpoch(records).ended?.proof.boundaryHeader.epoch === this.epoch.number) {
+      // The end of the epoch is durable, and about to be visible: the core that runs is the one before.
+      const { finalHeight } = restored.status;
+      if (finalHeight !== this.epoch.lastHeight) {
+        this.world.fail('restored as promised', `${this.name} would begin its next epoch at height ${finalHeight}`);
+      }
+      return;
+    }
+    this.rules.onRestorable(this.observed, restored, this.disk.isSynced ? this.core : undefined);
   }
 
   /** Final blocks whose delivery did not reach the disk, while their records did: delivered now (at least once). */
@@ -147,14 +240,14 @@ export class SimulatedNode implements ObservedNode {
     const { finalHeight } = this.core!.status;
     const reached = missing?.blocks.at(-1)?.header.height ?? this.final.height;
     if (missing === undefined || reached !== finalHeight) {
-      this.world.invariants.fail(
+      this.world.fail(
         'recovery',
         `${this.name} restored its core at height ${finalHeight}, its records bring back blocks up to ${reached}`,
       );
     }
     if (missing?.certificate && missing.blocks.length > 0) this.#takeFinal(missing.blocks, missing.certificate);
     // The reader has acknowledged blocks up to a cursor; it gets what follows.
-    const unread = this.final.above(this.world.invariants.cursor(this.place));
+    const unread = this.final.above(this.world.final.cursor(this.place));
     if (unread.length > 0) this.#onFinal(unread, undefined);
   }
 
@@ -183,13 +276,15 @@ export class SimulatedNode implements ObservedNode {
     const { core } = this;
     if (!core) return;
     const outputs = core.step(this.localNowMs, input);
-    this.#heard.input(input, this.world.schedule.weights);
+    this.#heard.input(input, this.epoch.weights);
     const visible: Output[] = [];
+    // Positions are those of the epoch in which it was said, even if the node is in the next one when it is durable.
+    const { epoch } = this;
     for (const output of outputs) this.#take(output, visible);
-    this.world.invariants.onStep();
+    this.world.steps++;
     if (visible.length > 0) {
       this.disk.whenDurable(() => {
-        for (const output of visible) this.#release(output);
+        for (const output of visible) this.#release(output, epoch);
       });
     }
   }
@@ -199,14 +294,17 @@ export class SimulatedNode implements ObservedNode {
       case 'persist':
         this.disk.append({ type: 'record', record: output.record });
         this.#keepRecord(output.record);
-        if (output.record.type === 'certificate') this.world.invariants.onTaken(this, output.record.certificate);
+        if (output.record.type === 'certificate') this.rules.onTaken(this.observed, output.record.certificate);
         if (output.record.type === 'vote')
-          this.world.invariants.onVoteMade(this, output.record.vote, this.#view, this.#heard);
+          this.rules.onVoteMade(this.observed, output.record.vote, this.#view, this.#heard);
         return;
       case 'final':
         visible.push(output);
         this.#takeFinal(output.blocks, output.certificate);
         return;
+      case 'fetchHandOver':
+        this.world.count('fetchHandOver');
+        return this.exchange.fetchHandOver(output.epoch, output.holders);
       case 'wakeAt': {
         const timer = ++this.#timer;
         this.later(Math.max(1, output.atMs - this.localNowMs), () => {
@@ -225,80 +323,135 @@ export class SimulatedNode implements ObservedNode {
         return this.exchange.fetchRange(output.fromHeight, output.holders);
       case 'enteredView':
         this.#view = output.view;
-        this.world.invariants.onEnteredView(this, output.view);
+        this.rules.onEnteredView(this.observed, output.view);
         this.world.note('enteredView', [this.place, output.view], () => `${this.name} enters view ${output.view}`);
         this.adversary?.enteredView?.(output.view, output.leader);
         return;
       case 'misbehaved':
-        this.world.invariants.onMisbehaved(this, output.peer, output.reason);
-        this.#bannedUntilMs.set(output.peer, this.world.nowMs + BAN_MS);
-        this.later(BAN_MS, () => this.run({ type: 'peerConnected', peer: output.peer }));
+        this.rules.onMisbehaved(this.observed, output.peer, output.reason);
+        this.#ban(this.epoch.members[output.peer]!);
         return;
       case 'evidence':
-        this.world.invariants.onEvidence(this, output.evidence);
+        this.rules.onEvidence(this.observed, output.evidence);
         return;
       case 'send':
       case 'soft':
+      case 'epochEnded':
         visible.push(output);
     }
   }
 
   /** What a step put out, now that all it rests on is durable. */
-  #release(output: Output): void {
+  #release(output: Output, epoch: PlannedEpoch): void {
     if (output.type === 'send') {
-      this.world.invariants.onSend(this, output.message);
-      const targets = output.to === undefined ? this.world.othersThan(this.index) : [output.to];
-      for (const to of targets) this.#sendBent(to, output.message);
+      const { to, message } = output;
+      this.world.rulesAt(epoch).onSend(this.observedIn(epoch), message);
+      if (to !== undefined) return this.#sendBent(to, message, epoch);
+      for (const [position, identity] of epoch.members.entries()) {
+        if (identity !== this.identity) this.#sendBent(position, message, epoch);
+      }
+      this.#tellFollowers(message, epoch);
     } else if (output.type === 'soft') {
-      this.world.invariants.onSoft(this, output.block, output.certificate);
+      this.rules.onSoft(this.observed, output.block, output.certificate);
     } else if (output.type === 'final') {
-      this.#onFinal(output.blocks, output.certificate);
+      this.#onFinal(output.blocks, output.certificate, output.path);
+    } else if (output.type === 'epochEnded') {
+      this.#beginNext(output.block, output.proof);
     }
   }
 
-  #sendBent(to: ValidatorIndex, message: ConsensusMessage): void {
-    const instead = this.adversary?.send ? this.adversary.send(to, message) : [message];
+  /** Those that are not in the set hear what all hear. */
+  #tellFollowers(message: ConsensusMessage, epoch: PlannedEpoch): void {
+    if (!this.world.schedule.epochs) return;
+    for (const peer of this.world.peersOf(this)) {
+      if (epoch.positionOf(peer.identity) === undefined) this.sendTo(peer, message);
+    }
+  }
+
+  #sendBent(to: ValidatorIndex, message: ConsensusMessage, epoch: PlannedEpoch): void {
+    const adversary = epoch === this.epoch ? this.adversary : this.world.adversaryOf(this, epoch);
+    const instead = adversary?.send ? adversary.send(to, message) : [message];
     for (const each of instead) {
-      if (each !== message) this.world.invariants.onByzantineMessage(each);
-      this.sendMessage(to, each);
+      if (each !== message) this.world.learnByzantine(each);
+      this.sendMessage(to, each, epoch);
     }
   }
 
-  sendMessage(to: ValidatorIndex, message: ConsensusMessage): void {
-    const bytes = approximateBytes(message);
-    for (const peer of this.world.at(to)) {
-      this.world.network.send(this.place, peer.place, bytes, () => peer.receive(this, message));
-    }
+  /** `to`: a position in that epoch's set. */
+  sendMessage(to: ValidatorIndex, message: ConsensusMessage, epoch: PlannedEpoch): void {
+    for (const peer of this.world.at(epoch.members[to]!)) this.sendTo(peer, message);
+  }
+
+  sendTo(peer: SimulatedNode, message: ConsensusMessage): void {
+    this.world.network.send(this.place, peer.place, approximateBytes(message), () => peer.receive(this, message));
   }
 
   receive(from: SimulatedNode, message: ConsensusMessage): void {
-    if (!this.up || (this.#bannedUntilMs.get(from.index) ?? 0) > this.world.nowMs) return;
+    if (!this.up || (this.#bannedUntilMs.get(from.identity) ?? 0) > this.world.nowMs) return;
     this.world.noteMessage(from, this, message);
     const decoded = this.world.roundTrip ? roundTrip(message) : message;
-    this.run({ type: 'message', from: from.index, message: decoded });
-    this.adversary?.received?.(from.index, message);
+    const position = this.epoch.positionOf(from.identity);
+    if (position === undefined) return this.#receiveFromStranger(from, decoded);
+    this.run({ type: 'message', from: position, message: decoded });
+    this.adversary?.received?.(position, message);
+  }
+
+  /** One that is not in this epoch's set: only whether it is ahead or behind is of use. */
+  #receiveFromStranger(from: SimulatedNode, message: ConsensusMessage): void {
+    const epoch = epochOf(message);
+    if (epoch > this.epoch.number) return this.run({ type: 'laterEpoch' });
+    const proof = this.proofs.get(epoch);
+    if (!proof || message.type === 'handOver') return;
+    this.world.count('an answer to who is no validator any more');
+    this.sendTo(from, { type: 'handOver', proof });
+  }
+
+  #ban(identity: number): void {
+    this.#bannedUntilMs.set(identity, this.world.nowMs + BAN_MS);
+    this.later(BAN_MS, () => this.onConnected(this.world.at(identity)[0]!));
+  }
+
+  onConnected(peer: SimulatedNode): void {
+    const position = this.epoch.positionOf(peer.identity);
+    if (position !== undefined) this.run({ type: 'peerConnected', peer: position });
+  }
+
+  onDisconnected(peer: SimulatedNode): void {
+    const position = this.epoch.positionOf(peer.identity);
+    if (position !== undefined) this.run({ type: 'peerDisconnected', peer: position });
   }
 
   // ---------------------------------------------------------------- what is final
 
   #takeFinal(blocks: readonly Block[], certificate: Certificate): void {
     this.disk.append({ type: 'delivered', blocks, certificate });
-    this.final.append(blocks, certificate);
-    for (const block of blocks) this.#keepBlock(block);
+    this.#appendFinal(blocks, certificate);
     if (!this.world.checkpoints || this.final.height < this.#checkpointHeight + CHECKPOINT_EVERY_BLOCKS) return;
     this.#checkpointHeight = this.final.height;
     // Between two steps, as a real driver does: `checkpoint` speaks of the state after this one.
     this.later(0, () => {
+      if (this.core!.isOver) return; // the log is the next epoch's already
       this.world.count('checkpoint');
       this.disk.append({ type: 'record', record: { type: 'checkpoint', checkpoint: this.core!.checkpoint() } });
       this.disk.whenDurable(() => {});
     });
   }
 
-  #onFinal(blocks: readonly Block[], certificate: Certificate | undefined): void {
-    this.world.invariants.onFinal(this, blocks, certificate);
+  #appendFinal(blocks: readonly Block[], certificate: Certificate): void {
+    this.final.append(blocks, certificate);
+    for (const block of blocks) {
+      this.#keepBlock(block);
+      if (!this.world.schedule.epochs) continue;
+      for (const { digest } of block.refs) this.payloads.order(this.world.batches.payloadOf(digest));
+    }
+  }
+
+  #onFinal(blocks: readonly Block[], certificate: Certificate | undefined, path: readonly BlockHeader[] = []): void {
+    if (certificate) this.rules.onFinal(this.observed, blocks, certificate, path);
+    // After a restart they may be of several epochs.
+    else for (const block of blocks) this.#rulesOf(block).onFinal(this.#observedOf(block), [block], undefined);
     for (const { refs } of blocks) {
-      const missing = refs.filter((ref) => !this.batches.get(ref.digest));
+      const missing = refs.filter((ref) => !this.heldBatch(ref.digest));
       if (missing.length > 0) this.exchange.fetchBatches(missing, [missing[0]!.author]);
     }
     this.checkBodies();
@@ -306,7 +459,7 @@ export class SimulatedNode implements ObservedNode {
 
   checkBodies(): void {
     let height = this.#bodiesHeight;
-    while (this.final.at(height + 1)?.refs.every((ref) => this.batches.isDurable(ref.digest))) height++;
+    while (this.final.at(height + 1)?.refs.every((ref) => this.isBatchDurable(ref.digest))) height++;
     if (height === this.#bodiesHeight) return;
     this.#bodiesHeight = height;
     this.later(0, () => this.run({ type: 'bodiesComplete', height }));
@@ -316,44 +469,124 @@ export class SimulatedNode implements ObservedNode {
 
   /** Seals a batch, unless too many of this lane wait (R1). */
   produce(): void {
+    if (this.index !== NONE) this.seal();
+  }
+
+  /** `payload`: one that was accepted before. */
+  seal(payload?: number): void {
     const lane = this.batches.lanes[this.index]!;
     const seq = lane.length;
-    if (seq - this.final.nextSeq(this.index) >= MAX_UNORDERED_BATCHES_PER_LANE) return;
-    const batch = this.world.makeBatch(this, seq, lane.at(-1)?.ref.digest);
-    this.storeBatch(batch, () => {
-      for (const to of this.world.peersOf(this)) this.exchange.spread(to, batch);
-    });
+    if (seq - this.final.nextSeq(this.epoch.number, this.index) >= MAX_UNORDERED_BATCHES_PER_LANE) return;
+    const batch = this.world.makeBatch(this, seq, lane.at(-1)?.ref.digest, payload);
+    const isOwn = true;
+    this.storeBatch(
+      batch,
+      () => {
+        for (const to of this.world.peersOf(this)) this.exchange.spread(to, batch);
+      },
+      isOwn,
+    );
+  }
+
+  /** From a node that accepted it, could not have it ordered in time, and validates no more (R22). */
+  takePayload(payload: number): void {
+    if (this.up && this.index !== NONE && !this.payloads.isOwn(payload) && !this.payloads.isOrdered(payload)) {
+      this.seal(payload);
+    }
   }
 
   /** Appends a batch to the log and tells the core; `then` runs once it is durable. */
-  storeBatch(batch: HeldBatch, then: () => void): void {
-    if (!this.batches.add(batch)) return;
-    this.disk.append({ type: 'batch', batch });
+  storeBatch(batch: HeldBatch, then: () => void, isOwn = false): void {
+    if (!this.#keepBatch(batch, isOwn)) return;
+    this.disk.append({ type: 'batch', batch, isOwn });
     // Asked for before the core is told: whatever the core sends because of this batch waits behind it.
     this.disk.whenDurable(() => {
-      this.batches.setDurable(batch);
+      this.#setDurable(batch);
       then();
       this.checkBodies();
     });
-    this.run({ type: 'batchStored', batch });
+    if (this.world.batches.epochOf(batch.ref.digest) === this.epoch.number) this.run({ type: 'batchStored', batch });
+  }
+
+  #keepBatch(batch: HeldBatch, isOwn: boolean): boolean {
+    const { digest } = batch.ref;
+    const epoch = this.world.batches.epochOf(digest);
+    if (isOwn) this.payloads.seal(this.world.batches.payloadOf(digest)!, epoch);
+    return this.batchesOf(this.world.plan.at(epoch)).add(batch);
+  }
+
+  #setDurable(batch: HeldBatch): void {
+    this.#storeOf(batch.ref)!.setDurable(batch);
+    this.payloads.setDurable(this.world.batches.payloadOf(batch.ref.digest)!);
+  }
+
+  /** How many batches, or with epochs which payloads, this node may not lose. */
+  acceptedBatches(): number | readonly number[] {
+    return this.world.schedule.epochs ? this.payloads.durable : this.batches.durableLength(this.index);
+  }
+
+  /** The first of what another node had accepted that is not final here. */
+  missingOf(author: SimulatedNode, accepted: number | readonly number[]): string | undefined {
+    if (typeof accepted !== 'number') {
+      const missing = accepted.find((payload) => !this.payloads.isOrdered(payload));
+      return missing === undefined ? undefined : `payload ${missing} of ${author.name} is not final`;
+    }
+    const seq = this.final.nextSeq(0, author.index);
+    return seq >= accepted ? undefined : `batch ${author.index}/${seq} of ${accepted} is not final`;
   }
 
   // ---------------------------------------------------------------- what the invariants look at
 
-  isVoteDurable(vote: Vote): boolean {
-    return this.#durableVotes.has(vote);
-  }
-
   isBatchDurable(digest: Uint8Array): boolean {
-    return this.batches.isDurable(digest);
+    return this.#storeOf({ digest })?.isDurable(digest) ?? false;
   }
 
-  isBlockKnown(hash: string): boolean {
-    return this.blocks.has(hash);
+  /** In the epoch that it is in. */
+  get observed(): ObservedNode {
+    return this.observedIn(this.epoch);
+  }
+
+  observedIn(epoch: PlannedEpoch): ObservedNode {
+    let observed = this.#observed.get(epoch.number);
+    if (!observed) {
+      const { place, name } = this;
+      observed = {
+        index: epoch.positionOf(this.identity) ?? followerIndex(this.identity),
+        place,
+        name,
+        isVoteDurable: (vote) => this.#durableVotes.has(vote),
+        isBatchDurable: (digest) => this.isBatchDurable(digest),
+        isBlockKnown: (hash) => this.blocks.has(hash),
+        isEndDurable: () => this.#isEndDurable(epoch),
+      };
+      this.#observed.set(epoch.number, observed);
+    }
+    return observed;
+  }
+
+  #isEndDurable({ number }: PlannedEpoch): boolean {
+    return this.disk.durable.some(
+      (entry) =>
+        entry.type === 'record' &&
+        entry.record.type === 'epochEnded' &&
+        entry.record.proof.boundaryHeader.epoch === number,
+    );
+  }
+
+  #observedOf({ header }: Block): ObservedNode {
+    return this.observedIn(this.world.plan.at(header.epoch));
+  }
+
+  #rulesOf(block: Block): Invariants {
+    return this.world.rulesOf(block) ?? this.rules;
   }
 
   #keepRecord(record: ConsensusRecord): void {
     if (record.type === 'block') this.#keepBlock(record.block);
+    if (record.type === 'epochEnded') {
+      this.#keepBlock(record.block);
+      this.proofs.set(record.proof.boundaryHeader.epoch, record.proof);
+    }
     if (record.type === 'checkpoint') {
       this.#keepBlock(record.checkpoint.finalized);
       for (const block of record.checkpoint.blocks) this.#keepBlock(block);
@@ -362,12 +595,12 @@ export class SimulatedNode implements ObservedNode {
 
   #keepBlock(block: Block): void {
     this.blocks.set(toHex(blockHash(block.header)), block);
-    this.world.invariants.onBlock(block);
+    this.world.rulesOf(block)?.onBlock(block);
   }
 }
 
 function approximateBytes(message: ConsensusMessage): number {
-  if (message.type !== 'proposal') return 200;
+  if (message.type !== 'proposal') return message.type === 'handOver' ? 1_000 : 200;
   return 900 + 50 * message.proposal.block.refs.length + 200 * message.proposal.skips.length;
 }
 

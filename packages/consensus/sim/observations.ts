@@ -23,8 +23,8 @@ export class DurableVotes {
   }
 }
 
-function nameOf({ kind, view, blockHash }: Vote): string {
-  return `${kind} ${view} ${toHex(blockHash)}`;
+function nameOf({ kind, epoch, view, blockHash }: Vote): string {
+  return `${kind} ${epoch} ${view} ${toHex(blockHash)}`;
 }
 
 /** Whether a node can have seen or formed a certificate since it started (R19). */
@@ -36,7 +36,7 @@ export class Heard {
   input(input: Input, weights: readonly number[]): void {
     if (this.#certificate) return;
     if (input.type === 'rangeFetched') this.#certificate = true;
-    if (input.type !== 'message') return;
+    if (input.type !== 'message' || input.message.type === 'handOver') return;
     if (input.message.type !== 'vote') {
       this.#certificate = true;
       return;

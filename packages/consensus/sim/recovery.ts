@@ -8,7 +8,14 @@ export class FinalChain {
   readonly #blocks: Block[] = [];
   /** Finalizations of single heights, those that came with a delivery. */
   readonly #certificates = new Map<number, Certificate>();
-  readonly #nextSeq = new Map<number, number>();
+  /** Per epoch, per author. */
+  readonly #nextSeq = new Map<number, Map<number, number>>();
+  /** Infinite without epochs. */
+  readonly #epochLength: number;
+
+  constructor(epochLength: number = Number.POSITIVE_INFINITY) {
+    this.#epochLength = epochLength;
+  }
 
   get height(): number {
     return this.#blocks.length;
@@ -26,22 +33,28 @@ export class FinalChain {
     for (const block of blocks) {
       if (block.header.height <= this.height) continue;
       this.#blocks.push(block);
-      for (const { author, seq } of block.refs) this.#nextSeq.set(author, seq + 1);
+      let lanes = this.#nextSeq.get(block.header.epoch);
+      if (!lanes) {
+        lanes = new Map();
+        this.#nextSeq.set(block.header.epoch, lanes);
+      }
+      for (const { author, seq } of block.refs) lanes.set(author, seq + 1);
     }
     this.#certificates.set(blocks.at(-1)!.header.height, certificate);
   }
 
-  nextSeq(author: number): number {
-    return this.#nextSeq.get(author) ?? 0;
+  nextSeq(epoch: number, author: number): number {
+    return this.#nextSeq.get(epoch)?.get(author) ?? 0;
   }
 
-  isOrdered({ author, seq }: Pick<BatchRef, 'author' | 'seq'>): boolean {
-    return seq < this.nextSeq(author);
+  isOrdered(epoch: number, { author, seq }: Pick<BatchRef, 'author' | 'seq'>): boolean {
+    return seq < this.nextSeq(epoch, author);
   }
 
-  /** The longest answer from a height on that ends in a block with a finalization of its own. */
+  /** The longest answer from a height on that ends in a block with a finalization of its own, or with its epoch. */
   range(fromHeight: number): { readonly blocks: readonly Block[]; readonly certificate: Certificate } | undefined {
-    const last = Math.min(this.height, fromHeight + MAX_BLOCKS_PER_RANGE - 1);
+    const boundary = Math.ceil(fromHeight / this.#epochLength) * this.#epochLength || Number.POSITIVE_INFINITY;
+    const last = Math.min(this.height, fromHeight + MAX_BLOCKS_PER_RANGE - 1, boundary);
     for (let height = last; height >= fromHeight; height--) {
       const certificate = this.#certificates.get(height);
       if (certificate) return { blocks: this.#blocks.slice(fromHeight - 1, height), certificate };
@@ -59,6 +72,10 @@ export function finalBlocksIn(
   let last: { readonly hash: string; readonly height: number; readonly certificate: Certificate } | undefined;
   for (const record of records) {
     if (record.type === 'finalized') last = record;
+    if (record.type === 'epochEnded') {
+      const { header } = record.block;
+      last = { hash: toHex(blockHash(header)), height: header.height, certificate: record.proof.certificate };
+    }
     if (record.type === 'checkpoint') {
       const { finalized, finalization } = record.checkpoint;
       last = { hash: toHex(blockHash(finalized.header)), height: finalized.header.height, certificate: finalization };

@@ -42,8 +42,8 @@ export function runSchedule(schedule: Schedule, traceLines = 60): RunResult {
     logHash: world.trace.hash,
     counts: world.trace.counts,
     acts: world.acts,
-    steps: world.invariants.steps,
-    finalHeight: world.invariants.chain.length - 1,
+    steps: world.steps,
+    finalHeight: world.final.chain.length - 1,
     failure,
   };
 }

@@ -5,6 +5,7 @@
 
 import { faultyWeight, quorumWeight } from '@squad/types';
 import { ADVERSARY_NAMES, type AdversaryName } from './adversaries/index.ts';
+import { drawEpochs, type EpochSchedule } from './epoch-plan.ts';
 import { Random } from './prng.ts';
 
 /** Kinds of trouble, each switched on or off as a whole in one schedule. */
@@ -48,6 +49,10 @@ const OVERLOAD_CHANCE = 0.12;
 /** How often the state after a crash is looked at after every single sync. It costs more than all the rest. */
 const RESTORE_CHANCE = 0.005;
 
+/** Epochs are for what happens at their ends: more of these schedules have to come through, and are looked at closely. */
+const EPOCHS_SETTLE_CHANCE = 0.5;
+const EPOCHS_RESTORE_CHANCE = 0.05;
+
 const FORKING: readonly AdversaryName[] = ['equivocator', 'omni-voter', 'twins'];
 
 export interface ScheduleOptions {
@@ -63,6 +68,8 @@ export interface ScheduleOptions {
   readonly settles?: boolean;
   /** Whether there are more adversaries than the protocol tolerates; drawn if undefined. */
   readonly overload?: boolean;
+  /** Whether the set changes at the end of short epochs; never if left out. */
+  readonly epochs?: boolean;
 }
 
 export interface Schedule {
@@ -79,6 +86,8 @@ export interface Schedule {
   readonly settles: boolean;
   /** Whether what a crash would leave is checked after every sync. */
   readonly checksRestore: boolean;
+  /** Undefined: one set for ever. */
+  readonly epochs?: EpochSchedule | undefined;
   /** Single acts of the faults that do not happen, such as `crash#2`: the schedule was shrunk. */
   readonly without: ReadonlySet<string>;
 }
@@ -90,7 +99,7 @@ export function randomOf({ seed }: Pick<Schedule, 'seed'>): Random {
 export function drawSchedule(seed: number, options: ScheduleOptions = {}): Schedule {
   const random = randomOf({ seed });
   const shape = random.fork('shape');
-  const size = options.nodes ?? shape.pick(SET_SIZES);
+  const size = options.nodes ?? (options.epochs ? Math.max(4, shape.pick(SET_SIZES)) : shape.pick(SET_SIZES));
   const mixed = shape.chance(0.25);
   const weights = Array.from({ length: size }, () => (mixed ? shape.integer(1, 4) : 1));
   const allowed = new Set<FaultName>(options.faults ?? FAULT_NAMES);
@@ -101,7 +110,7 @@ export function drawSchedule(seed: number, options: ScheduleOptions = {}): Sched
   );
   const forced = options.overload === true;
   if (forced) faults.add('byzantine');
-  const overload = options.overload ?? random.fork('overload').chance(OVERLOAD_CHANCE);
+  const overload = (options.overload ?? random.fork('overload').chance(OVERLOAD_CHANCE)) && !options.epochs;
   const byzantine = faults.has('byzantine')
     ? drawByzantine(random.fork('byzantine'), weights, options.adversaries ?? ADVERSARY_NAMES, overload)
     : new Map<number, AdversaryName>();
@@ -117,6 +126,12 @@ export function drawSchedule(seed: number, options: ScheduleOptions = {}): Sched
     settles: settles && !isOverloaded(weights, byzantine),
     checksRestore: random.fork('restore').chance(RESTORE_CHANCE),
     without: new Set(),
+    ...(options.epochs && {
+      troubleMs: options.troubleMs ?? random.fork('epochs-trouble').integer(1_000, 5_000),
+      settles: options.settles ?? random.fork('epochs-settles').chance(EPOCHS_SETTLE_CHANCE),
+      checksRestore: random.fork('restore').chance(EPOCHS_RESTORE_CHANCE),
+      epochs: drawEpochs(random.fork('epochs'), weights, new Set(byzantine.keys())),
+    }),
   };
 }
 
@@ -166,6 +181,11 @@ export function formatSchedule(schedule: Schedule): string {
     `settles=${schedule.settles ? 1 : 0}`,
     `restore=${schedule.checksRestore ? 1 : 0}`,
   ];
+  const { epochs } = schedule;
+  if (epochs) {
+    parts.push(`epochs=${epochs.lengthBlocks}`, `sets=${epochs.sets.map((set) => set.join(',')).join('/')}`);
+    parts.push(`absentee=${epochs.hasAbsentee ? 1 : 0}`);
+  }
   if (without.size > 0) parts.push(`without=${[...without].join(',')}`);
   return parts.join(' ');
 }
@@ -215,5 +235,20 @@ export function parseSchedule(text: string): Schedule {
     settles: number('settles', 0) === 1,
     checksRestore: number('restore', 0) === 1,
     without: new Set(list('without')),
+    ...(fields.has('epochs') && {
+      epochs: {
+        lengthBlocks: number('epochs'),
+        sets: setsOf(fields.get('sets') ?? '', weights.length),
+        hasAbsentee: number('absentee', 0) === 1,
+      },
+    }),
   };
+}
+
+function setsOf(text: string, size: number): number[][] {
+  const sets = text.split('/').map((set) => set.split(',').map(Number));
+  const isRight = (set: readonly number[]) =>
+    set.length === size && set.every((weight) => Number.isInteger(weight) && weight >= 0) && set.some(Boolean);
+  if (!sets.every(isRight)) throw new RangeError(`sets=${text}: expected ${size} weights in each set, not all 0`);
+  return sets;
 }

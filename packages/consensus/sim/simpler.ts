@@ -1,5 +1,6 @@
 /** The ways in which a failing schedule can be made smaller, the greatest steps first. */
 
+import { isFit } from './epoch-plan.ts';
 import type { Schedule } from './schedule.ts';
 
 const LEAST_TROUBLE_MS = 20;
@@ -8,6 +9,15 @@ const LEAST_TROUBLE_MS = 20;
 export function* simplerSchedules(schedule: Schedule, acts: readonly string[]): Generator<Schedule> {
   const { faults, byzantine, weights, troubleMs, without } = schedule;
   if (schedule.settles) yield { ...schedule, settles: false };
+  const { epochs } = schedule;
+  if (epochs) {
+    yield { ...schedule, epochs: undefined };
+    if (epochs.hasAbsentee) yield { ...schedule, epochs: { ...epochs, hasAbsentee: false } };
+    for (const part of parts(epochs.sets)) {
+      const sets = epochs.sets.filter((set) => !part.includes(set));
+      if (sets.length > 0) yield { ...schedule, epochs: { ...epochs, sets } };
+    }
+  }
   if (schedule.checksRestore) yield { ...schedule, checksRestore: false };
   for (const part of parts([...faults])) yield { ...schedule, faults: minus(faults, part) };
   for (const part of parts([...byzantine.keys()])) {
@@ -16,7 +26,10 @@ export function* simplerSchedules(schedule: Schedule, acts: readonly string[]): 
   }
   for (let size = 1; size < weights.length; size++) {
     const kept = new Map([...byzantine].filter(([index]) => index < size));
-    yield { ...schedule, weights: weights.slice(0, size), byzantine: kept };
+    const sets = epochs?.sets.map((set) => set.slice(0, size));
+    if (sets && !sets.every((set) => isFit(set, new Set(kept.keys())))) continue;
+    const fewer = epochs && sets ? { epochs: { ...epochs, sets } } : {};
+    yield { ...schedule, weights: weights.slice(0, size), byzantine: kept, ...fewer };
   }
   if (weights.some((weight) => weight > 1)) yield { ...schedule, weights: weights.map(() => 1) };
   for (const share of [0.25, 0.5, 0.75, 0.9]) {

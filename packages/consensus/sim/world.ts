@@ -5,22 +5,27 @@
  */
 
 import {
+  type Block,
   type ConsensusMessage,
-  LeaderSchedule,
-  toHex,
+  genesisBlock,
   type ValidatorIndex,
   type ValidatorSet,
+  validatorSetHash,
   voteSigningRoot,
   ZERO_HASH,
 } from '@squad/types';
-import { DEFAULT_CONSENSUS_OPTIONS, type HeldBatch } from '../src/api.ts';
-import type { AdversaryContext } from './adversaries/adversary.ts';
+import { type ConsensusConfig, DEFAULT_CONSENSUS_OPTIONS, type HeldBatch } from '../src/api.ts';
+import type { EpochEndedRecord } from '../src/epochs.ts';
+import type { Adversary, AdversaryContext } from './adversaries/adversary.ts';
 import { ADVERSARIES } from './adversaries/index.ts';
+import { EpochPlan, identityOfFollower, isFit, type PlannedEpoch } from './epoch-plan.ts';
 import { FaultInjector } from './faults.ts';
-import { Invariants } from './invariants/index.ts';
-import { SignatureRegistry } from './mock-scheme.ts';
+import { FinalLedger } from './invariants/epochs.ts';
+import { Invariants, InvariantViolation } from './invariants/index.ts';
+import { forgedSignature, SignatureRegistry } from './mock-scheme.ts';
 import { SimulatedNetwork } from './network.ts';
 import { SimulatedNode } from './node.ts';
+import { BatchRegistry } from './payloads.ts';
 import type { Random } from './prng.ts';
 import { EventQueue } from './queue.ts';
 import { isOverloaded, randomOf, type Schedule } from './schedule.ts';
@@ -34,6 +39,8 @@ export const LIVENESS_BOUND_MS = 60_000;
 /** Heights that must be gained after the freeze, and how far apart the heads of honest nodes may be at the end. */
 const LIVENESS_HEIGHTS = 3;
 const HEAD_SPREAD = 2;
+/** Virtual time in which the others have to be three epochs on, or the one that is off comes back before. */
+const MAX_ABSENCE_MS = 30_000;
 
 export class World {
   readonly schedule: Schedule;
@@ -44,17 +51,28 @@ export class World {
   /** What the faults did, in order, by the names with which a schedule can leave them out. */
   readonly acts: string[] = [];
   readonly network: SimulatedNetwork;
-  readonly invariants: Invariants;
+  /** What is final, of all epochs. */
+  readonly final: FinalLedger;
+  readonly plan: EpochPlan;
   readonly slowDisks = new Set<ValidatorIndex>();
   readonly roundTrip: boolean;
   readonly checkpoints: boolean;
-  readonly #leaders: LeaderSchedule;
-  readonly #batches = new Map<string, HeldBatch>();
+  readonly #genesis: Block;
+  steps = 0;
+  readonly batches = new BatchRegistry();
+  readonly #networkId: Uint8Array;
+  readonly #registry: SignatureRegistry;
+  /** By epoch, each from when the first node begins it. */
+  readonly #rules = new Map<number, Invariants>();
+  readonly #adversaries = new Map<string, Adversary>();
+  /** When a validator that does not know the next set at once will have learnt it, by identity and epoch. */
+  readonly #learnsAtMs = new Map<string, number>();
   readonly #random: Random;
-  readonly #others: readonly ValidatorIndex[][];
   readonly #at: readonly SimulatedNode[][];
   readonly #peers: readonly SimulatedNode[][];
   readonly #faults: FaultInjector;
+  /** Off through three epochs, and not to be started before. */
+  #absentee: SimulatedNode | undefined;
 
   constructor(schedule: Schedule, traceLines: number) {
     this.schedule = schedule;
@@ -64,62 +82,27 @@ export class World {
     this.#random = random;
     this.roundTrip = faults.has('codec');
     this.checkpoints = faults.has('checkpoint');
-    this.#others = weights.map((_, self) => weights.map((_weight, i) => i).filter((i) => i !== self));
-    const networkId = random.fork('network-id').bytes(32);
-    const validatorSet: ValidatorSet = {
-      epoch: 0,
-      validators: weights.map((weight) => ({
-        blsPublicKey: new Uint8Array(48),
-        nodePublicKey: new Uint8Array(32),
-        weight,
-      })),
-    };
-    this.#leaders = new LeaderSchedule(validatorSet);
-    const registry = new SignatureRegistry(random.fork('scheme').uint32());
+    this.#networkId = random.fork('network-id').bytes(32);
+    this.plan = new EpochPlan(weights, schedule.epochs);
+    this.#registry = new SignatureRegistry(random.fork('scheme').uint32());
+    this.#genesis = genesisBlock(this.#networkId, GENESIS_TIME_MS);
+    this.final = new FinalLedger(this.#genesis);
     const twins = [...schedule.byzantine].flatMap(([index, name]) => (name === 'twins' ? [index] : []));
     const indexes = [...weights.keys(), ...twins];
     this.network = new SimulatedNetwork(this.queue, random.fork('links'), indexes.length, schedule.latencyMs, (kind) =>
       this.count(kind),
     );
-    this.invariants = new Invariants({
-      networkId,
-      genesisTimeMs: GENESIS_TIME_MS,
-      weights,
-      validatorSet,
-      isOverloaded: isOverloaded(weights, schedule.byzantine),
-      registry,
-      nodes: () => this.nodes,
-      isByzantine: (index) => this.isByzantine(index),
-      batchOf: (digest) => this.#batches.get(toHex(digest)),
-      leaderAt: (view) => this.#leaders.leaderAt(view),
-      latestLocalNowMs: () => Math.max(...this.honest.map((node) => node.localNowMs)),
-      count: (kind) => this.count(kind),
-    });
-    this.nodes = indexes.map((self, place) => {
-      const config = {
-        networkId,
-        genesisTimeMs: GENESIS_TIME_MS,
-        validatorSet,
-        self,
-        scheme: registry.schemeFor(self),
-        options: DEFAULT_CONSENSUS_OPTIONS,
-      };
-      return new SimulatedNode(this, self, place, config, random.fork(`node-${place}`));
-    });
-    this.#at = weights.map((_, index) => this.nodes.filter((node) => node.index === index));
-    this.#peers = this.nodes.map((node) => this.nodes.filter((other) => other.index !== node.index));
+    this.#rules.set(0, this.#rulesFrom(this.plan.at(0), this.#genesis));
+    this.nodes = indexes.map(
+      (identity, place) => new SimulatedNode(this, identity, place, random.fork(`node-${place}`)),
+    );
+    this.#at = weights.map((_, identity) => this.nodes.filter((node) => node.identity === identity));
+    this.#peers = this.nodes.map((node) => this.nodes.filter((other) => other.identity !== node.identity));
     this.#faults = new FaultInjector(this);
-    for (const [self, name] of schedule.byzantine) {
-      this.nodes[self]!.adversary = ADVERSARIES[name](this.#adversaryContext(self, networkId, registry));
-      this.count(`adversary ${name}`);
-    }
+    for (const name of schedule.byzantine.values()) this.count(`adversary ${name}`);
     if (isOverloaded(weights, schedule.byzantine)) this.count('more adversaries than tolerated');
     this.count(schedule.settles ? 'settles' : 'does not settle');
     for (const name of faults) this.count(`fault ${name}`);
-  }
-
-  get size(): number {
-    return this.schedule.weights.length;
   }
 
   get nowMs(): number {
@@ -127,20 +110,135 @@ export class World {
   }
 
   get honest(): SimulatedNode[] {
-    return this.nodes.filter(({ index }) => !this.schedule.byzantine.has(index));
+    return this.nodes.filter(({ identity }) => !this.isByzantine(identity));
   }
 
-  isByzantine(index: ValidatorIndex): boolean {
-    return this.schedule.byzantine.has(index);
-  }
-
-  othersThan(self: ValidatorIndex): readonly ValidatorIndex[] {
-    return this.#others[self]!;
+  isByzantine(identity: number): boolean {
+    return this.schedule.byzantine.has(identity);
   }
 
   /** The node of a validator, or both of its nodes. */
-  at(index: ValidatorIndex): readonly SimulatedNode[] {
-    return this.#at[index]!;
+  at(identity: number): readonly SimulatedNode[] {
+    return this.#at[identity]!;
+  }
+
+  // ---------------------------------------------------------------- epochs
+
+  get genesis(): Block {
+    return this.#genesis;
+  }
+
+  /** The invariants of an epoch; `root`: what it is built on, as the node that begins it says. */
+  rules(epoch: PlannedEpoch, root: Block): Invariants {
+    let rules = this.#rules.get(epoch.number);
+    if (!rules) {
+      rules = this.#rulesFrom(epoch, root);
+      rules.checkLeaders();
+      this.#rules.set(epoch.number, rules);
+      this.count('an epoch begins');
+    }
+    return rules;
+  }
+
+  /** Of an epoch that some node has begun. */
+  rulesAt({ number }: PlannedEpoch): Invariants {
+    return this.#rules.get(number)!;
+  }
+
+  rulesOf({ header }: Block): Invariants | undefined {
+    return this.#rules.get(header.epoch);
+  }
+
+  #rulesFrom(epoch: PlannedEpoch, root: Block): Invariants {
+    const { number, weights, validatorSet, leaders, lastHeight } = epoch;
+    const observed = (node: SimulatedNode) =>
+      epoch.positionOf(node.identity) === undefined ? [] : [node.observedIn(epoch)];
+    const bounds = {
+      number,
+      root,
+      lastHeight,
+      nextSetHash: this.plan.nextSetHash(number),
+      hashOfSet: validatorSetHash,
+      places: 2 * this.schedule.weights.length,
+    };
+    return new Invariants(
+      {
+        networkId: this.#networkId,
+        genesisTimeMs: GENESIS_TIME_MS,
+        weights,
+        validatorSet,
+        isOverloaded: isOverloaded(this.schedule.weights, this.schedule.byzantine),
+        registry: this.#registry,
+        nodes: () => this.nodes.flatMap(observed),
+        isByzantine: (position) => this.isByzantine(epoch.members[position] ?? identityOfFollower(position)),
+        batchOf: (digest) => this.batches.get(digest),
+        leaderAt: (view) => leaders.leaderAt(view),
+        latestLocalNowMs: () => Math.max(...this.honest.map((node) => node.localNowMs)),
+        count: (kind) => this.count(kind),
+        epoch: this.schedule.epochs && bounds,
+      },
+      this.final,
+    );
+  }
+
+  /** What a node's core of an epoch is made from. */
+  configOf(node: SimulatedNode, epoch: PlannedEpoch, ended: EpochEndedRecord | undefined): ConsensusConfig {
+    const self = epoch.positionOf(node.identity);
+    const bounds = {
+      startsAfter: ended?.block ?? this.#genesis,
+      proof: ended?.proof,
+      lastHeight: epoch.lastHeight,
+      nextValidatorSet: () => this.#nextSetFor(node, epoch),
+    };
+    return {
+      networkId: this.#networkId,
+      genesisTimeMs: GENESIS_TIME_MS,
+      validatorSet: ended?.proof.nextValidatorSet ?? epoch.validatorSet,
+      self,
+      scheme: this.#registry.schemeFor(self),
+      options: DEFAULT_CONSENSUS_OPTIONS,
+      ...(this.schedule.epochs && { epoch: bounds }),
+    };
+  }
+
+  /** Most know the next set when they need it, some learn it late. */
+  #nextSetFor(node: SimulatedNode, epoch: PlannedEpoch): ValidatorSet | undefined {
+    const name = `${node.identity} ${epoch.number}`;
+    let learnsAtMs = this.#learnsAtMs.get(name);
+    if (learnsAtMs === undefined) {
+      const random = this.#random.fork(`learns-${name}`);
+      const waitMs = random.chance(0.15) ? random.integer(50, 3_000) : 0;
+      learnsAtMs = this.queue.nowMs + waitMs;
+      this.#learnsAtMs.set(name, learnsAtMs);
+      if (waitMs > 0) {
+        this.count('the next set is not known yet');
+        node.later(waitMs, () => node.run({ type: 'tick' }));
+      }
+    }
+    return this.queue.nowMs < learnsAtMs ? undefined : this.plan.at(epoch.number + 1).validatorSet;
+  }
+
+  /** The adversary that a Byzantine validator is in an epoch; a second copy of it is honest. */
+  adversaryOf(node: SimulatedNode, epoch: PlannedEpoch): Adversary | undefined {
+    const name = this.schedule.byzantine.get(node.identity);
+    const self = epoch.positionOf(node.identity);
+    if (name === undefined || self === undefined || node.place !== node.identity) return undefined;
+    const key = `${node.identity} ${epoch.number}`;
+    let adversary = this.#adversaries.get(key);
+    if (!adversary) {
+      adversary = ADVERSARIES[name](this.#adversaryContext(node, epoch, self));
+      this.#adversaries.set(key, adversary);
+    }
+    return adversary;
+  }
+
+  /** A Byzantine message may be of any epoch. */
+  learnByzantine(message: ConsensusMessage): void {
+    if (message.type === 'proposal') this.rulesOf(message.proposal.block)?.onByzantineMessage(message);
+  }
+
+  fail(invariant: string, message: string): never {
+    throw new InvariantViolation(invariant, message);
   }
 
   /** The nodes of all other validators. */
@@ -160,10 +258,13 @@ export class World {
     this.trace.addMessage(this.queue.nowMs, message, from.place, to.place);
   }
 
-  makeBatch({ index: author, place, name }: SimulatedNode, seq: number, previousDigest?: Uint8Array): HeldBatch {
-    const digest = this.#random.fork(`batch-${place}-${seq}-${this.queue.nowMs}`).bytes(32);
+  /** `payload`: what was accepted before, and is sealed anew. */
+  makeBatch(node: SimulatedNode, seq: number, previousDigest: Uint8Array | undefined, payload?: number): HeldBatch {
+    const { index: author, place, name, epoch } = node;
+    const id = `batch-${place}-${seq}-${this.queue.nowMs}${epoch.number > 0 ? `-${epoch.number}` : ''}`;
+    const digest = this.#random.fork(id).bytes(32);
     const batch: HeldBatch = { ref: { author, seq, rollupId: 1, digest }, previousDigest: previousDigest ?? ZERO_HASH };
-    this.#batches.set(toHex(digest), batch);
+    this.batches.add(batch, epoch.number, payload ?? this.batches.newPayload());
     this.note('batch', [author, seq], () => `${name} seals batch ${author}/${seq}`);
     return batch;
   }
@@ -173,11 +274,13 @@ export class World {
   /** Throws an `InvariantViolation`, or whatever the core throws. */
   run(): void {
     const { troubleMs } = this.schedule;
-    this.invariants.checkLeaders();
+    this.#rules.get(0)!.checkLeaders();
     for (const node of this.nodes) this.#bringUp(node);
     for (const node of this.nodes) this.#produceLater(node);
     this.#faults.begin(troubleMs);
+    if (this.schedule.epochs?.hasAbsentee) this.#sendAway();
     this.#runUntil(troubleMs);
+    this.#awaitAbsentee();
     if (!this.schedule.settles) return;
     this.#freeze();
     this.#becomeLive();
@@ -199,13 +302,13 @@ export class World {
   /** Both ends of every open link of a node learn of the connection. */
   connect(node: SimulatedNode): void {
     for (const other of this.nodes) {
-      if (other.index === node.index || !other.up || this.network.isBlocked(node.place, other.place)) continue;
+      if (other.identity === node.identity || !other.up || this.network.isBlocked(node.place, other.place)) continue;
       for (const [here, there] of [
         [node, other],
         [other, node],
       ] as const) {
         here.later(1, () => {
-          here.run({ type: 'peerConnected', peer: there.index });
+          here.onConnected(there);
           here.exchange.acknowledgeTo(there);
         });
       }
@@ -222,11 +325,11 @@ export class World {
   /** One end learns that the other's channel is gone, unless a partition keeps even that from it. */
   disconnect(here: SimulatedNode, there: SimulatedNode): void {
     if (!here.up || this.network.isBlocked(there.place, here.place)) return;
-    here.later(this.schedule.latencyMs, () => here.run({ type: 'peerDisconnected', peer: there.index }));
+    here.later(this.schedule.latencyMs, () => here.onDisconnected(there));
   }
 
   restart(node: SimulatedNode): void {
-    if (node.up) return;
+    if (node.up || node === this.#absentee) return;
     this.note('restart', [node.place], () => `${node.name} starts again`);
     this.#bringUp(node);
   }
@@ -239,6 +342,33 @@ export class World {
     });
   }
 
+  /** R22: one that the others can do without is off, until they are three epochs on. */
+  #sendAway(): void {
+    const { byzantine, epochs } = this.schedule;
+    const random = this.#random.fork('absentee');
+    const candidates = this.honest.filter(({ identity }) =>
+      epochs!.sets.every((set) => isFit(set, new Set([...byzantine.keys(), identity]))),
+    );
+    if (candidates.length === 0) return;
+    const node = random.pick(candidates);
+    this.queue.after(random.integer(10, 600), () => {
+      this.#absentee = node;
+      this.crash(node);
+      this.count('off through three epochs');
+    });
+  }
+
+  #awaitAbsentee(): void {
+    const node = this.#absentee;
+    if (!node) return;
+    const height = this.final.cursor(node.place) + 3 * this.schedule.epochs!.lengthBlocks + 1;
+    const bound = this.queue.nowMs + MAX_ABSENCE_MS;
+    while (this.final.chain.length <= height && this.queue.nowMs < bound) this.#runUntil(this.queue.nowMs + 100);
+    this.#absentee = undefined;
+    if (this.final.chain.length > height) this.count('back after three epochs');
+    this.restart(node);
+  }
+
   #freeze(): void {
     this.note('freeze', [], () => 'the faults end');
     this.#faults.end();
@@ -248,57 +378,65 @@ export class World {
 
   #becomeLive(): void {
     const { honest } = this;
-    const expected = honest.map((node) => node.batches.durableLength(node.index));
-    const height = Math.max(...honest.map((node) => this.invariants.cursor(node.place))) + LIVENESS_HEIGHTS;
+    const expected = honest.map((node) => node.acceptedBatches());
+    // With epochs, far enough that a boundary has to be crossed.
+    const gain = this.schedule.epochs ? this.schedule.epochs.lengthBlocks + 1 : LIVENESS_HEIGHTS;
+    const height = Math.max(...honest.map((node) => this.final.cursor(node.place))) + gain;
     const lacking = (): string | undefined => {
-      const cursors = honest.map((node) => this.invariants.cursor(node.place));
+      const cursors = honest.map((node) => this.final.cursor(node.place));
       const lowest = Math.min(...cursors);
       if (lowest < height) return `the lowest final height is ${lowest}, not ${height} (all: ${cursors.join(', ')})`;
       if (Math.max(...cursors) - lowest > HEAD_SPREAD) return `final heights are far apart: ${cursors.join(', ')}`;
       for (const [i, node] of honest.entries()) {
         for (const reader of honest) {
-          if (reader.final.nextSeq(node.index) >= expected[i]!) continue;
-          const seq = reader.final.nextSeq(node.index);
-          return `n${reader.index}: batch ${node.index}/${seq} of ${expected[i]} is not final`;
+          const missing = reader.missingOf(node, expected[i]!);
+          if (missing) return `${reader.name}: ${missing}`;
         }
       }
       return undefined;
     };
     const bound = this.queue.nowMs + LIVENESS_BOUND_MS;
     for (let missing = lacking(); missing !== undefined; missing = lacking()) {
-      if (this.queue.nowMs > bound)
-        this.invariants.fail('liveness', `${LIVENESS_BOUND_MS} ms after the faults ended ${missing}`);
+      if (this.queue.nowMs > bound) this.fail('liveness', `${LIVENESS_BOUND_MS} ms after the faults ended ${missing}`);
       this.#runUntil(this.queue.nowMs + 100);
     }
   }
 
   // ---------------------------------------------------------------- adversaries
 
-  #adversaryContext(self: ValidatorIndex, networkId: Uint8Array, registry: SignatureRegistry): AdversaryContext {
-    const scheme = registry.schemeFor(self);
-    const node = this.nodes[self]!;
+  #adversaryContext(node: SimulatedNode, epoch: PlannedEpoch, self: ValidatorIndex): AdversaryContext {
+    const { identity } = node;
+    const positions = [...epoch.members.keys()];
     return {
       self,
-      others: this.othersThan(self),
-      random: this.#random.fork(`adversary-${self}`),
-      side: new Set(this.#random.fork('side').subset([...this.schedule.weights.keys()])),
-      leaderAt: (view) => this.#leaders.leaderAt(view),
-      sign: (kind, view, blockHash, epoch = 0) => {
-        const content = { kind, epoch, view, blockHash };
-        return { ...content, signer: self, signature: scheme.sign(voteSigningRoot(networkId, content)) };
+      epoch: epoch.number,
+      lastHeight: epoch.lastHeight,
+      memory: node.memory,
+      others: positions.filter((position) => position !== self),
+      random: this.#random.fork(epoch.number === 0 ? `adversary-${identity}` : `adversary-${identity}-${epoch.number}`),
+      side: new Set(this.#random.fork('side').subset(positions)),
+      leaderAt: (view) => epoch.leaders.leaderAt(view),
+      sign: (kind, view, blockHash, ofEpoch = epoch.number) => {
+        const content = { kind, epoch: ofEpoch, view, blockHash };
+        // In another epoch its key stands at another position, or at none.
+        const position = ofEpoch === epoch.number ? self : this.plan.at(ofEpoch).positionOf(identity);
+        const root = voteSigningRoot(this.#networkId, content);
+        const signature =
+          position === undefined ? forgedSignature(view, true) : this.#registry.schemeFor(position).sign(root);
+        return { ...content, signer: self, signature };
       },
       send: (to, message) => {
-        this.invariants.onByzantineMessage(message);
-        node.sendMessage(to, message);
+        this.learnByzantine(message);
+        node.sendMessage(to, message, epoch);
       },
       keepBatch: (batch) => {
-        this.#batches.set(toHex(batch.ref.digest), batch);
+        this.batches.add(batch, epoch.number, this.batches.newPayload());
         node.batches.add(batch);
       },
       later: (delayMs, act) => node.later(delayMs, act),
       skewClock: () => {
         node.clockSkewMs = this.#random
-          .fork(`skew-${self}-${this.queue.nowMs}`)
+          .fork(`skew-${identity}-${this.queue.nowMs}`)
           .integer(-MAX_WILD_SKEW_MS, MAX_WILD_SKEW_MS);
       },
       count: (kind) => this.count(kind),

@@ -75,6 +75,11 @@ export class Consensus {
     return this.#state.chain.head.tips[author]!;
   }
 
+  /** Whether its epoch is over (R22): it only answers, and what is recorded from now on is the next epoch's. */
+  get isOver(): boolean {
+    return this.#state.ended !== undefined;
+  }
+
   /** The last final block. */
   get finalBlock(): Block {
     return this.#state.chain.head.block;

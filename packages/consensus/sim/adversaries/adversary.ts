@@ -3,18 +3,34 @@
  * goes in and out. It can sign whatever it likes with its own key and with no other.
  */
 
-import type { Block, ConsensusMessage, ValidatorIndex, View, Vote, VoteKind } from '@squad/types';
+import type {
+  Block,
+  ConsensusMessage,
+  Epoch,
+  HandOverProof,
+  Height,
+  ValidatorIndex,
+  View,
+  Vote,
+  VoteKind,
+} from '@squad/types';
 import type { HeldBatch } from '../../src/api.ts';
 import type { Random } from '../prng.ts';
 
 export interface AdversaryContext {
+  /** Its position and those of the others: in the set of this epoch. In the next one it is another adversary of its kind. */
   readonly self: ValidatorIndex;
+  readonly epoch: Epoch;
+  /** Height of the epoch's boundary block; infinite if there is none. */
+  readonly lastHeight: Height;
+  /** Messages that it keeps over all epochs. */
+  readonly memory: ConsensusMessage[];
   readonly others: readonly ValidatorIndex[];
   readonly random: Random;
   /** A part of the others that is the same for all adversaries of a schedule: they may act as one. */
   readonly side: ReadonlySet<ValidatorIndex>;
   leaderAt(view: View): ValidatorIndex;
-  /** `epoch`: of the vote; the present one, 0, if left out. */
+  /** `epoch`: of the vote; the present one if left out. In one that it is not in nobody takes its signature for genuine. */
   sign(kind: VoteKind, view: View, blockHash: Uint8Array, epoch?: number): Vote;
   send(to: ValidatorIndex, message: ConsensusMessage): void;
   /** Makes a second batch of the same place in its own lane known to all as one that can be fetched from here. */
@@ -39,6 +55,7 @@ export interface Adversary {
   /** Whether it answers a request for a batch. */
   servesBatch?(batch: HeldBatch): boolean;
   servesBlock?(block: Block): Block | undefined;
+  servesHandOver?(proof: HandOverProof): HandOverProof | undefined;
 }
 
 export type AdversaryFactory = (context: AdversaryContext) => Adversary;

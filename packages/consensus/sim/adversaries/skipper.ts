@@ -31,7 +31,7 @@ const BENDS = [
   'height',
 ] as const;
 
-export const skipper: AdversaryFactory = ({ self, others, random, sign, send }) => {
+export const skipper: AdversaryFactory = ({ self, epoch, lastHeight, others, random, sign, send }) => {
   /** Proposals seen, newest last, with their certificates: parents to fork off from. */
   const seen: Proposal[] = [];
 
@@ -67,7 +67,7 @@ export const skipper: AdversaryFactory = ({ self, others, random, sign, send }) 
     for (let view = from + 1; view < to; view++) {
       skips.push({
         kind: VoteKind.nullify,
-        epoch: 0,
+        epoch,
         view,
         blockHash: ZERO_HASH,
         signers: signerBits(others.length + 1, [...others, self]),
@@ -115,8 +115,21 @@ export const skipper: AdversaryFactory = ({ self, others, random, sign, send }) 
       proposal.skips,
     );
 
+  /** R22: at a boundary, after it, and where there is none. */
+  const acrossEpochs = (proposal: Proposal): Proposal => {
+    const { header } = proposal.block;
+    if (header.height <= lastHeight) {
+      return withHeader(proposal, { nextValidatorSetHash: random.chance(0.3) ? ZERO_HASH : random.bytes(32) });
+    }
+    const ordered = seen.findLast(({ block }) => block.refs.length > 0)?.block.refs.at(-1);
+    if (!ordered) return proposal;
+    return withRefs(proposal, [{ ...ordered, seq: ordered.seq + 1, digest: random.bytes(32) }]);
+  };
+
   const bend = (proposal: Proposal): Proposal => {
     const { header, refs } = proposal.block;
+    const isAtEnd = header.height >= lastHeight;
+    if (lastHeight < Number.POSITIVE_INFINITY && random.chance(isAtEnd ? 0.8 : 0.1)) return acrossEpochs(proposal);
     switch (random.pick(BENDS)) {
       case 'old-parent':
         return onOldParent(proposal, () => []);

@@ -5,24 +5,24 @@ import type { AdversaryFactory } from './adversary.ts';
 
 const KEPT = 64;
 
-export const staleReplayer: AdversaryFactory = ({ others, random, sign, send, later }) => {
-  const kept: ConsensusMessage[] = [];
+export const staleReplayer: AdversaryFactory = ({ epoch, memory: kept, others, random, sign, send, later }) => {
   const keep = (message: ConsensusMessage): void => {
     if (kept.length < KEPT) kept.push(message);
     else kept[random.integer(0, KEPT - 1)] = message;
   };
+  const otherEpochNumber = () => (epoch > 0 && random.chance(0.5) ? epoch - 1 : epoch + 1);
   /** A vote of the epoch before or after, genuinely signed for it. */
   const otherEpoch = (message: ConsensusMessage): ConsensusMessage => {
     if (message.type !== 'vote') return message;
     const { kind, view, blockHash } = message.vote;
-    return { type: 'vote', vote: sign(kind, view, blockHash, 1) };
+    return { type: 'vote', vote: sign(kind, view, blockHash, otherEpochNumber()) };
   };
   return {
     send: (to, message) => {
       keep(message);
       if (message.type === 'vote' && random.chance(0.4)) return [otherEpoch(message), message];
       if (message.type === 'certificate' && random.chance(0.2)) {
-        return [message, { type: 'certificate', certificate: { ...message.certificate, epoch: 1 } }];
+        return [message, { type: 'certificate', certificate: { ...message.certificate, epoch: otherEpochNumber() } }];
       }
       if (kept.length > 0 && random.chance(0.3)) later(random.integer(1, 2_000), () => send(to, random.pick(kept)));
       return [message];

@@ -1,6 +1,6 @@
 /** What the invariants look at, and what they throw. */
 
-import type { ValidatorIndex, ValidatorSet, View, Vote } from '@squad/types';
+import type { Block, Epoch, Height, ValidatorIndex, ValidatorSet, View, Vote } from '@squad/types';
 import type { HeldBatch } from '../../src/api.ts';
 import type { SignatureRegistry } from '../mock-scheme.ts';
 
@@ -27,6 +27,20 @@ export interface ObservedNode {
   isVoteDurable(vote: Vote): boolean;
   isBatchDurable(digest: Uint8Array): boolean;
   isBlockKnown(hash: string): boolean;
+  /** Whether the record that ends this epoch would survive a crash now. */
+  isEndDurable?(): boolean;
+}
+
+/** The bounds of the epoch that is looked at (R22). */
+export interface EpochBounds {
+  readonly number: Epoch;
+  /** What its first block is built on. */
+  readonly root: Block;
+  readonly lastHeight: Height;
+  readonly nextSetHash: Uint8Array;
+  hashOfSet(set: ValidatorSet): Uint8Array;
+  /** Places that there are; positions of an epoch may be fewer. */
+  readonly places: number;
 }
 
 export interface InvariantContext {
@@ -44,4 +58,6 @@ export interface InvariantContext {
   leaderAt(view: View): ValidatorIndex;
   latestLocalNowMs(): number;
   count(kind: string): void;
+  /** Undefined: the set validates for ever. */
+  readonly epoch?: EpochBounds | undefined;
 }

@@ -7,12 +7,15 @@ import { verifyEvidence } from '@squad/crypto';
 import {
   BatchRefs,
   type Block,
+  type BlockHeader,
   blockHash,
   type Certificate,
   type ConsensusMessage,
+  type Epoch,
   type Evidence,
   equalBytes,
   genesisBlock,
+  type HandOverProof,
   MAX_CLOCK_DRIFT_MS,
   type Proposal,
   SkipCertificates,
@@ -27,6 +30,7 @@ import {
 import type { Consensus } from '../../src/core.ts';
 import type { Heard } from '../observations.ts';
 import { type InvariantContext, InvariantViolation, type ObservedNode } from './api.ts';
+import { EpochRules, FinalLedger } from './epochs.ts';
 import { CertificateLedger } from './ledger.ts';
 import { Promised } from './restore.ts';
 
@@ -43,11 +47,17 @@ interface SignerView {
   finalize?: string;
   nullified?: boolean;
   proposed?: string;
+  /** The NOTARIZE that was last made before any NULLIFY was visible: a crash may keep it from being seen until after one. */
+  made?: string;
 }
 
 export class Invariants {
-  /** Final blocks by height, the same for all; genesis at 0. */
-  readonly chain: { readonly hash: string; readonly block: Block }[];
+  /** Of all epochs. */
+  readonly final: FinalLedger;
+  readonly #epoch: Epoch;
+  readonly #epochRules: EpochRules;
+  /** What the epoch's first block is built on, in its view 0. */
+  readonly #root: { readonly hash: string; readonly block: Block };
   readonly #context: InvariantContext;
   readonly #ledger: CertificateLedger;
   /** What an honest quorum's majority weighs more than. */
@@ -58,7 +68,6 @@ export class Invariants {
   readonly #hashesOfView = new Map<View, string[]>();
   /** Per place: the views that were entered and looked at. */
   readonly #entered: Set<View>[];
-  readonly #delivered: number[];
   /** Per lane, along the final chain: next seq and digest of the last one. */
   readonly #lanes: { seq: number; digest: Uint8Array }[];
   readonly #hashes = new WeakMap<object, string>();
@@ -67,22 +76,30 @@ export class Invariants {
   readonly #taken: Set<string>[];
   steps = 0;
 
-  constructor(context: InvariantContext) {
+  /** `final`: shared by the epochs of one run. */
+  constructor(context: InvariantContext, final?: FinalLedger) {
     this.#context = context;
+    this.#epoch = context.epoch?.number ?? 0;
+    this.#epochRules = new EpochRules(context);
+    const genesis = genesisBlock(context.networkId, context.genesisTimeMs);
+    this.final = final ?? new FinalLedger(genesis);
+    const root = context.epoch?.root ?? genesis;
+    this.#root = { hash: this.#hashOf(root), block: root };
     const { weights } = context;
     const total = weights.reduce((sum, weight) => sum + weight, 0);
     this.#ledger = new CertificateLedger(context);
     this.#tolerated = total - this.#ledger.quorum;
     this.#signers = weights.map(() => new Map());
     // A validator that runs twice has two places, and is Byzantine.
-    const places = 2 * weights.length;
-    this.#delivered = Array.from({ length: places }, () => 0);
+    const places = context.epoch?.places ?? 2 * weights.length;
     this.#entered = Array.from({ length: places }, () => new Set());
     this.#taken = Array.from({ length: places }, () => new Set());
     this.#promised = Array.from({ length: places }, () => new Promised());
     this.#lanes = weights.map(() => ({ seq: 0, digest: ZERO_HASH }));
-    const genesis = genesisBlock(context.networkId, context.genesisTimeMs);
-    this.chain = [{ hash: toHex(blockHash(genesis.header)), block: genesis }];
+  }
+
+  get chain(): FinalLedger['chain'] {
+    return this.final.chain;
   }
 
   fail(invariant: string, message: string): never {
@@ -104,7 +121,7 @@ export class Invariants {
 
   /** The height up to which a node has delivered. */
   cursor(place: number): number {
-    return this.#delivered[place]!;
+    return this.final.cursor(place);
   }
 
   onStep(): void {
@@ -123,7 +140,12 @@ export class Invariants {
     entered.add(view);
     const { networkId, registry, weights } = this.#context;
     // Of blocks only the hashes are known that somebody signed: a quorum for any of them will do.
-    const root = voteSigningRoot(networkId, { kind: VoteKind.nullify, epoch: 0, view: view - 1, blockHash: ZERO_HASH });
+    const root = voteSigningRoot(networkId, {
+      kind: VoteKind.nullify,
+      epoch: this.#epoch,
+      view: view - 1,
+      blockHash: ZERO_HASH,
+    });
     const isNullified = weigh(registry.signersOf(root), weights) >= this.#ledger.quorum;
     if (isNullified || this.#isAnythingCertified(view - 1)) return;
     this.fail('entered on a certificate', `${node.name} entered view ${view}, and nothing certifies view ${view - 1}`);
@@ -156,11 +178,17 @@ export class Invariants {
   onVoteMade(node: ObservedNode, vote: Vote, view: View, heard: Heard): void {
     if (this.#context.isByzantine(node.index)) return;
     const who = node.name;
+    this.#epochRules.checkVote(node);
     if (vote.kind === VoteKind.finalize) {
       if (!this.#isSignedByQuorum(VoteKind.notarize, vote.view, vote.blockHash)) {
         this.fail('FINALIZE what is notarized', `${who} finalizes in view ${vote.view} what no quorum notarized`);
       }
       return;
+    }
+    if (vote.kind === VoteKind.notarize) {
+      const said = this.#said(node.index, view);
+      if (said.nullified) this.fail('no NOTARIZE after NULLIFY', `${who} in view ${view}`);
+      said.made = toHex(vote.blockHash);
     }
     if (vote.view !== view) this.fail('the current view', `${who} is in view ${view} and votes in view ${vote.view}`);
     const leads = vote.kind === VoteKind.notarize && this.#context.leaderAt(view) === node.index;
@@ -182,7 +210,17 @@ export class Invariants {
         return this.#onVote(node, message.vote);
       case 'certificate':
         return this.#onCertificate(node.name, message.certificate);
+      case 'handOver':
+        return this.#context.count('an answer to who is behind');
     }
+  }
+
+  /** R22. */
+  onEpochEnded(node: ObservedNode, block: Block, proof: HandOverProof): void {
+    const { height } = block.header;
+    const hasDelivered = this.cursor(node.place) >= height;
+    this.#epochRules.onEnded(node, block, proof, hasDelivered ? this.chain[height]?.hash : undefined);
+    if (!this.#context.isByzantine(node.index)) this.#onCertificate(node.name, proof.certificate);
   }
 
   /** Blocks that anyone proposed, Byzantine ones too: what an honest vote for them stands for is judged by them. */
@@ -240,12 +278,14 @@ export class Invariants {
     const who = node.name;
     const { kind, view } = vote;
     const hash = toHex(vote.blockHash);
+    this.#epochRules.checkVote(node);
+    if (vote.epoch !== this.#epoch) this.fail('epoch', `${who} votes in epoch ${vote.epoch}, and is in ${this.#epoch}`);
     if (vote.signer !== node.index) this.fail('own votes', `${who} sent a vote of n${vote.signer}`);
     const said = this.#said(node.index, view);
     if (kind === VoteKind.notarize) {
       if (said.notarize === hash) return;
       if (said.notarize !== undefined) this.fail('one NOTARIZE', `${who} notarized two blocks in view ${view}`);
-      if (said.nullified) this.fail('no NOTARIZE after NULLIFY', `${who} in view ${view}`);
+      if (said.nullified && said.made !== hash) this.fail('no NOTARIZE after NULLIFY', `${who} in view ${view}`);
       said.notarize = hash;
       this.#checkNotarize(node, view, hash);
     } else if (kind === VoteKind.finalize) {
@@ -305,8 +345,8 @@ export class Invariants {
       }
       // Its signature need not have been looked at: only a genuine one tells who signed.
       if (this.#isGenuine(parentCertificate)) this.#onCertificate(`a parent in view ${view}`, parentCertificate);
-    } else if (toHex(header.parentHash) !== this.chain[0]!.hash) {
-      this.fail('certified parent', `${who} notarized in view ${view} on another genesis`);
+    } else if (toHex(header.parentHash) !== this.#root.hash) {
+      this.fail('certified parent', `${who} notarized in view ${view} on another start of the epoch`);
     }
     if (skips.length !== view - header.parentView - 1) {
       this.fail('skips', `${who} notarized in view ${view} on view ${header.parentView} with ${skips.length} skips`);
@@ -335,7 +375,7 @@ export class Invariants {
   }
 
   #isSignedByQuorum(kind: VoteKind, view: View, hash: Uint8Array): boolean {
-    const root = voteSigningRoot(this.#context.networkId, { kind, epoch: 0, view, blockHash: hash });
+    const root = voteSigningRoot(this.#context.networkId, { kind, epoch: this.#epoch, view, blockHash: hash });
     const signers = this.#context.registry.signersOf(root);
     return weigh(signers, this.#context.weights) >= this.#ledger.quorum;
   }
@@ -349,9 +389,10 @@ export class Invariants {
   /** Height, time and lanes against the parent, which was proposed or is genesis. */
   #checkOnParent(who: string, block: Block): void {
     const { header, refs } = block;
+    this.#epochRules.checkBlock(who, block);
     const parent = this.#blockOf(toHex(header.parentHash));
     if (!parent) return this.fail('known block', `${who} built on a block that nobody proposed`);
-    if (header.height !== parent.header.height + 1 || header.parentView !== parent.header.view) {
+    if (header.height !== parent.header.height + 1 || header.parentView !== this.#viewOf(parent)) {
       this.fail('height', `${who}: height ${header.height} on a parent of height ${parent.header.height}`);
     }
     if (header.timestampMs < parent.header.timestampMs) this.fail('timestamp', `${who}: earlier than the parent`);
@@ -370,16 +411,20 @@ export class Invariants {
 
   #nextSeqAfter(block: Block, author: ValidatorIndex): number {
     for (let at: Block | undefined = block; at; ) {
+      if (at === this.#root.block) return 0;
       const last: { seq: number } | undefined = at.refs.findLast((ref) => ref.author === author);
       if (last) return last.seq + 1;
-      if (at.header.height === 0) return 0;
       at = this.#blockOf(toHex(at.header.parentHash));
     }
     return this.fail('known block', 'an ancestor was never proposed');
   }
 
   #blockOf(hash: string): Block | undefined {
-    return hash === this.chain[0]!.hash ? this.chain[0]!.block : this.#blocks.get(hash);
+    return hash === this.#root.hash ? this.#root.block : this.#blocks.get(hash);
+  }
+
+  #viewOf(block: Block): View {
+    return block === this.#root.block ? 0 : block.header.view;
   }
 
   // ---------------------------------------------------------------- certificates
@@ -415,14 +460,19 @@ export class Invariants {
   }
 
   /** R15: in order, linked, without gap or repetition, the same for all. No certificate: delivered again after a crash. */
-  onFinal(node: ObservedNode, blocks: readonly Block[], certificate: Certificate | undefined): void {
+  onFinal(
+    node: ObservedNode,
+    blocks: readonly Block[],
+    certificate: Certificate | undefined,
+    path: readonly BlockHeader[] = [],
+  ): void {
     if (this.#context.isByzantine(node.index)) return;
     const who = node.name;
     // Before the blocks: of a fork, this certificate is a part of the proof.
     if (certificate) this.#onCertificate(who, certificate);
     for (const block of blocks) {
       const { height, parentHash } = block.header;
-      const expected = this.#delivered[node.place]! + 1;
+      const expected = this.cursor(node.place) + 1;
       if (height !== expected) this.fail('final order', `${who} delivered height ${height}, not ${expected}`);
       const hash = this.#hashOf(block);
       const known = this.chain[height];
@@ -430,16 +480,19 @@ export class Invariants {
       if (!known) {
         if (toHex(parentHash) !== this.chain[height - 1]!.hash)
           this.#ledger.onFork(`${who}: height ${height} is not linked`);
+        this.#epochRules.checkFinal(who, block);
         this.chain[height] = { hash, block };
         this.#checkLanes(who, block);
       }
-      this.#delivered[node.place] = height;
+      this.final.deliver(node.place, height);
       this.#promised[node.place]!.final(height);
       this.#context.count('final');
     }
     if (!certificate) return this.#context.count('delivered again after a crash');
     const last = blocks.at(-1)!;
-    const right = certificate.kind === VoteKind.finalize && toHex(certificate.blockHash) === this.#hashOf(last);
+    const right =
+      certificate.kind === VoteKind.finalize &&
+      equalBytes(certificate.blockHash, this.#epochRules.finalizedHash(last, [...path]));
     if (!right) this.fail('finalization', `${who}: the certificate is not the last block's`);
     if (blocks.length > 1) this.#context.count('several blocks final at once');
   }

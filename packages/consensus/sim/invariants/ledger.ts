@@ -34,7 +34,8 @@ export class CertificateLedger {
     if (this.#checked.has(certificate)) return false;
     this.#checked.add(certificate);
     const { kind, view, signers, epoch } = certificate;
-    if (epoch !== 0) throw new InvariantViolation('epoch', `${who}: a certificate of epoch ${epoch}`);
+    if (epoch !== (this.#context.epoch?.number ?? 0))
+      throw new InvariantViolation('epoch', `${who}: a certificate of epoch ${epoch}`);
     const list: ValidatorIndex[] = [];
     for (let i = 0; i < signers.bitLen; i++) if (signers.get(i)) list.push(i);
     const weight = list.reduce((sum, signer) => sum + (this.#context.weights[signer] ?? 0), 0);

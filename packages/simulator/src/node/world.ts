@@ -380,6 +380,9 @@ export class NodeWorld implements FaultyWorld {
     const others = [...this.schedule.weights.keys()].filter((index) => index !== self);
     return {
       self,
+      epoch: 0,
+      lastHeight: Number.POSITIVE_INFINITY,
+      memory: [],
       others,
       random: this.#random.fork(`adversary-${node.place}`),
       side: new Set(this.#random.fork('side').subset([...this.schedule.weights.keys()])),

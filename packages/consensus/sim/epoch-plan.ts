@@ -1,0 +1,143 @@
+/**
+ * Who validates in which epoch. A schedule with epochs has identities 0, 1, …, of which each epoch's set has some, in this
+ * order; positions are those in the set, and another one's in the next. Without epochs one set of all validates for ever.
+ */
+
+import {
+  type Epoch,
+  faultyWeight,
+  type Height,
+  LeaderSchedule,
+  lastHeightOf,
+  type ValidatorIndex,
+  type ValidatorSet,
+  validatorSetHash,
+} from '@squad/types';
+import type { Random } from './prng.ts';
+
+/** Of a schedule: the epochs' length and their sets, which come again and again. */
+export interface EpochSchedule {
+  readonly lengthBlocks: number;
+  /** Weight by identity; 0: not in it. */
+  readonly sets: readonly (readonly number[])[];
+  /** Whether one validator is off through three epochs and then comes back. */
+  readonly hasAbsentee: boolean;
+}
+
+export interface PlannedEpoch {
+  readonly number: Epoch;
+  /** Identities by position. */
+  readonly members: readonly number[];
+  /** By position. */
+  readonly weights: readonly number[];
+  readonly validatorSet: ValidatorSet;
+  readonly leaders: LeaderSchedule;
+  /** Infinite without epochs. */
+  readonly lastHeight: Height;
+  positionOf(identity: number): ValidatorIndex | undefined;
+}
+
+export class EpochPlan {
+  readonly #weights: readonly number[];
+  readonly #schedule: EpochSchedule | undefined;
+  readonly #epochs = new Map<Epoch, PlannedEpoch>();
+
+  constructor(weights: readonly number[], schedule: EpochSchedule | undefined) {
+    this.#weights = weights;
+    this.#schedule = schedule;
+  }
+
+  at(number: Epoch): PlannedEpoch {
+    let epoch = this.#epochs.get(number);
+    if (!epoch) {
+      epoch = this.#plan(number);
+      this.#epochs.set(number, epoch);
+    }
+    return epoch;
+  }
+
+  nextSetHash(number: Epoch): Uint8Array {
+    return validatorSetHash(this.at(number + 1).validatorSet);
+  }
+
+  #plan(number: Epoch): PlannedEpoch {
+    const schedule = this.#schedule;
+    const all = schedule ? schedule.sets[number % schedule.sets.length]! : this.#weights;
+    const members = all.flatMap((weight, identity) => (weight > 0 ? [identity] : []));
+    const weights = members.map((identity) => all[identity]!);
+    const positions = new Map(members.map((identity, position) => [identity, position]));
+    const validatorSet: ValidatorSet = {
+      epoch: number,
+      validators: members.map((identity, position) => ({
+        blsPublicKey: keyOf(48, identity, rotations(identity, number, all.length)),
+        nodePublicKey: keyOf(32, identity, 0),
+        weight: weights[position]!,
+      })),
+    };
+    return {
+      number,
+      members,
+      weights,
+      validatorSet,
+      leaders: new LeaderSchedule(validatorSet),
+      lastHeight: schedule ? lastHeightOf(number, schedule.lengthBlocks) : Number.POSITIVE_INFINITY,
+      positionOf: (identity) => positions.get(identity),
+    };
+  }
+}
+
+/** In place of a position, for the invariants: of a node that is not in the set. Below 0. */
+export function followerIndex(identity: number): number {
+  return -1 - identity;
+}
+
+export function identityOfFollower(index: number): number {
+  return -1 - index;
+}
+
+/** At each boundary one identity gets a new key: how often this one did. */
+function rotations(identity: number, epoch: Epoch, size: number): number {
+  return epoch < identity ? 0 : 1 + Math.floor((epoch - identity) / size);
+}
+
+function keyOf(byteLength: number, identity: number, rotation: number): Uint8Array {
+  const key = new Uint8Array(byteLength);
+  new DataView(key.buffer).setUint32(0, identity + 1);
+  new DataView(key.buffer).setUint32(4, rotation);
+  return key;
+}
+
+/** Sets in each of which no more is Byzantine than it tolerates: weights change, some leave, some join. */
+export function drawEpochs(random: Random, weights: readonly number[], byzantine: ReadonlySet<number>): EpochSchedule {
+  const sets: (readonly number[])[] = [];
+  const count = random.integer(2, 4);
+  let before = weights;
+  while (sets.length < count) {
+    before = changedSet(random, before, weights, byzantine);
+    sets.push(before);
+  }
+  return { lengthBlocks: random.integer(3, 6), sets, hasAbsentee: random.chance(0.25) };
+}
+
+function changedSet(
+  random: Random,
+  before: readonly number[],
+  fallback: readonly number[],
+  byzantine: ReadonlySet<number>,
+): readonly number[] {
+  for (let attempt = 0; attempt < 30; attempt++) {
+    const set = before.map((weight) => {
+      if (random.chance(0.2)) return weight === 0 ? random.integer(1, 3) : 0;
+      return random.chance(0.3) && weight > 0 ? random.integer(1, 3) : weight;
+    });
+    if (isFit(set, byzantine)) return set;
+  }
+  return fallback;
+}
+
+/** Whether a set can do its work: at least three validators, and no more Byzantine weight than it tolerates. */
+export function isFit(set: readonly number[], byzantine: ReadonlySet<number>): boolean {
+  const total = set.reduce((sum, weight) => sum + weight, 0);
+  const evil = set.reduce((sum, weight, identity) => sum + (byzantine.has(identity) ? weight : 0), 0);
+  return set.filter((weight) => weight > 0).length >= 3 && evil <= faultyWeight(total);
+}
