@@ -103,7 +103,14 @@ export function counted(report, code) {
 }
 
 /** What one stage alone needs to be made first, lest it tests old code. */
-const NEEDS = { unit: ['types'], sim: ['types'], 'sim-node': ['types'], bundle: ['types'], e2e: ['types', 'bundle'] };
+const NEEDS = {
+  unit: ['types'],
+  sim: ['types'],
+  'sim-epochs': ['types'],
+  'sim-node': ['types'],
+  bundle: ['types'],
+  e2e: ['types', 'bundle'],
+};
 const simulator = join(root, 'packages/simulator/dist/src/main.js');
 const only = process.argv[2];
 const chosen = (name) => only === undefined || only === name || NEEDS[only]?.includes(name);
@@ -115,13 +122,14 @@ const stages = [
   ['model', () => single([join(root, 'spec/run.mjs'), 'check'])],
   // The campaigns of the simulator, and every schedule that ever failed.
   ['sim', () => single([simulator, '--seeds', '6000', '--complete'])],
+  ['sim-epochs', () => single([simulator, '--mode', 'epochs', '--seeds', '1500', '--complete', '--no-corpus'])],
   ['sim-node', () => single([simulator, '--mode', 'node', '--seeds', '40', '--no-corpus'])],
   ['bundle', () => single([join(root, 'scripts/bundle.mjs')])],
   ['e2e', () => vitest('e2e', [])],
 ].filter(([name]) => chosen(name));
 if (stages.length === 0) {
   process.stdout.write(
-    `unknown stage "${only}"; choose types, lint, architecture, unit, model, sim, sim-node, bundle or e2e, or none for all\n`,
+    `unknown stage "${only}"; choose types, lint, architecture, unit, model, sim, sim-epochs, sim-node, bundle or e2e, or none for all\n`,
   );
   process.exitCode = 1;
 } else {

@@ -58,7 +58,7 @@ export class Exchange {
     const node = this.#node;
     // Of an epoch that this node is not in yet: it comes again.
     if (!node.up || node.world.batches.epochOf(batch.ref.digest) > node.epoch.number) return;
-    if (node.heldBatch(batch.ref.digest)) this.#acknowledgeSoon();
+    if (node.held.get(batch.ref.digest)) this.#acknowledgeSoon();
     else node.storeBatch(batch, () => this.#acknowledgeSoon());
   }
 
@@ -74,7 +74,7 @@ export class Exchange {
     const node = this.#node;
     const { members, number } = node.epoch;
     const [to] = node.world.at(node.random.pick(members));
-    for (const payload of node.payloads.leftFrom(number)) {
+    for (const payload of node.held.payloads.leftFrom(number)) {
       node.world.count('a batch given to a validator');
       node.world.network.send(node.place, to!.place, BATCH_BYTES, () => to!.takePayload(payload));
     }
@@ -129,9 +129,9 @@ export class Exchange {
 
   fetchBatches(refs: readonly BatchRef[], holders: readonly ValidatorIndex[]): void {
     for (const ref of refs) {
-      const held = () => this.#node.heldBatch(ref.digest) !== undefined;
+      const held = () => this.#node.held.get(ref.digest) !== undefined;
       this.#ask(`batch ${toHex(ref.digest)}`, holders, held, (peer, answer) => {
-        const batch = peer.heldBatch(ref.digest);
+        const batch = peer.held.get(ref.digest);
         if (!batch || peer.adversary?.servesBatch?.(batch) === false) return;
         answer(() => this.receiveBatch(batch));
       });

@@ -5,14 +5,11 @@
  */
 
 import {
-  type BatchRef,
   type Block,
   type BlockHeader,
   blockHash,
   type Certificate,
   type ConsensusMessage,
-  decodeValidatorMessage,
-  encodeValidatorMessage,
   type HandOverProof,
   MAX_UNORDERED_BATCHES_PER_LANE,
   toHex,
@@ -20,16 +17,17 @@ import {
 } from '@squad/types';
 import type { ConsensusRecord, HeldBatch, Input, Output } from '../src/api.ts';
 import { Consensus } from '../src/core.ts';
-import { epochOf, sinceLastEpoch } from '../src/epochs.ts';
+import { sinceLastEpoch } from '../src/epochs.ts';
 import type { Adversary } from './adversaries/adversary.ts';
-import { BatchStore } from './batches.ts';
+import type { BatchStore } from './batches.ts';
 import { Disk } from './disk.ts';
 import { followerIndex, type PlannedEpoch } from './epoch-plan.ts';
 import { Exchange } from './exchange.ts';
+import { Holdings } from './holdings.ts';
 import type { ObservedNode } from './invariants/api.ts';
 import type { Invariants } from './invariants/index.ts';
 import { DurableVotes, Heard } from './observations.ts';
-import { Payloads } from './payloads.ts';
+import { Post } from './post.ts';
 import type { Random } from './prng.ts';
 import { FinalChain, finalBlocksIn } from './recovery.ts';
 import type { World } from './world.ts';
@@ -41,8 +39,6 @@ export type LogEntry =
 
 /** A checkpoint is written each time so many blocks became final. */
 const CHECKPOINT_EVERY_BLOCKS = 8;
-/** How long a peer that misbehaved is not listened to. */
-const BAN_MS = 300;
 
 /** Position of a node that is in no set of the present epoch: it follows. */
 const NONE = -1;
@@ -70,11 +66,10 @@ export class SimulatedNode {
   final: FinalChain;
   /** Ends of epochs, to answer with. */
   proofs: Map<number, HandOverProof> = new Map();
-  payloads = new Payloads();
+  held: Holdings;
   readonly exchange: Exchange;
+  readonly post: Post;
   rules: Invariants;
-  /** Batches by epoch. */
-  #stores = new Map<number, BatchStore>();
   readonly #observed = new Map<number, ObservedNode>();
   readonly #durableVotes: DurableVotes;
   #timer = 0;
@@ -83,8 +78,6 @@ export class SimulatedNode {
   #view = 0;
   #heard = new Heard();
   #checkpointHeight = 0;
-  /** By identity. */
-  readonly #bannedUntilMs = new Map<number, number>();
 
   constructor(world: World, identity: number, place: number, random: Random) {
     this.world = world;
@@ -95,12 +88,14 @@ export class SimulatedNode {
     this.index = this.epoch.positionOf(identity) ?? NONE;
     this.rules = world.rules(this.epoch, world.genesis);
     this.final = this.#emptyChain();
+    this.held = new Holdings(world);
     this.disk = new Disk(world.queue, random.fork('disk'), (draw) => {
       const slow = world.slowDisks.has(place);
       return slow ? draw.integer(5, 120) : draw.integer(0, 3);
     });
     this.#durableVotes = new DurableVotes(this.disk.durable);
     this.exchange = new Exchange(this);
+    this.post = new Post(this);
     if (world.schedule.checksRestore && !world.isByzantine(identity)) this.disk.onSynced = () => this.#checkRestore();
   }
 
@@ -110,25 +105,7 @@ export class SimulatedNode {
 
   /** Of the present epoch. */
   get batches(): BatchStore {
-    return this.batchesOf(this.epoch);
-  }
-
-  batchesOf({ number, members }: PlannedEpoch): BatchStore {
-    let store = this.#stores.get(number);
-    if (!store) {
-      store = new BatchStore(members.length);
-      this.#stores.set(number, store);
-    }
-    return store;
-  }
-
-  /** A batch of any epoch. */
-  heldBatch(digest: Uint8Array): HeldBatch | undefined {
-    return this.#storeOf({ digest })?.get(digest);
-  }
-
-  #storeOf({ digest }: Pick<BatchRef, 'digest'>): BatchStore | undefined {
-    return this.#stores.get(this.world.batches.epochOf(digest));
+    return this.held.of(this.epoch);
   }
 
   #emptyChain(): FinalChain {
@@ -147,16 +124,15 @@ export class SimulatedNode {
 
   start(): void {
     const records: ConsensusRecord[] = [];
-    this.#stores = new Map();
+    this.held = new Holdings(this.world);
     this.blocks = new Map();
     this.final = this.#emptyChain();
     this.proofs = new Map();
-    this.payloads = new Payloads();
     this.#bodiesHeight = 0;
     for (const entry of this.disk.durable) {
       if (entry.type === 'batch') {
-        this.#keepBatch(entry.batch, entry.isOwn);
-        this.#setDurable(entry.batch);
+        this.held.keep(entry.batch, entry.isOwn);
+        this.held.setDurable(entry.batch);
       } else if (entry.type === 'delivered') {
         this.#appendFinal(entry.blocks, entry.certificate);
       } else {
@@ -193,7 +169,7 @@ export class SimulatedNode {
     }
     this.checkBodies();
     if (!this.world.schedule.epochs || this.index === NONE) return;
-    for (const payload of this.payloads.leftFrom(this.epoch.number)) {
+    for (const payload of this.held.payloads.leftFrom(this.epoch.number)) {
       this.world.count('a batch sealed anew');
       this.seal(payload);
     }
@@ -255,7 +231,7 @@ export class SimulatedNode {
     this.core = undefined;
     this.disk.crash();
     this.exchange.stop();
-    this.#bannedUntilMs.clear();
+    this.post.stop();
   }
 
   /** Runs `act` after a delay, unless the node went down in between. */
@@ -329,7 +305,7 @@ export class SimulatedNode {
         return;
       case 'misbehaved':
         this.rules.onMisbehaved(this.observed, output.peer, output.reason);
-        this.#ban(this.epoch.members[output.peer]!);
+        this.post.ban(this.epoch.members[output.peer]!);
         return;
       case 'evidence':
         this.rules.onEvidence(this.observed, output.evidence);
@@ -344,13 +320,8 @@ export class SimulatedNode {
   /** What a step put out, now that all it rests on is durable. */
   #release(output: Output, epoch: PlannedEpoch): void {
     if (output.type === 'send') {
-      const { to, message } = output;
-      this.world.rulesAt(epoch).onSend(this.observedIn(epoch), message);
-      if (to !== undefined) return this.#sendBent(to, message, epoch);
-      for (const [position, identity] of epoch.members.entries()) {
-        if (identity !== this.identity) this.#sendBent(position, message, epoch);
-      }
-      this.#tellFollowers(message, epoch);
+      this.world.rulesAt(epoch).onSend(this.observedIn(epoch), output.message);
+      this.post.send(output.to, output.message, epoch);
     } else if (output.type === 'soft') {
       this.rules.onSoft(this.observed, output.block, output.certificate);
     } else if (output.type === 'final') {
@@ -358,67 +329,6 @@ export class SimulatedNode {
     } else if (output.type === 'epochEnded') {
       this.#beginNext(output.block, output.proof);
     }
-  }
-
-  /** Those that are not in the set hear what all hear. */
-  #tellFollowers(message: ConsensusMessage, epoch: PlannedEpoch): void {
-    if (!this.world.schedule.epochs) return;
-    for (const peer of this.world.peersOf(this)) {
-      if (epoch.positionOf(peer.identity) === undefined) this.sendTo(peer, message);
-    }
-  }
-
-  #sendBent(to: ValidatorIndex, message: ConsensusMessage, epoch: PlannedEpoch): void {
-    const adversary = epoch === this.epoch ? this.adversary : this.world.adversaryOf(this, epoch);
-    const instead = adversary?.send ? adversary.send(to, message) : [message];
-    for (const each of instead) {
-      if (each !== message) this.world.learnByzantine(each);
-      this.sendMessage(to, each, epoch);
-    }
-  }
-
-  /** `to`: a position in that epoch's set. */
-  sendMessage(to: ValidatorIndex, message: ConsensusMessage, epoch: PlannedEpoch): void {
-    for (const peer of this.world.at(epoch.members[to]!)) this.sendTo(peer, message);
-  }
-
-  sendTo(peer: SimulatedNode, message: ConsensusMessage): void {
-    this.world.network.send(this.place, peer.place, approximateBytes(message), () => peer.receive(this, message));
-  }
-
-  receive(from: SimulatedNode, message: ConsensusMessage): void {
-    if (!this.up || (this.#bannedUntilMs.get(from.identity) ?? 0) > this.world.nowMs) return;
-    this.world.noteMessage(from, this, message);
-    const decoded = this.world.roundTrip ? roundTrip(message) : message;
-    const position = this.epoch.positionOf(from.identity);
-    if (position === undefined) return this.#receiveFromStranger(from, decoded);
-    this.run({ type: 'message', from: position, message: decoded });
-    this.adversary?.received?.(position, message);
-  }
-
-  /** One that is not in this epoch's set: only whether it is ahead or behind is of use. */
-  #receiveFromStranger(from: SimulatedNode, message: ConsensusMessage): void {
-    const epoch = epochOf(message);
-    if (epoch > this.epoch.number) return this.run({ type: 'laterEpoch' });
-    const proof = this.proofs.get(epoch);
-    if (!proof || message.type === 'handOver') return;
-    this.world.count('an answer to who is no validator any more');
-    this.sendTo(from, { type: 'handOver', proof });
-  }
-
-  #ban(identity: number): void {
-    this.#bannedUntilMs.set(identity, this.world.nowMs + BAN_MS);
-    this.later(BAN_MS, () => this.onConnected(this.world.at(identity)[0]!));
-  }
-
-  onConnected(peer: SimulatedNode): void {
-    const position = this.epoch.positionOf(peer.identity);
-    if (position !== undefined) this.run({ type: 'peerConnected', peer: position });
-  }
-
-  onDisconnected(peer: SimulatedNode): void {
-    const position = this.epoch.positionOf(peer.identity);
-    if (position !== undefined) this.run({ type: 'peerDisconnected', peer: position });
   }
 
   // ---------------------------------------------------------------- what is final
@@ -441,8 +351,7 @@ export class SimulatedNode {
     this.final.append(blocks, certificate);
     for (const block of blocks) {
       this.#keepBlock(block);
-      if (!this.world.schedule.epochs) continue;
-      for (const { digest } of block.refs) this.payloads.order(this.world.batches.payloadOf(digest));
+      this.held.order(block);
     }
   }
 
@@ -451,7 +360,7 @@ export class SimulatedNode {
     // After a restart they may be of several epochs.
     else for (const block of blocks) this.#rulesOf(block).onFinal(this.#observedOf(block), [block], undefined);
     for (const { refs } of blocks) {
-      const missing = refs.filter((ref) => !this.heldBatch(ref.digest));
+      const missing = refs.filter((ref) => !this.held.get(ref.digest));
       if (missing.length > 0) this.exchange.fetchBatches(missing, [missing[0]!.author]);
     }
     this.checkBodies();
@@ -459,7 +368,7 @@ export class SimulatedNode {
 
   checkBodies(): void {
     let height = this.#bodiesHeight;
-    while (this.final.at(height + 1)?.refs.every((ref) => this.isBatchDurable(ref.digest))) height++;
+    while (this.final.at(height + 1)?.refs.every((ref) => this.held.isDurable(ref.digest))) height++;
     if (height === this.#bodiesHeight) return;
     this.#bodiesHeight = height;
     this.later(0, () => this.run({ type: 'bodiesComplete', height }));
@@ -490,45 +399,38 @@ export class SimulatedNode {
 
   /** From a node that accepted it, could not have it ordered in time, and validates no more (R22). */
   takePayload(payload: number): void {
-    if (this.up && this.index !== NONE && !this.payloads.isOwn(payload) && !this.payloads.isOrdered(payload)) {
+    if (
+      this.up &&
+      this.index !== NONE &&
+      !this.held.payloads.isOwn(payload) &&
+      !this.held.payloads.isOrdered(payload)
+    ) {
       this.seal(payload);
     }
   }
 
   /** Appends a batch to the log and tells the core; `then` runs once it is durable. */
   storeBatch(batch: HeldBatch, then: () => void, isOwn = false): void {
-    if (!this.#keepBatch(batch, isOwn)) return;
+    if (!this.held.keep(batch, isOwn)) return;
     this.disk.append({ type: 'batch', batch, isOwn });
     // Asked for before the core is told: whatever the core sends because of this batch waits behind it.
     this.disk.whenDurable(() => {
-      this.#setDurable(batch);
+      this.held.setDurable(batch);
       then();
       this.checkBodies();
     });
     if (this.world.batches.epochOf(batch.ref.digest) === this.epoch.number) this.run({ type: 'batchStored', batch });
   }
 
-  #keepBatch(batch: HeldBatch, isOwn: boolean): boolean {
-    const { digest } = batch.ref;
-    const epoch = this.world.batches.epochOf(digest);
-    if (isOwn) this.payloads.seal(this.world.batches.payloadOf(digest)!, epoch);
-    return this.batchesOf(this.world.plan.at(epoch)).add(batch);
-  }
-
-  #setDurable(batch: HeldBatch): void {
-    this.#storeOf(batch.ref)!.setDurable(batch);
-    this.payloads.setDurable(this.world.batches.payloadOf(batch.ref.digest)!);
-  }
-
   /** How many batches, or with epochs which payloads, this node may not lose. */
   acceptedBatches(): number | readonly number[] {
-    return this.world.schedule.epochs ? this.payloads.durable : this.batches.durableLength(this.index);
+    return this.world.schedule.epochs ? this.held.payloads.durable : this.batches.durableLength(this.index);
   }
 
   /** The first of what another node had accepted that is not final here. */
   missingOf(author: SimulatedNode, accepted: number | readonly number[]): string | undefined {
     if (typeof accepted !== 'number') {
-      const missing = accepted.find((payload) => !this.payloads.isOrdered(payload));
+      const missing = accepted.find((payload) => !this.held.payloads.isOrdered(payload));
       return missing === undefined ? undefined : `payload ${missing} of ${author.name} is not final`;
     }
     const seq = this.final.nextSeq(0, author.index);
@@ -536,10 +438,6 @@ export class SimulatedNode {
   }
 
   // ---------------------------------------------------------------- what the invariants look at
-
-  isBatchDurable(digest: Uint8Array): boolean {
-    return this.#storeOf({ digest })?.isDurable(digest) ?? false;
-  }
 
   /** In the epoch that it is in. */
   get observed(): ObservedNode {
@@ -555,7 +453,7 @@ export class SimulatedNode {
         place,
         name,
         isVoteDurable: (vote) => this.#durableVotes.has(vote),
-        isBatchDurable: (digest) => this.isBatchDurable(digest),
+        isBatchDurable: (digest) => this.held.isDurable(digest),
         isBlockKnown: (hash) => this.blocks.has(hash),
         isEndDurable: () => this.#isEndDurable(epoch),
       };
@@ -597,15 +495,4 @@ export class SimulatedNode {
     this.blocks.set(toHex(blockHash(block.header)), block);
     this.world.rulesOf(block)?.onBlock(block);
   }
-}
-
-function approximateBytes(message: ConsensusMessage): number {
-  if (message.type !== 'proposal') return message.type === 'handOver' ? 1_000 : 200;
-  return 900 + 50 * message.proposal.block.refs.length + 200 * message.proposal.skips.length;
-}
-
-function roundTrip(message: ConsensusMessage): ConsensusMessage {
-  const decoded = decodeValidatorMessage(encodeValidatorMessage(message));
-  if (!decoded.ok) throw new Error(`a message does not survive its own encoding: ${decoded.error.reason}`);
-  return decoded.value as ConsensusMessage;
 }

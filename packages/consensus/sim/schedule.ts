@@ -51,7 +51,7 @@ const RESTORE_CHANCE = 0.005;
 
 /** Epochs are for what happens at their ends: more of these schedules have to come through, and are looked at closely. */
 const EPOCHS_SETTLE_CHANCE = 0.5;
-const EPOCHS_RESTORE_CHANCE = 0.05;
+const EPOCHS_RESTORE_CHANCE = 0.02;
 
 const FORKING: readonly AdversaryName[] = ['equivocator', 'omni-voter', 'twins'];
 

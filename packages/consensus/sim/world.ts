@@ -308,7 +308,7 @@ export class World {
         [other, node],
       ] as const) {
         here.later(1, () => {
-          here.onConnected(there);
+          here.post.connected(there);
           here.exchange.acknowledgeTo(there);
         });
       }
@@ -325,7 +325,7 @@ export class World {
   /** One end learns that the other's channel is gone, unless a partition keeps even that from it. */
   disconnect(here: SimulatedNode, there: SimulatedNode): void {
     if (!here.up || this.network.isBlocked(there.place, here.place)) return;
-    here.later(this.schedule.latencyMs, () => here.onDisconnected(there));
+    here.later(this.schedule.latencyMs, () => here.post.disconnected(there));
   }
 
   restart(node: SimulatedNode): void {
@@ -427,7 +427,7 @@ export class World {
       },
       send: (to, message) => {
         this.learnByzantine(message);
-        node.sendMessage(to, message, epoch);
+        node.post.sendAsIs(to, message, epoch);
       },
       keepBatch: (batch) => {
         this.batches.add(batch, epoch.number, this.batches.newPayload());

@@ -147,7 +147,7 @@ export function judgeProposal(s: State): void {
   if (!block) return; // the tree is full
   const vote = s.signer.notarize(header.view, fromHex(hash));
   if (!vote) return;
-  s.persistBlock(block);
+  s.persistWithAncestors(block);
   round.notarizedAtMs = s.now;
   cast(s, vote);
 }
@@ -195,7 +195,7 @@ export function propose(s: State): void {
   const added = s.chain.get(toHex(hash));
   const vote = added && s.signer.notarize(s.view, hash); // not added: the tree is full
   if (!added || !vote) return;
-  s.persistBlock(added);
+  s.persistWithAncestors(added);
   s.persist({ type: 'vote', vote });
   round.own = {
     block,

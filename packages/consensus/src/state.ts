@@ -143,6 +143,11 @@ export class State {
     this.persist({ type: 'block', block: block.block });
   }
 
+  /** With all that it is built on: certificates of these may not be held here, and after a restart it is worth nothing without. */
+  persistWithAncestors(block: ChainBlock): void {
+    for (const each of this.chain.pathFromHead(block.hash) ?? []) this.persistBlock(each);
+  }
+
   persist(record: ConsensusRecord): void {
     if (!this.ended) this.out.push({ type: 'persist', record });
   }

@@ -196,9 +196,9 @@ export function forgetBelow(s: State, finalView: View): void {
 /** A block that is notarized and known: kept, and announced as soft after its ancestors. */
 export function certified(s: State, certified: ChainBlock): void {
   for (const block of s.chain.pathFromHead(certified.hash) ?? []) {
+    s.persistBlock(block);
     const certificate = s.held.notarization(block.block.header.view);
     if (block.announced || !certificate || toHex(certificate.blockHash) !== block.hash) continue;
-    s.persistBlock(block);
     // R22: an epilogue block is no part of the chain that is delivered.
     if (block.block.header.height > s.lastHeight) continue;
     block.announced = true;

@@ -7,6 +7,8 @@ import { simplerSchedules } from '../sim/simpler.ts';
 
 const SCHEDULES = 400;
 const PARTS = 10;
+const EPOCH_SCHEDULES = 60;
+const EPOCH_PARTS = 6;
 
 describe('safety and liveness', () => {
   it.each(Array.from({ length: PARTS }, (_, i) => i))('holds in every schedule, part %i', (part) => {
@@ -17,6 +19,36 @@ describe('safety and liveness', () => {
       const again = runSchedule(schedule);
       throw new Error(`${formatSchedule(schedule)}\n${again.failure?.trace}\n${failure.message}`);
     }
+  });
+});
+
+describe('safety and liveness across epochs', () => {
+  it.each(Array.from({ length: EPOCH_PARTS }, (_, i) => i))('holds in every schedule, part %i', (part) => {
+    const each = EPOCH_SCHEDULES / EPOCH_PARTS;
+    let ends = 0;
+    for (let seed = 1 + part * each; seed <= (part + 1) * each; seed++) {
+      const { failure, schedule, counts } = runSeed(seed, { epochs: true, nodes: 4 + (seed % 2) }, 0);
+      ends += counts.get('an epoch begins') ?? 0;
+      if (!failure) continue;
+      const again = runSchedule(schedule);
+      throw new Error(`${formatSchedule(schedule)}\n${again.failure?.trace}\n${failure.message}`);
+    }
+    expect(ends).toBeGreaterThan(0);
+  });
+
+  it('gives no set more Byzantine weight than it tolerates, and changes the set', () => {
+    let changes = 0;
+    for (let seed = 1; seed <= 300; seed++) {
+      const { epochs, byzantine, weights } = drawSchedule(seed, { epochs: true });
+      for (const set of epochs!.sets) {
+        const total = set.reduce((sum, weight) => sum + weight, 0);
+        const evil = [...byzantine.keys()].reduce((sum, identity) => sum + set[identity]!, 0);
+        expect(3 * evil).toBeLessThan(total);
+        expect(set.length).toBe(weights.length);
+      }
+      if (new Set(epochs!.sets.map(String)).size > 1) changes++;
+    }
+    expect(changes).toBeGreaterThan(200);
   });
 });
 
@@ -35,6 +67,8 @@ describe('a schedule', () => {
     for (let seed = 1; seed <= 200; seed++) {
       const schedule = drawSchedule(seed);
       expect(parseSchedule(formatSchedule(schedule))).toEqual(schedule);
+      const withEpochs = drawSchedule(seed, { epochs: true });
+      expect(parseSchedule(formatSchedule(withEpochs))).toEqual(withEpochs);
     }
     const shrunk = { ...drawSchedule(7), without: new Set(['crash#2', 'partition#1']) };
     expect(parseSchedule(formatSchedule(shrunk))).toEqual(shrunk);
@@ -45,6 +79,9 @@ describe('a schedule', () => {
     expect(() => parseSchedule('seed=1 weights=1,0')).toThrow('weights=1,0');
     expect(() => parseSchedule('seed=x weights=1')).toThrow('seed=x');
     expect(() => parseSchedule('nonsense')).toThrow('nonsense');
+    const epochs = formatSchedule(drawSchedule(1, { epochs: true, nodes: 4 }));
+    expect(() => parseSchedule(epochs.replace(/sets=\S*/, 'sets=1,1,1/1,1'))).toThrow('expected 4 weights');
+    expect(() => parseSchedule(epochs.replace(/sets=\S*/, 'sets=0,0,0,0'))).toThrow('not all 0');
     const schedule = formatSchedule(drawSchedule(1));
     expect(() => parseSchedule(schedule.replace(/faults=\S*/, 'faults=hail'))).toThrow('"hail" is no fault');
     expect(() => parseSchedule(schedule.replace(/byzantine=\S*/, 'byzantine=99:nuller'))).toThrow('no validator 99');
@@ -67,6 +104,9 @@ describe('a schedule', () => {
     expect(new Set(smaller.map(formatSchedule)).size).toBe(smaller.length);
     expect(smaller.some(({ weights }) => weights.length === 1)).toBe(true);
     expect(smaller.some(({ without }) => without.has('crash#2') && !without.has('crash#1'))).toBe(true);
+    for (const each of simplerSchedules(drawSchedule(42, { nodes: 5, epochs: true }), [])) {
+      expect(parseSchedule(formatSchedule(each))).toEqual(each);
+    }
     for (const each of smaller) expect(formatSchedule(each)).not.toBe(formatSchedule(schedule));
   });
 });

@@ -10,7 +10,7 @@ import {
   type ScheduleOptions,
   simplerSchedules,
 } from '@squad/consensus/sim';
-import type { Mode } from './mode.ts';
+import type { Mode, Outcome } from './mode.ts';
 
 export const coreMode: Mode = {
   name: 'core',
@@ -38,18 +38,21 @@ export const coreMode: Mode = {
     adversaries: ADVERSARY_NAMES.map((name) => `adversary ${name}`),
   },
   draw: (seed, options) => formatSchedule(drawSchedule(seed, options as ScheduleOptions)),
-  run: async (text, traceLines) => {
-    const schedule = parseSchedule(text);
-    const { failure, counts, logHash, steps, finalHeight, acts } = runSchedule(schedule, traceLines);
-    return {
-      logHash,
-      counts,
-      steps,
-      finalHeight,
-      failure,
-      *simpler() {
-        for (const simpler of simplerSchedules(schedule, acts)) yield formatSchedule(simpler);
-      },
-    };
-  },
+  run: runCore,
 };
+
+/** One schedule, as `Mode.run` says. */
+export async function runCore(text: string, traceLines: number): Promise<Outcome> {
+  const schedule = parseSchedule(text);
+  const { failure, counts, logHash, steps, finalHeight, acts } = runSchedule(schedule, traceLines);
+  return {
+    logHash,
+    counts,
+    steps,
+    finalHeight,
+    failure,
+    *simpler() {
+      for (const simpler of simplerSchedules(schedule, acts)) yield formatSchedule(simpler);
+    },
+  };
+}

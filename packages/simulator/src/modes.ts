@@ -1,10 +1,11 @@
 /** All modes by name. */
 
 import { coreMode } from './core-mode.ts';
+import { epochsMode } from './epochs-mode.ts';
 import type { Mode } from './mode.ts';
 import { nodeMode } from './node-mode.ts';
 
-export const MODES: readonly Mode[] = [coreMode, nodeMode];
+export const MODES: readonly Mode[] = [coreMode, epochsMode, nodeMode];
 
 export function modeOf(name: string): Mode | undefined {
   return MODES.find((mode) => mode.name === name);

@@ -14,6 +14,12 @@ export const liar: AdversaryFactory = ({ epoch, random, sign }) => {
     const vote = sign(VoteKind.finalize, boundaryHeader.view, blockHash(boundaryHeader), boundaryHeader.epoch);
     const size = proof.certificate.signers.bitLen;
     const certificate = statementOf(vote, size);
+    // The true end, as if it were final already.
+    if (random.chance(0.3)) {
+      const { view, epoch: ended } = proof.boundaryHeader;
+      const own = sign(VoteKind.finalize, view, blockHash(proof.boundaryHeader), ended);
+      return { ...proof, path: [], certificate: statementOf(own, size) };
+    }
     const signers = random.chance(0.5)
       ? certificate.signers
       : signerBits(

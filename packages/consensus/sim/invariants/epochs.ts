@@ -48,6 +48,11 @@ export class EpochRules {
     if (refs.length > 0) this.#fail('empty epilogue', `${who}: height ${header.height} orders ${refs.length} batches`);
   }
 
+  checkSoft(who: string, { header }: Block): void {
+    if (!this.#bounds || header.height <= this.#bounds.lastHeight) return;
+    this.#fail('the epilogue is not delivered', `${who} announced height ${header.height} of epoch ${header.epoch}`);
+  }
+
   /** A block that is delivered as final. */
   checkFinal(who: string, block: Block): void {
     const bounds = this.#bounds;

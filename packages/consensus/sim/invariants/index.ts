@@ -454,6 +454,7 @@ export class Invariants {
   onSoft({ index, name }: ObservedNode, block: Block, certificate: Certificate): void {
     if (this.#context.isByzantine(index)) return;
     const right = certificate.kind === VoteKind.notarize && toHex(certificate.blockHash) === this.#hashOf(block);
+    this.#epochRules.checkSoft(name, block);
     if (!right) this.fail('soft', `${name} announced a block as soft with a certificate of something else`);
     this.#onCertificate(name, certificate);
     this.#context.count('soft');

@@ -7,7 +7,7 @@ import type { HuntResult } from './hunt.ts';
 import { MUTANTS, type Mutant } from './table.ts';
 
 /** As many as a campaign has. */
-const DEFAULT_SEEDS = { core: 20_000, node: 300 };
+const DEFAULT_SEEDS = { core: 20_000, epochs: 2_000, node: 300 };
 /** A mutant that never ends is dead, too. Long enough for a whole budget on a busy machine. */
 const HUNT_TIMEOUT_MS = 30 * 60_000;
 
@@ -56,7 +56,9 @@ async function main(): Promise<number> {
       workers: { type: 'string' },
     },
   });
-  const chosen = MUTANTS.filter(({ name }) => values.only === undefined || name.includes(values.only));
+  const chosen = MUTANTS.filter(
+    ({ name, rule }) => values.only === undefined || rule === values.only || name.includes(values.only),
+  );
   const queue = chosen.filter(({ equivalent }) => equivalent === undefined);
   const survivors: string[] = [];
   let broken = 0;
