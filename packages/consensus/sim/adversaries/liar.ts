@@ -12,7 +12,8 @@ export const liar: AdversaryFactory = ({ epoch, random, sign }) => {
     const boundaryHeader = { ...proof.boundaryHeader, nextValidatorSetHash };
     if (random.chance(0.3)) return { ...proof, boundaryHeader, nextValidatorSet };
     const vote = sign(VoteKind.finalize, boundaryHeader.view, blockHash(boundaryHeader), boundaryHeader.epoch);
-    const size = proof.certificate.signers.bitLen;
+    // Its position is that of the present epoch: the proof may be of one whose set was smaller.
+    const size = Math.max(proof.certificate.signers.bitLen, vote.signer + 1);
     const certificate = statementOf(vote, size);
     // The true end, as if it were final already.
     if (random.chance(0.3)) {
