@@ -65,7 +65,10 @@ export class EpochPlan {
     const all = schedule ? schedule.sets[number % schedule.sets.length]! : this.#weights;
     const members = all.flatMap((weight, identity) => (weight > 0 ? [identity] : []));
     const weights = members.map((identity) => all[identity]!);
-    const positions = new Map(members.map((identity, position) => [identity, position]));
+    const positions = all.map((_, identity) => {
+      const position = members.indexOf(identity);
+      return position < 0 ? undefined : position;
+    });
     const validatorSet: ValidatorSet = {
       epoch: number,
       validators: members.map((identity, position) => ({
@@ -81,7 +84,7 @@ export class EpochPlan {
       validatorSet,
       leaders: new LeaderSchedule(validatorSet),
       lastHeight: schedule ? lastHeightOf(number, schedule.lengthBlocks) : Number.POSITIVE_INFINITY,
-      positionOf: (identity) => positions.get(identity),
+      positionOf: (identity) => positions[identity],
     };
   }
 }

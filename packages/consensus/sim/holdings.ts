@@ -38,14 +38,14 @@ export class Holdings {
     const { batches, plan } = this.#world;
     const { digest } = batch.ref;
     const epoch = batches.epochOf(digest);
-    if (isOwn) this.payloads.seal(batches.payloadOf(digest)!, epoch);
+    if (isOwn && this.#world.schedule.epochs) this.payloads.seal(batches.payloadOf(digest)!, epoch);
     return this.of(plan.at(epoch)).add(batch);
   }
 
   setDurable(batch: HeldBatch): void {
     const { digest } = batch.ref;
     this.#storeOf(digest)!.setDurable(batch);
-    this.payloads.setDurable(this.#world.batches.payloadOf(digest)!);
+    if (this.#world.schedule.epochs) this.payloads.setDurable(this.#world.batches.payloadOf(digest)!);
   }
 
   /** What a final block orders. Only epochs end with something left. */

@@ -71,6 +71,8 @@ export class SimulatedNode {
   readonly post: Post;
   rules: Invariants;
   readonly #observed = new Map<number, ObservedNode>();
+  /** In the epoch that it is in. */
+  observed: ObservedNode;
   readonly #durableVotes: DurableVotes;
   #timer = 0;
   #bodiesHeight = 0;
@@ -87,6 +89,7 @@ export class SimulatedNode {
     this.epoch = world.plan.at(0);
     this.index = this.epoch.positionOf(identity) ?? NONE;
     this.rules = world.rules(this.epoch, world.genesis);
+    this.observed = this.observedIn(this.epoch);
     this.final = this.#emptyChain();
     this.held = new Holdings(world);
     this.disk = new Disk(world.queue, random.fork('disk'), (draw) => {
@@ -155,6 +158,7 @@ export class SimulatedNode {
     this.index = this.epoch.positionOf(this.identity) ?? NONE;
     this.rules = this.world.rules(this.epoch, ended?.block ?? this.world.genesis);
     this.adversary = this.world.adversaryOf(this, this.epoch);
+    this.observed = this.observedIn(this.epoch);
     this.#view = 0;
     this.#heard = new Heard();
     this.rules.onStarted(this.observed);
@@ -320,7 +324,8 @@ export class SimulatedNode {
   /** What a step put out, now that all it rests on is durable. */
   #release(output: Output, epoch: PlannedEpoch): void {
     if (output.type === 'send') {
-      this.world.rulesAt(epoch).onSend(this.observedIn(epoch), output.message);
+      if (epoch === this.epoch) this.rules.onSend(this.observed, output.message);
+      else this.world.rulesAt(epoch).onSend(this.observedIn(epoch), output.message);
       this.post.send(output.to, output.message, epoch);
     } else if (output.type === 'soft') {
       this.rules.onSoft(this.observed, output.block, output.certificate);
@@ -438,11 +443,6 @@ export class SimulatedNode {
   }
 
   // ---------------------------------------------------------------- what the invariants look at
-
-  /** In the epoch that it is in. */
-  get observed(): ObservedNode {
-    return this.observedIn(this.epoch);
-  }
 
   observedIn(epoch: PlannedEpoch): ObservedNode {
     let observed = this.#observed.get(epoch.number);

@@ -12,7 +12,12 @@ export class BatchRegistry {
     string,
     { readonly batch: HeldBatch; readonly epoch: number; readonly payload: number }
   >();
+  readonly #hasEpochs: boolean;
   #payloads = 0;
+
+  constructor(hasEpochs: boolean) {
+    this.#hasEpochs = hasEpochs;
+  }
 
   newPayload(): number {
     return ++this.#payloads;
@@ -27,7 +32,7 @@ export class BatchRegistry {
   }
 
   epochOf(digest: Uint8Array): number {
-    return this.#batches.get(toHex(digest))?.epoch ?? 0;
+    return this.#hasEpochs ? (this.#batches.get(toHex(digest))?.epoch ?? 0) : 0;
   }
 
   payloadOf(digest: Uint8Array): number | undefined {

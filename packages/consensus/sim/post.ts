@@ -16,10 +16,19 @@ import type { SimulatedNode } from './node.ts';
 /** How long a peer that misbehaved is not listened to. */
 const BAN_MS = 300;
 
+interface Audience {
+  readonly epoch: PlannedEpoch;
+  /** Positions. */
+  readonly others: readonly ValidatorIndex[];
+  readonly followers: readonly SimulatedNode[];
+}
+
 export class Post {
   readonly #node: SimulatedNode;
   /** By identity. */
   readonly #bannedUntilMs = new Map<number, number>();
+  /** Of the epoch that was last spoken in. */
+  #audience: Audience | undefined;
 
   constructor(node: SimulatedNode) {
     this.#node = node;
@@ -32,13 +41,21 @@ export class Post {
   /** `to`: a position in that epoch's set; undefined: all of it, and those that follow. */
   send(to: ValidatorIndex | undefined, message: ConsensusMessage, epoch: PlannedEpoch): void {
     if (to !== undefined) return this.#sendBent(to, message, epoch);
-    for (const [position, identity] of epoch.members.entries()) {
-      if (identity !== this.#node.identity) this.#sendBent(position, message, epoch);
-    }
-    if (!this.#node.world.schedule.epochs) return;
-    for (const peer of this.#node.world.peersOf(this.#node)) {
-      if (epoch.positionOf(peer.identity) === undefined) this.#sendTo(peer, message);
-    }
+    const { others, followers } = this.#audienceIn(epoch);
+    for (const position of others) this.#sendBent(position, message, epoch);
+    for (const peer of followers) this.#sendTo(peer, message);
+  }
+
+  #audienceIn(epoch: PlannedEpoch): Audience {
+    if (this.#audience?.epoch === epoch) return this.#audience;
+    const { identity, world } = this.#node;
+    const isFollower = (peer: SimulatedNode) => epoch.positionOf(peer.identity) === undefined;
+    this.#audience = {
+      epoch,
+      others: [...epoch.members.keys()].filter((position) => epoch.members[position] !== identity),
+      followers: world.peersOf(this.#node).filter(isFollower),
+    };
+    return this.#audience;
   }
 
   #sendBent(to: ValidatorIndex, message: ConsensusMessage, epoch: PlannedEpoch): void {

@@ -59,7 +59,7 @@ export class World {
   readonly checkpoints: boolean;
   readonly #genesis: Block;
   steps = 0;
-  readonly batches = new BatchRegistry();
+  readonly batches: BatchRegistry;
   readonly #networkId: Uint8Array;
   readonly #registry: SignatureRegistry;
   /** By epoch, each from when the first node begins it. */
@@ -76,6 +76,7 @@ export class World {
 
   constructor(schedule: Schedule, traceLines: number) {
     this.schedule = schedule;
+    this.batches = new BatchRegistry(schedule.epochs !== undefined);
     this.trace = new Trace(traceLines, () => this.nodes.map(({ name }) => name));
     const { weights, faults } = schedule;
     const random = randomOf(schedule);

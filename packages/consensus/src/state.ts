@@ -15,6 +15,7 @@ import {
   MAX_BODY_LAG_BLOCKS,
   type Proposal,
   quorumWeight,
+  toHex,
   totalWeight,
   type UnixMs,
   type ValidatorIndex,
@@ -145,7 +146,12 @@ export class State {
 
   /** With all that it is built on: certificates of these may not be held here, and after a restart it is worth nothing without. */
   persistWithAncestors(block: ChainBlock): void {
-    for (const each of this.chain.pathFromHead(block.hash) ?? []) this.persistBlock(each);
+    const missing: ChainBlock[] = [];
+    for (let at: ChainBlock | undefined = block; at && !at.persisted; ) {
+      missing.push(at);
+      at = this.chain.get(toHex(at.block.header.parentHash));
+    }
+    for (const each of missing.reverse()) this.persistBlock(each);
   }
 
   persist(record: ConsensusRecord): void {

@@ -33,6 +33,7 @@ import { type InvariantContext, InvariantViolation, type ObservedNode } from './
 import { EpochRules, FinalLedger } from './epochs.ts';
 import { CertificateLedger } from './ledger.ts';
 import { Promised } from './restore.ts';
+import { SeenBlocks } from './seen-blocks.ts';
 
 export { ForkConvicted, type InvariantContext, InvariantViolation, type ObservedNode } from './api.ts';
 
@@ -56,21 +57,16 @@ export class Invariants {
   readonly final: FinalLedger;
   readonly #epoch: Epoch;
   readonly #epochRules: EpochRules;
-  /** What the epoch's first block is built on, in its view 0. */
-  readonly #root: { readonly hash: string; readonly block: Block };
+  readonly #seen: SeenBlocks;
   readonly #context: InvariantContext;
   readonly #ledger: CertificateLedger;
   /** What an honest quorum's majority weighs more than. */
   readonly #tolerated: number;
   readonly #signers: Map<View, SignerView>[];
-  readonly #proposals = new Map<string, Proposal>();
-  readonly #blocks = new Map<string, Block>();
-  readonly #hashesOfView = new Map<View, string[]>();
   /** Per place: the views that were entered and looked at. */
   readonly #entered: Set<View>[];
   /** Per lane, along the final chain: next seq and digest of the last one. */
   readonly #lanes: { seq: number; digest: Uint8Array }[];
-  readonly #hashes = new WeakMap<object, string>();
   readonly #promised: Promised[];
   /** Per place: certificates that were taken in since the last start. */
   readonly #taken: Set<string>[];
@@ -83,8 +79,7 @@ export class Invariants {
     this.#epochRules = new EpochRules(context);
     const genesis = genesisBlock(context.networkId, context.genesisTimeMs);
     this.final = final ?? new FinalLedger(genesis);
-    const root = context.epoch?.root ?? genesis;
-    this.#root = { hash: this.#hashOf(root), block: root };
+    this.#seen = new SeenBlocks(context.epoch?.root ?? genesis);
     const { weights } = context;
     const total = weights.reduce((sum, weight) => sum + weight, 0);
     this.#ledger = new CertificateLedger(context);
@@ -152,11 +147,7 @@ export class Invariants {
   }
 
   #isAnythingCertified(view: View): boolean {
-    for (const hash of this.#hashesOfView.get(view) ?? []) {
-      const block = this.#blocks.get(hash)!;
-      if (this.#isCertified(view, blockHash(block.header))) return true;
-    }
-    return false;
+    return this.#seen.inView(view).some(({ header }) => this.#isCertified(view, blockHash(header)));
   }
 
   /** A node starts, and again after a crash. */
@@ -200,7 +191,7 @@ export class Invariants {
   // ---------------------------------------------------------------- what is sent
 
   onSend(node: ObservedNode, message: ConsensusMessage): void {
-    if (message.type === 'proposal') this.#learn(message.proposal);
+    if (message.type === 'proposal') this.#seen.propose(message.proposal);
     if (this.#context.isByzantine(node.index)) return;
     if (message.type === 'certificate') this.#promised[node.place]!.certificate(message.certificate);
     switch (message.type) {
@@ -223,21 +214,8 @@ export class Invariants {
     if (!this.#context.isByzantine(node.index)) this.#onCertificate(node.name, proof.certificate);
   }
 
-  /** Blocks that anyone proposed, Byzantine ones too: what an honest vote for them stands for is judged by them. */
-  #learn(proposal: Proposal): void {
-    this.#proposals.set(this.#hashOf(proposal.block), proposal);
-    this.onBlock(proposal.block);
-  }
-
-  /** A block that was proposed or recorded: the proposal of a lone validator is never sent, and survives a crash. */
   onBlock(block: Block): void {
-    const hash = this.#hashOf(block);
-    if (this.#blocks.has(hash)) return;
-    this.#blocks.set(hash, block);
-    const { view } = block.header;
-    const there = this.#hashesOfView.get(view);
-    if (there) there.push(hash);
-    else this.#hashesOfView.set(view, [hash]);
+    this.#seen.add(block);
   }
 
   /** A proposal that a Byzantine leader made. */
@@ -248,12 +226,12 @@ export class Invariants {
     const isWhole =
       equalBytes(BatchRefs.hashTreeRoot(block.refs), block.header.refsRoot) &&
       equalBytes(SkipCertificates.hashTreeRoot(skips), block.header.skipsRoot);
-    if (isWhole) this.#learn(message.proposal);
+    if (isWhole) this.#seen.propose(message.proposal);
   }
 
   /** R10, R16: a leader proposes once per view, and its proposal is its NOTARIZE. */
   #onProposal(node: ObservedNode, proposal: Proposal): void {
-    const hash = this.#hashOf(proposal.block);
+    const hash = this.#seen.hashOf(proposal.block);
     const { view, leader } = proposal.block.header;
     if (leader !== node.index || this.#context.leaderAt(view) !== leader) {
       this.fail('leader', `n${node.index} proposed in view ${view} of n${this.#context.leaderAt(view)}`);
@@ -314,7 +292,7 @@ export class Invariants {
   /** R11: what an honest NOTARIZE says of a block. */
   #checkNotarize(node: ObservedNode, view: View, hash: string): void {
     const who = node.name;
-    const proposal = this.#proposals.get(hash);
+    const proposal = this.#seen.proposal(hash);
     if (!proposal) {
       // A leader that crashed before its proposal was visible remembers its vote, and cannot propose again (R10).
       const own = node.index === this.#context.leaderAt(view) && node.isBlockKnown(hash);
@@ -345,7 +323,7 @@ export class Invariants {
       }
       // Its signature need not have been looked at: only a genuine one tells who signed.
       if (this.#isGenuine(parentCertificate)) this.#onCertificate(`a parent in view ${view}`, parentCertificate);
-    } else if (toHex(header.parentHash) !== this.#root.hash) {
+    } else if (toHex(header.parentHash) !== this.#seen.root.hash) {
       this.fail('certified parent', `${who} notarized in view ${view} on another start of the epoch`);
     }
     if (skips.length !== view - header.parentView - 1) {
@@ -363,7 +341,8 @@ export class Invariants {
     }
     const latest = this.#context.latestLocalNowMs() + MAX_CLOCK_DRIFT_MS;
     if (header.timestampMs > latest) this.fail('timestamp', `${who} notarized a block from the future in view ${view}`);
-    this.#checkOnParent(who, block);
+    this.#epochRules.checkBlock(who, block);
+    this.#seen.checkOnParent(who, block, this.#context.weights.length);
   }
 
   /**
@@ -386,47 +365,6 @@ export class Invariants {
     return this.#context.registry.genuine(signers, root, certificate.signature);
   }
 
-  /** Height, time and lanes against the parent, which was proposed or is genesis. */
-  #checkOnParent(who: string, block: Block): void {
-    const { header, refs } = block;
-    this.#epochRules.checkBlock(who, block);
-    const parent = this.#blockOf(toHex(header.parentHash));
-    if (!parent) return this.fail('known block', `${who} built on a block that nobody proposed`);
-    if (header.height !== parent.header.height + 1 || header.parentView !== this.#viewOf(parent)) {
-      this.fail('height', `${who}: height ${header.height} on a parent of height ${parent.header.height}`);
-    }
-    if (header.timestampMs < parent.header.timestampMs) this.fail('timestamp', `${who}: earlier than the parent`);
-    const next = new Map<ValidatorIndex, number>();
-    let place = -1;
-    for (const { author, seq } of refs) {
-      const expected = next.get(author) ?? this.#nextSeqAfter(parent, author);
-      if (seq !== expected) this.fail('lane order', `${who}: lane ${author} goes on at ${seq}, not at ${expected}`);
-      next.set(author, seq + 1);
-      const size = this.#context.weights.length;
-      const turn = (author - (header.view % size) + size) % size;
-      if (turn < place) this.fail('lane order', `${who}: in view ${header.view} lane ${author} comes too late`);
-      place = turn;
-    }
-  }
-
-  #nextSeqAfter(block: Block, author: ValidatorIndex): number {
-    for (let at: Block | undefined = block; at; ) {
-      if (at === this.#root.block) return 0;
-      const last: { seq: number } | undefined = at.refs.findLast((ref) => ref.author === author);
-      if (last) return last.seq + 1;
-      at = this.#blockOf(toHex(at.header.parentHash));
-    }
-    return this.fail('known block', 'an ancestor was never proposed');
-  }
-
-  #blockOf(hash: string): Block | undefined {
-    return hash === this.#root.hash ? this.#root.block : this.#blocks.get(hash);
-  }
-
-  #viewOf(block: Block): View {
-    return block === this.#root.block ? 0 : block.header.view;
-  }
-
   // ---------------------------------------------------------------- certificates
 
   #onCertificate(who: string, certificate: Certificate): void {
@@ -437,7 +375,7 @@ export class Invariants {
   /** Whatever a quorum vouched for can be had from honest nodes that hold it durably, of more than F weight (R11, R12). */
   #checkAvailable({ view, blockHash: notarized }: Certificate): void {
     const { isOverloaded, nodes, isByzantine, weights } = this.#context;
-    const block = this.#blockOf(toHex(notarized));
+    const block = this.#seen.get(toHex(notarized));
     if (isOverloaded || !block || block.refs.length === 0) return;
     let weight = 0;
     for (const node of nodes()) {
@@ -453,7 +391,7 @@ export class Invariants {
 
   onSoft({ index, name }: ObservedNode, block: Block, certificate: Certificate): void {
     if (this.#context.isByzantine(index)) return;
-    const right = certificate.kind === VoteKind.notarize && toHex(certificate.blockHash) === this.#hashOf(block);
+    const right = certificate.kind === VoteKind.notarize && toHex(certificate.blockHash) === this.#seen.hashOf(block);
     this.#epochRules.checkSoft(name, block);
     if (!right) this.fail('soft', `${name} announced a block as soft with a certificate of something else`);
     this.#onCertificate(name, certificate);
@@ -475,7 +413,7 @@ export class Invariants {
       const { height, parentHash } = block.header;
       const expected = this.cursor(node.place) + 1;
       if (height !== expected) this.fail('final order', `${who} delivered height ${height}, not ${expected}`);
-      const hash = this.#hashOf(block);
+      const hash = this.#seen.hashOf(block);
       const known = this.chain[height];
       if (known && known.hash !== hash) this.#ledger.onFork(`${who}: another block is final at height ${height}`);
       if (!known) {
@@ -554,15 +492,6 @@ export class Invariants {
       views.set(view, said);
     }
     return said;
-  }
-
-  #hashOf(block: Block): string {
-    let hash = this.#hashes.get(block.header);
-    if (hash === undefined) {
-      hash = toHex(blockHash(block.header));
-      this.#hashes.set(block.header, hash);
-    }
-    return hash;
   }
 }
 
