@@ -138,9 +138,9 @@ function changedSet(
   return fallback;
 }
 
-/** Whether a set can do its work: at least three validators, and no more Byzantine weight than it tolerates. */
+/** Whether a set can do its work: somebody is in it, and no more Byzantine weight than it tolerates. One alone may be. */
 export function isFit(set: readonly number[], byzantine: ReadonlySet<number>): boolean {
   const total = set.reduce((sum, weight) => sum + weight, 0);
   const evil = set.reduce((sum, weight, identity) => sum + (byzantine.has(identity) ? weight : 0), 0);
-  return set.filter((weight) => weight > 0).length >= 3 && evil <= faultyWeight(total);
+  return total > 0 && evil <= faultyWeight(total);
 }

@@ -187,6 +187,8 @@ export class SimulatedNode {
     this.world.note('epoch', [this.place, this.epoch.number], () => `${this.name} begins epoch ${this.epoch.number}`);
     this.run({ type: 'start' });
     this.#resume();
+    const height = this.#bodiesHeight;
+    this.later(0, () => this.run({ type: 'bodiesComplete', height }));
   }
 
   #coreOf(records: readonly ConsensusRecord[]): Consensus {

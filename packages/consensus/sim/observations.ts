@@ -48,8 +48,10 @@ export class Heard {
     if (heard + Math.max(...weights) >= quorumWeight(total)) this.#certificate = true;
   }
 
-  /** The lone validator needs to hear nobody. */
+  /** One that is a quorum by itself needs to hear nobody. */
   isFresh(weights: readonly number[]): boolean {
-    return this.isNewNetwork || this.#certificate || weights.length === 1;
+    if (this.isNewNetwork || this.#certificate) return true;
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    return Math.max(...weights) >= quorumWeight(total);
   }
 }

@@ -14,6 +14,7 @@
  *   batches       of this epoch: lanes begin anew. What this node had sealed and is not in a final block, it seals again in its
  *                 new lane, so that nothing that was accepted is lost; one that is no validator any more gives it to one that is
  *   acknowledged  of this epoch: places in lanes of two epochs are not the same
+ *   bodies        how far they are complete, at once: a new core takes nothing for granted
  *   ranges        are answered up to the boundary of the epoch that they begin in, no further; the boundary block with the
  *                 certificate of its hand-over proof
  *

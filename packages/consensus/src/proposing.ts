@@ -169,6 +169,7 @@ export function propose(s: State): void {
   const nextValidatorSetHash = nextSetHashAt(s, height);
   if (!nextValidatorSetHash) return; // R22
   const isEpilogue = height > s.lastHeight;
+  if (isEpilogue && s.awaited) return; // the epoch is over, and held back for want of the next set
   const refs = isEpilogue ? [] : s.lanes.collect(s.view, parent.block.tips, s.now, s.pacemaker.delayMs);
   if (refs.length === 0 && !isEpilogue && s.now < round.enteredAtMs + heartbeatMs) return; // R18
   const block: Block = {

@@ -237,6 +237,23 @@ describe('the end of an epoch', () => {
     expect(ofType(f.take(), 'epochEnded')).toHaveLength(1);
   });
 
+  it('held back, asks a lone validator for no epilogue without end', () => {
+    let next: ValidatorSet | undefined = NEXT;
+    const f = inEpoch({ weights: [1], next: () => next });
+    for (let i = 0; i < 4; i++) f.after(1_000);
+    expect(ofType(f.take(), 'epochEnded')).toHaveLength(1);
+    // A crash took the end from the record, and the set is forgotten.
+    const last = f.records.findLastIndex(({ type }) => type === 'certificate');
+    next = undefined;
+    f.restart(last + 1);
+    f.after(10_000);
+    f.after(10_000);
+    expect(f.core.status.view).toBeLessThan(10);
+    next = NEXT;
+    f.after(1);
+    expect(ofType(f.take(), 'epochEnded')).toHaveLength(1);
+  });
+
   it('is learnt with the set from a peer', () => {
     const f = inEpoch({ next: () => undefined });
     const { boundary } = upToBoundary(f);

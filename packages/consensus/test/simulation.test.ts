@@ -1,5 +1,6 @@
 /** The protocol whole: schedules of faults and adversaries, each from a seed that replays it exactly. Many more run beside the tests. */
 
+import { MAX_BODY_LAG_BLOCKS } from '@squad/types';
 import { describe, expect, it } from 'vitest';
 import { runSchedule, runSeed } from '../sim/run.ts';
 import { drawSchedule, formatSchedule, isOverloaded, parseSchedule } from '../sim/schedule.ts';
@@ -34,6 +35,14 @@ describe('safety and liveness across epochs', () => {
       throw new Error(`${formatSchedule(schedule)}\n${again.failure?.trace}\n${failure.message}`);
     }
     expect(ends).toBeGreaterThan(0);
+  });
+
+  it('holds through more epochs than bodies may lag in blocks', () => {
+    const sets = 'epochs=5 sets=1,2,1,1/1,1,1,1/0,1,1,2/1,1,1,0 absentee=0';
+    const calm = `seed=5 weights=1,1,1,1 faults= byzantine= trouble=25000 latency=10 batches=300 settles=1 restore=0 ${sets}`;
+    const { failure, finalHeight } = runSchedule(parseSchedule(calm), 0);
+    expect(failure).toBeUndefined();
+    expect(finalHeight).toBeGreaterThan(MAX_BODY_LAG_BLOCKS + 5);
   });
 
   it('gives no set more Byzantine weight than it tolerates, and changes the set', () => {
