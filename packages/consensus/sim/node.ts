@@ -141,6 +141,7 @@ export class SimulatedNode {
       } else {
         records.push(entry.record);
         this.#keepRecord(entry.record);
+        if (entry.record.type === 'epochEnded') this.#keepProof(entry.record.proof);
       }
     }
     this.life++;
@@ -182,6 +183,7 @@ export class SimulatedNode {
   /** R22: the epoch's end is durable and visible. */
   #beginNext(block: Block, proof: HandOverProof): void {
     this.rules.onEpochEnded(this.observed, block, proof);
+    this.#keepProof(proof);
     this.#begin([{ type: 'epochEnded', block, proof }]);
     this.exchange.beginEpoch();
     this.world.note('epoch', [this.place, this.epoch.number], () => `${this.name} begins epoch ${this.epoch.number}`);
@@ -394,14 +396,10 @@ export class SimulatedNode {
     const seq = lane.length;
     if (seq - this.final.nextSeq(this.epoch.number, this.index) >= MAX_UNORDERED_BATCHES_PER_LANE) return;
     const batch = this.world.makeBatch(this, seq, lane.at(-1)?.ref.digest, payload);
-    const isOwn = true;
-    this.storeBatch(
-      batch,
-      () => {
-        for (const to of this.world.peersOf(this)) this.exchange.spread(to, batch);
-      },
-      isOwn,
-    );
+    const spread = () => {
+      for (const to of this.world.peersOf(this)) this.exchange.spread(to, batch);
+    };
+    this.storeBatch(batch, spread, true);
   }
 
   /** From a node that accepted it, could not have it ordered in time, and validates no more (R22). */
@@ -481,12 +479,14 @@ export class SimulatedNode {
     return this.world.rulesOf(block) ?? this.rules;
   }
 
+  /** Of an end that is durable: nobody may hear of another one (R20). */
+  #keepProof(proof: HandOverProof): void {
+    this.proofs.set(proof.boundaryHeader.epoch, proof);
+  }
+
   #keepRecord(record: ConsensusRecord): void {
     if (record.type === 'block') this.#keepBlock(record.block);
-    if (record.type === 'epochEnded') {
-      this.#keepBlock(record.block);
-      this.proofs.set(record.proof.boundaryHeader.epoch, record.proof);
-    }
+    if (record.type === 'epochEnded') this.#keepBlock(record.block);
     if (record.type === 'checkpoint') {
       this.#keepBlock(record.checkpoint.finalized);
       for (const block of record.checkpoint.blocks) this.#keepBlock(block);

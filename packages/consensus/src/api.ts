@@ -18,7 +18,8 @@
  *   ranges        are answered up to the boundary of the epoch that they begin in, no further; the boundary block with the
  *                 certificate of its hand-over proof
  *
- * It keeps the `epochEnded` record until that of the next epoch is durable, and all proofs to answer `fetchHandOver` with.
+ * It keeps the `epochEnded` record until that of the next epoch is durable, and all proofs to answer `fetchHandOver` with; none
+ * leaves the process before its record is durable.
  */
 
 import type { VoteScheme } from '@squad/crypto';
