@@ -110,13 +110,21 @@ function keyOf(byteLength: number, identity: number, rotation: number): Uint8Arr
   return key;
 }
 
-/** Sets in each of which no more is Byzantine than it tolerates: weights change, some leave, some join. */
-export function drawEpochs(random: Random, weights: readonly number[], byzantine: ReadonlySet<number>): EpochSchedule {
+/**
+ * Sets in each of which no more is Byzantine than it tolerates: weights change, some leave, some join. `least`: validators in
+ * each. One or two that need nobody pass a short epoch faster than one message takes on a slow link: who follows falls behind.
+ */
+export function drawEpochs(
+  random: Random,
+  weights: readonly number[],
+  byzantine: ReadonlySet<number>,
+  least: number,
+): EpochSchedule {
   const sets: (readonly number[])[] = [];
   const count = random.integer(2, 4);
   let before = weights;
   while (sets.length < count) {
-    before = changedSet(random, before, weights, byzantine);
+    before = changedSet(random, before, weights, byzantine, least);
     sets.push(before);
   }
   return { lengthBlocks: random.integer(3, 6), sets, hasAbsentee: random.chance(0.25) };
@@ -127,13 +135,14 @@ function changedSet(
   before: readonly number[],
   fallback: readonly number[],
   byzantine: ReadonlySet<number>,
+  least: number,
 ): readonly number[] {
   for (let attempt = 0; attempt < 30; attempt++) {
     const set = before.map((weight) => {
       if (random.chance(0.2)) return weight === 0 ? random.integer(1, 3) : 0;
       return random.chance(0.3) && weight > 0 ? random.integer(1, 3) : weight;
     });
-    if (isFit(set, byzantine)) return set;
+    if (set.filter(Boolean).length >= least && isFit(set, byzantine)) return set;
   }
   return fallback;
 }

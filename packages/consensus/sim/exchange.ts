@@ -161,7 +161,7 @@ export class Exchange {
   fetchRange(fromHeight: number, holders: readonly ValidatorIndex[]): void {
     const done = () => this.#node.final.height >= fromHeight;
     this.#ask(`range ${fromHeight}`, holders, done, (peer, answer) => {
-      const range = peer.final.range(fromHeight);
+      const range = peer.final.range(fromHeight, peer.visibleHeight);
       if (range) answer(() => this.#runFrom(peer, (from) => ({ type: 'rangeFetched', from, ...range })));
     });
   }

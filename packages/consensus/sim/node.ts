@@ -64,7 +64,7 @@ export class SimulatedNode {
   readonly memory: ConsensusMessage[] = [];
   blocks: Map<string, Block> = new Map();
   final: FinalChain;
-  /** Ends of epochs, to answer with. */
+  /** Ends of epochs that are durable, to answer with: nobody may hear of another one (R20). */
   proofs: Map<number, HandOverProof> = new Map();
   held: Holdings;
   readonly exchange: Exchange;
@@ -76,6 +76,8 @@ export class SimulatedNode {
   readonly #durableVotes: DurableVotes;
   #timer = 0;
   #bodiesHeight = 0;
+  /** Up to here final blocks are durable, and shown to others (R20). */
+  visibleHeight = 0;
   /** The view in which the core is, as it said itself. */
   #view = 0;
   #heard = new Heard();
@@ -132,16 +134,19 @@ export class SimulatedNode {
     this.final = this.#emptyChain();
     this.proofs = new Map();
     this.#bodiesHeight = 0;
+    this.visibleHeight = 0;
     for (const entry of this.disk.durable) {
       if (entry.type === 'batch') {
         this.held.keep(entry.batch, entry.isOwn);
         this.held.setDurable(entry.batch);
       } else if (entry.type === 'delivered') {
         this.#appendFinal(entry.blocks, entry.certificate);
+        this.visibleHeight = this.final.height;
       } else {
         records.push(entry.record);
         this.#keepRecord(entry.record);
-        if (entry.record.type === 'epochEnded') this.#keepProof(entry.record.proof);
+        if (entry.record.type === 'epochEnded')
+          this.proofs.set(entry.record.proof.boundaryHeader.epoch, entry.record.proof);
       }
     }
     this.life++;
@@ -183,7 +188,7 @@ export class SimulatedNode {
   /** R22: the epoch's end is durable and visible. */
   #beginNext(block: Block, proof: HandOverProof): void {
     this.rules.onEpochEnded(this.observed, block, proof);
-    this.#keepProof(proof);
+    this.proofs.set(this.epoch.number, proof);
     this.#begin([{ type: 'epochEnded', block, proof }]);
     this.exchange.beginEpoch();
     this.world.note('epoch', [this.place, this.epoch.number], () => `${this.name} begins epoch ${this.epoch.number}`);
@@ -366,13 +371,18 @@ export class SimulatedNode {
 
   #onFinal(blocks: readonly Block[], certificate: Certificate | undefined, path: readonly BlockHeader[] = []): void {
     if (certificate) this.rules.onFinal(this.observed, blocks, certificate, path);
-    // After a restart they may be of several epochs.
-    else for (const block of blocks) this.#rulesOf(block).onFinal(this.#observedOf(block), [block], undefined);
+    else for (const block of blocks) this.#deliverAgain(block, this.world.plan.at(block.header.epoch));
+    this.visibleHeight = Math.max(this.visibleHeight, blocks.at(-1)!.header.height);
     for (const { refs } of blocks) {
       const missing = refs.filter((ref) => !this.held.get(ref.digest));
       if (missing.length > 0) this.exchange.fetchBatches(missing, [missing[0]!.author]);
     }
     this.checkBodies();
+  }
+
+  /** After a restart they may be of several epochs. */
+  #deliverAgain(block: Block, epoch: PlannedEpoch): void {
+    this.world.rulesAt(epoch).onFinal(this.observedIn(epoch), [block], undefined);
   }
 
   checkBodies(): void {
@@ -469,19 +479,6 @@ export class SimulatedNode {
         entry.record.type === 'epochEnded' &&
         entry.record.proof.boundaryHeader.epoch === number,
     );
-  }
-
-  #observedOf({ header }: Block): ObservedNode {
-    return this.observedIn(this.world.plan.at(header.epoch));
-  }
-
-  #rulesOf(block: Block): Invariants {
-    return this.world.rulesOf(block) ?? this.rules;
-  }
-
-  /** Of an end that is durable: nobody may hear of another one (R20). */
-  #keepProof(proof: HandOverProof): void {
-    this.proofs.set(proof.boundaryHeader.epoch, proof);
   }
 
   #keepRecord(record: ConsensusRecord): void {

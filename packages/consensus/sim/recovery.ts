@@ -52,9 +52,12 @@ export class FinalChain {
   }
 
   /** The longest answer from a height on that ends in a block with a finalization of its own, or with its epoch. */
-  range(fromHeight: number): { readonly blocks: readonly Block[]; readonly certificate: Certificate } | undefined {
+  range(
+    fromHeight: number,
+    upTo: number,
+  ): { readonly blocks: readonly Block[]; readonly certificate: Certificate } | undefined {
     const boundary = Math.ceil(fromHeight / this.#epochLength) * this.#epochLength || Number.POSITIVE_INFINITY;
-    const last = Math.min(this.height, fromHeight + MAX_BLOCKS_PER_RANGE - 1, boundary);
+    const last = Math.min(this.height, upTo, fromHeight + MAX_BLOCKS_PER_RANGE - 1, boundary);
     for (let height = last; height >= fromHeight; height--) {
       const certificate = this.#certificates.get(height);
       if (certificate) return { blocks: this.#blocks.slice(fromHeight - 1, height), certificate };

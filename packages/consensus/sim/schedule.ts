@@ -127,12 +127,22 @@ export function drawSchedule(seed: number, options: ScheduleOptions = {}): Sched
     checksRestore: random.fork('restore').chance(RESTORE_CHANCE),
     without: new Set(),
     ...(options.epochs && {
+      ...epochsOf(random, options, weights, byzantine),
       troubleMs: options.troubleMs ?? random.fork('epochs-trouble').integer(1_000, 5_000),
-      settles: options.settles ?? random.fork('epochs-settles').chance(EPOCHS_SETTLE_CHANCE),
       checksRestore: random.fork('restore').chance(EPOCHS_RESTORE_CHANCE),
-      epochs: drawEpochs(random.fork('epochs'), weights, new Set(byzantine.keys())),
     }),
   };
+}
+
+function epochsOf(
+  random: Random,
+  options: ScheduleOptions,
+  weights: readonly number[],
+  byzantine: ReadonlyMap<number, unknown>,
+): Pick<Schedule, 'settles' | 'epochs'> {
+  const settles = options.settles ?? random.fork('epochs-settles').chance(EPOCHS_SETTLE_CHANCE);
+  const least = settles ? 3 : 1;
+  return { settles, epochs: drawEpochs(random.fork('epochs'), weights, new Set(byzantine.keys()), least) };
 }
 
 /** As many as the tolerated weight allows, of one kind or of several; with `overload` more than that, less than a quorum. */
