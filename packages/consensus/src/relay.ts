@@ -45,9 +45,9 @@ export function relayDue(s: State): void {
 }
 
 function relayNotarization(s: State, certificate: Certificate): void {
+  // Even if it is final by now: who notarized another block has to see it, for it convicts who notarized both (E1).
   const { view, blockHash } = certificate;
-  if (view <= s.finalView) return; // the finalization says more
-  sendTo(s, certificate, (peer) => !s.tally.holds(VoteKind.finalize, view, blockHash, peer));
+  sendTo(s, certificate, (peer) => !s.watch.holds(VoteKind.finalize, view, blockHash, peer));
 }
 
 function sendTo(s: State, certificate: Certificate, lacksIt: (peer: ValidatorIndex) => boolean): void {

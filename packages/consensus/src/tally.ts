@@ -54,12 +54,6 @@ export class Tally {
     return this.#certify(slot, vote);
   }
 
-  /** Whether the signer's vote for this very content is held. */
-  holds(kind: VoteKind, view: View, blockHash: Bytes32, signer: ValidatorIndex): boolean {
-    const vote = this.#views.get(view)?.[kind][signer];
-    return vote !== undefined && equalBytes(vote.blockHash, blockHash);
-  }
-
   /** Forgets the votes of views below a bound. */
   pruneBelow(view: View): void {
     for (const held of this.#views.keys()) if (held < view) this.#views.delete(held);

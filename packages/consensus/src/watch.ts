@@ -75,6 +75,12 @@ export class Watch {
     return this.#examine(seen, vote);
   }
 
+  /** Whether a vote of the signer for this very content has come, in a view that is looked at still. */
+  holds(kind: VoteKind, view: View, hash: Bytes32, signer: ValidatorIndex): boolean {
+    const vote = this.#views.get(view)?.votes[kind][signer];
+    return vote !== undefined && equalBytes(vote.blockHash, hash);
+  }
+
   /** A certificate that was verified, or was formed here. */
   certificate(certificate: Certificate): Watched {
     const seen = this.#at(certificate.view);

@@ -49,7 +49,7 @@ describe('relaying certificates', () => {
     expect(receivers(fixture.after(DELAY_MS), notarize)).toEqual(fixture.others);
   });
 
-  it('a notarization whose view is final is not relayed: the finalization is, but not to who sent one itself', () => {
+  it('a finalization goes to those that did not send one, and not even then is who voted FINALIZE told of the notarization', () => {
     const { fixture, block } = afterNotarization();
     const [first, ...rest] = fixture.others;
     for (const signer of fixture.others) fixture.sendVote(signer, finalize, 1, block);
@@ -58,6 +58,14 @@ describe('relaying certificates', () => {
     expect(receivers(outputs, notarize)).toEqual([]);
     expect(receivers(outputs, finalize)).toEqual(rest);
     expect(receivers(fixture.after(1), finalize)).toEqual([]);
+  });
+
+  it('a notarization whose view is final still goes to who voted for nothing final in it: it may convict (E1)', () => {
+    const { fixture, block } = afterNotarization();
+    const [misled, ...rest] = fixture.others;
+    for (const signer of rest) fixture.sendVote(signer, finalize, 1, block);
+    expect(fixture.core.status.finalView).toBe(1);
+    expect(receivers(fixture.after(DELAY_MS), notarize)).toEqual([misled]);
   });
 
   it('the newest finalization goes at the time of the oldest that waits', () => {

@@ -93,6 +93,16 @@ async function startLiar(how: string): Promise<void> {
   await liar.start();
 }
 
+/** A copy of the genesis file in which these validators have no address. Returns its path. */
+function genesisWithout(validators: readonly number[], path: string): string {
+  const genesis = JSON.parse(readFileSync(net.testnet.genesisPath, 'utf8')) as {
+    validators: { addresses: string[] }[];
+  };
+  for (const index of validators) genesis.validators[index]!.addresses = [];
+  writeFileSync(path, JSON.stringify(genesis));
+  return path;
+}
+
 /** Not `spawnSync`: connections to the nodes would go stale meanwhile. */
 function squad(...argv: string[]): Promise<{ code: number | null; stdout: string; stderr: string }> {
   return new Promise((resolve) => {
@@ -146,29 +156,40 @@ describe('a validator is convicted by every honest node, and nobody else is', ()
   });
 
   it('whose keys two processes have', async () => {
-    const { configPath, name } = net.testnet.nodes[LIAR]!;
+    const { configPath, name, process: original } = net.testnet.nodes[LIAR]!;
+    await net.testnet.kill(name, 'SIGTERM');
     const folder = join(net.testnet.directory, 'twin');
     mkdirSync(folder);
     const twinConfig = join(folder, 'config.yaml');
     const config = {
       ...(parse(readFileSync(configPath, 'utf8')) as Record<string, unknown>),
       name: 'twin',
+      // Each dials other validators: both on one would take its link from each other again and again.
+      genesis: genesisWithout([0], join(folder, 'genesis.json')),
       dataDirectory: join(folder, 'data'),
       listen: ['/ip4/127.0.0.1/tcp/0'],
       rpcPort: 0,
       metricsPort: 0,
     };
     writeFileSync(twinConfig, stringify(config));
-    liar = new ManagedProcess({
+    const twin = new ManagedProcess({
       name: `the twin of ${name}`,
       command: [process.execPath, SQUAD_MAIN, 'sequencer', '--config', twinConfig],
       logPath: join(folder, 'log.jsonl'),
     });
-    await liar.start();
-    load = startLoad(net.testnet.nodes, CHAIN_ID, new Map());
-    // Two proposals of one view, or a FINALIZE where the other one gave up: whichever comes first.
-    await waitConvicted([]);
-    await load.stop();
+    liar = new ManagedProcess({
+      name,
+      command: [...original.command, '--genesis', genesisWithout([1, 2], join(folder, 'genesis-of-the-other.json'))],
+      logPath: original.logPath,
+    });
+    try {
+      await twin.start();
+      await liar.start();
+      // Two proposals of one view, or a FINALIZE where the other one gave up: whichever comes first.
+      await waitConvicted([]);
+    } finally {
+      await twin.stop();
+    }
     await liar.stop();
     await expectProven();
   });
