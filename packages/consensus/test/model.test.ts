@@ -70,10 +70,12 @@ describe('traces of the model', () => {
 describe('runs of the simulator', () => {
   const reached: Reached = new Map();
   const SCHEDULES = 480;
+  /** From here on some schedules reach even what is rare: a notarization that comes when its view was left long ago. */
+  const FIRST_SEED = 1_501;
   const PARTS = 16;
 
   it.each(Array.from({ length: PARTS }, (_, part) => part))('keep to the model, part %i', (part) => {
-    for (let seed = 1 + part; seed <= SCHEDULES; seed += PARTS) {
+    for (let seed = FIRST_SEED + part; seed < FIRST_SEED + SCHEDULES; seed += PARTS) {
       const world = new World(drawSchedule(seed, { overload: false }), 0);
       const conformance = new Conformance(world, reached);
       try {
