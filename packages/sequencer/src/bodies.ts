@@ -120,6 +120,7 @@ export class Bodies {
         runs.shift();
       } else {
         await this.#pause();
+        if (this.#stopped) return;
         first.fetched = this.#fetch(await this.#missingOf(first.blocks));
       }
     }
