@@ -42,6 +42,11 @@ export function verifyBatchHeader(
   return verifyEd25519(authorPublicKey, batchSigningRoot(signed.header), signed.signature);
 }
 
+/** Whether a body is the one that a header commits to: all that is asked of a batch whose digest a quorum vouches for (R21). */
+export function isBodyOf(header: BatchHeader, body: Uint8Array, sha256: Hash): boolean {
+  return header.byteLength === body.length && equalBytes(header.bodyRoot, bodyRoot(body, sha256));
+}
+
 /** `@squad/crypto/node` exports the native one ready made, as `verifyBatch`. */
 export function createBatchVerifier({
   sha256,
@@ -60,7 +65,7 @@ export function createBatchVerifier({
     if (!verifyBatchHeader(signed, authorPublicKey, verifyEd25519)) {
       return fault('BATCH_SIGNATURE', 'the signature is not its author’s');
     }
-    if (!equalBytes(header.bodyRoot, bodyRoot(body, sha256))) {
+    if (!isBodyOf(header, body, sha256)) {
       return fault('BATCH_BODY_ROOT', 'the body is not the one that the header commits to');
     }
     return ok({ digest: batchDigest(header) });

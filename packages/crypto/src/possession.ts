@@ -1,20 +1,65 @@
 /** Proofs of possession of a genesis file. Without them, one validator could choose a key that cancels the others'. */
 
-import { err, fromHex, type Genesis, ok, type Result, SquadError } from '@squad/types';
+import {
+  err,
+  fromHex,
+  type Genesis,
+  type GenesisValidator,
+  ok,
+  type Result,
+  SquadError,
+  type ValidatorSchedule,
+} from '@squad/types';
 import type { Bls } from './bls.ts';
 
-/** All validators' proofs; the error names the first that is bad. Costs one verification each. */
-export function checkPossession(genesis: Genesis, bls: Bls): Result<void, SquadError> {
-  for (const [index, { name, blsPublicKey, proofOfPossession }] of genesis.file.validators.entries()) {
-    if (bls.verifyPossession(fromHex(blsPublicKey), fromHex(proofOfPossession))) continue;
-    return err(
-      new SquadError(
-        'GENESIS_POSSESSION_INVALID',
-        `the genesis file is not valid: validators.${index}.proofOfPossession: does not prove possession of the BLS key of "${name}"`,
-        `Ask "${name}" for a new proof (\`squad keys\` prints it beside the public key), or remove it from the file.`,
-        { field: `validators.${index}.proofOfPossession`, validator: name, blsPublicKey },
-      ),
-    );
+/** All validators' proofs, those of later epochs included; the error names the first that is bad. Costs one verification each. */
+export function checkPossession({ file }: Pick<Genesis, 'file'>, bls: Bls): Result<void, SquadError> {
+  const fault = possessionFault(file.validators, 'validators', bls) ?? scheduleFault(file.validatorSchedule ?? [], bls);
+  if (fault === undefined) return ok(undefined);
+  const { name, field, blsPublicKey } = fault;
+  return err(
+    new SquadError(
+      'GENESIS_POSSESSION_INVALID',
+      `the genesis file is not valid: ${field}: does not prove possession of the BLS key of "${name}"`,
+      `Ask "${name}" for a new proof (\`squad keys\` prints it beside the public key), or remove it from the file.`,
+      { field, validator: name, blsPublicKey },
+    ),
+  );
+}
+
+/** The same for an operator's schedule: `VALIDATOR_SCHEDULE_POSSESSION_INVALID`. */
+export function checkSchedulePossession(schedule: ValidatorSchedule, bls: Bls): Result<void, SquadError> {
+  const fault = scheduleFault(schedule, bls);
+  if (fault === undefined) return ok(undefined);
+  const { name, field, blsPublicKey } = fault;
+  return err(
+    new SquadError(
+      'VALIDATOR_SCHEDULE_POSSESSION_INVALID',
+      `the validator schedule is not valid: ${field}: does not prove possession of the BLS key of "${name}"`,
+      `Ask "${name}" for a new proof (\`squad keys\` prints it beside the public key), or remove it from the file.`,
+      { field, validator: name, blsPublicKey },
+    ),
+  );
+}
+
+interface PossessionFault {
+  readonly field: string;
+  readonly name: string;
+  readonly blsPublicKey: string;
+}
+
+function scheduleFault(schedule: ValidatorSchedule, bls: Bls): PossessionFault | undefined {
+  for (const [index, { validators }] of schedule.entries()) {
+    const fault = possessionFault(validators, `validatorSchedule.${index}.validators`, bls);
+    if (fault) return fault;
   }
-  return ok(undefined);
+  return undefined;
+}
+
+function possessionFault(validators: readonly GenesisValidator[], list: string, bls: Bls): PossessionFault | undefined {
+  for (const [index, { name, blsPublicKey, proofOfPossession }] of validators.entries()) {
+    if (bls.verifyPossession(fromHex(blsPublicKey), fromHex(proofOfPossession))) continue;
+    return { field: `${list}.${index}.proofOfPossession`, name, blsPublicKey };
+  }
+  return undefined;
 }

@@ -13,7 +13,15 @@ export type PeerId = string;
 export type Channel = 'consensus' | 'data';
 
 /** Request/response protocols; both sides of each are length-prefixed, one request and one answer a stream. */
-export type RequestProtocol = 'batches' | 'block' | 'range';
+export type RequestProtocol = 'batches' | 'block' | 'range' | 'handOver';
+
+/** A validator as the network needs it; `GenesisValidator` has both fields, its key in hex. */
+export interface NetworkValidator {
+  /** Raw Ed25519 public key, 32 bytes: the libp2p identity. */
+  readonly nodePublicKey: Uint8Array;
+  /** Multiaddrs to dial, such as /ip4/10.0.0.1/tcp/9000; a trailing /p2p part is replaced. */
+  readonly addresses: readonly string[];
+}
 
 export interface Network {
   readonly peerId: PeerId;
@@ -43,6 +51,13 @@ export interface Network {
 
   /** Closes all connections to a peer that misbehaved and refuses it for a while. */
   disconnect(peer: ValidatorIndex | PeerId, reason: string): void;
+
+  /**
+   * An epoch begins (R22): from now on positions are those of this set, in what is asked of the network and in what it
+   * tells. Channels with those who stay are kept; of each that is open `onValidatorConnected` tells once more. Throws as
+   * `createNetwork` rejects.
+   */
+  changeValidators(validators: readonly NetworkValidator[], self: ValidatorIndex | undefined): void;
 
   /** What was sent, received, dropped and refused since the start: a snapshot. */
   statistics(): NetworkStatistics;
@@ -127,9 +142,11 @@ export interface EdgeNetwork
     'peerId' | 'addresses' | 'peerCount' | 'publish' | 'disconnect' | 'statistics' | 'start' | 'stop'
   > {
   /**
-   * Opens a feed to a validator of the genesis file, whose identity is checked. Rejects with a SquadError
+   * Opens a feed to a validator, whose identity is checked. Rejects with a SquadError
    * (`NOT_CONNECTED`, `FEED_FAILED`).
    */
   openFeed(to: ValidatorIndex): Promise<FeedStream>;
   request(to: ValidatorIndex, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array>;
+  /** From now on positions are those of this set. What is open stays so. Throws as `createEdgeNetwork` rejects. */
+  changeValidators(validators: readonly NetworkValidator[]): void;
 }

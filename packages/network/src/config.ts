@@ -1,16 +1,8 @@
 /** What a network is made from: the genesis file's part of it, this node's key, and the operator's options. */
 
 import type { Bytes32, ValidatorIndex } from '@squad/types';
-import type { GossipVerdict, NetworkHandlers, PeerId } from './api.ts';
+import type { GossipVerdict, NetworkHandlers, NetworkValidator, PeerId } from './api.ts';
 import type { NetworkLimits } from './limits.ts';
-
-/** A validator as the network needs it; `GenesisValidator` has both fields, its key in hex. */
-export interface NetworkValidator {
-  /** Raw Ed25519 public key, 32 bytes: the libp2p identity. */
-  readonly nodePublicKey: Uint8Array;
-  /** Multiaddrs to dial, such as /ip4/10.0.0.1/tcp/9000; a trailing /p2p part is replaced. */
-  readonly addresses: readonly string[];
-}
 
 /** The part of a pino logger that the network uses. */
 export interface NetworkLogger {

@@ -143,8 +143,12 @@ export class Cluster {
     );
   }
 
-  /** A validator's network, not started. */
-  async node(self: ValidatorIndex, limits: Partial<NetworkLimits> = {}): Promise<Node> {
+  /** A validator's network, not started. `set`: the positions in `validators` of those whom it takes for validators. */
+  async node(
+    self: ValidatorIndex,
+    limits: Partial<NetworkLimits> = {},
+    set: readonly ValidatorIndex[] = [...this.validators.keys()],
+  ): Promise<Node> {
     const journal = new Journal();
     const log = (event: string) => {
       journal.events.push(event);
@@ -153,8 +157,7 @@ export class Cluster {
     const network = await this.implementation.createNetwork({
       nodeKeySeed: seedOf(`validator ${self}`),
       networkId: NETWORK_ID,
-      validators: this.validators,
-      self,
+      ...this.set(self, set),
       listen: [...this.validators[self]!.addresses],
       bootstrap: [],
       mdns: false,
@@ -180,6 +183,12 @@ export class Cluster {
       },
     });
     return { network, journal };
+  }
+
+  /** A validator set made of some of the validators, and the place of one of them in it. */
+  set(self: ValidatorIndex, set: readonly ValidatorIndex[]): Pick<NetworkConfig, 'validators' | 'self'> {
+    const place = set.indexOf(self);
+    return { validators: set.map((index) => this.validators[index]!), self: place === -1 ? undefined : place };
   }
 
   /** An edge node that is started. */

@@ -2,7 +2,7 @@
 
 import { afterEach, describe, expect, it } from 'vitest';
 import { DEFAULT_NETWORK_LIMITS } from '../src/index.ts';
-import { Cluster, eventually, type Implementation, numbered, numberOf } from './cluster.ts';
+import { Cluster, eventually, type Implementation, type Node, numbered, numberOf } from './cluster.ts';
 
 export function networkCompliance(implementation: Implementation): void {
   describe(`network port: ${implementation.name}`, () => {
@@ -104,6 +104,43 @@ export function networkCompliance(implementation: Implementation): void {
         a!.network.send(1, 'consensus', Uint8Array.of(1));
         a!.network.send(1, 'consensus', Uint8Array.of(2));
         await b!.journal.until('the second frame', () => b!.journal.frames.length === 2);
+      });
+    });
+
+    describe('a change of the validator set', () => {
+      it('keeps the channels of those who stay, drops who leaves, takes in who joins, by their new places', async () => {
+        cluster = await Cluster.create(implementation, 4);
+        const before = [0, 1, 2];
+        for (const index of [0, 1, 2, 3]) cluster.nodes.push(await cluster.node(index, {}, before));
+        const [stays, leaves, staysToo, joins] = cluster.nodes as [Node, Node, Node, Node];
+        await Promise.all(cluster.nodes.map(({ network }) => network.start()));
+        for (const { network, journal } of [stays, leaves, staysToo]) {
+          await journal.until('the first mesh', () => network.connectedValidators.length === 2);
+        }
+        const after = [3, 2, 0];
+        for (const [index, { network, journal }] of cluster.nodes.entries()) {
+          journal.events.length = 0;
+          const { validators, self } = cluster.set(index, after);
+          network.changeValidators(validators, self);
+        }
+        for (const { network, journal } of [stays, staysToo, joins]) {
+          await journal.until('the second mesh', () => network.connectedValidators.length === 2);
+        }
+        expect(leaves.network.connectedValidators).toEqual([]);
+        expect([...stays.journal.events].sort()).toEqual(['connected 0', 'connected 1']);
+        expect([...joins.journal.events].sort()).toEqual(['connected 1', 'connected 2']);
+        joins.network.send(2, 'consensus', Uint8Array.of(3));
+        staysToo.network.send('all', 'consensus', Uint8Array.of(2));
+        leaves.network.send('all', 'consensus', Uint8Array.of(1));
+        await stays.journal.until('frames', () => stays.journal.frames.length === 2);
+        const heard = stays.journal.frames.map(({ from, frame }) => [from, frame[0]]);
+        expect(heard.sort()).toEqual([
+          [0, 3],
+          [1, 2],
+        ]);
+        await joins.journal.until('a frame', () => joins.journal.frames.length === 1);
+        expect(joins.journal.frames[0]!.from).toBe(1);
+        await expect(joins.network.request(2, 'block', Uint8Array.of(9))).resolves.toEqual(Uint8Array.of(9));
       });
     });
 

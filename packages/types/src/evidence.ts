@@ -6,6 +6,7 @@
 import { ContainerType, NoneType, UnionType } from '@chainsafe/ssz';
 import { SignedBatchHeader } from './batch.ts';
 import { BlockHeader } from './block.ts';
+import type { Epoch } from './ids.ts';
 import { ok, type Result } from './result.ts';
 import { SkipOpening } from './skip-opening.ts';
 import { decode, decodeError } from './ssz.ts';
@@ -108,4 +109,16 @@ function certificatesIn(evidence: Evidence): readonly Certificate[] {
 /** One validator's vote as a statement. `setSize`: validators in the epoch's set. */
 export function statementOf({ kind, epoch, view, blockHash, signer, signature }: Vote, setSize: number): Statement {
   return { kind, epoch, view, blockHash, signers: signerBits(setSize, [signer]), signature };
+}
+
+/** The epoch whose set a piece of evidence accuses. */
+export function epochOfEvidence(evidence: Evidence): Epoch {
+  switch (evidence.kind) {
+    case 'E4':
+      return evidence.vote.epoch;
+    case 'E5':
+      return evidence.first.header.epoch;
+    default:
+      return evidence.first.epoch;
+  }
 }

@@ -11,6 +11,7 @@ export * from './result.ts';
 export * from './signing.ts';
 export * from './skip-opening.ts';
 export * from './ssz.ts';
+export * from './validator-schedule.ts';
 export * from './validators.ts';
 export * from './vote.ts';
 export * from './wire.ts';

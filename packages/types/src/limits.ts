@@ -28,6 +28,8 @@ export const MAX_BLOCKS_PER_RANGE = 128;
  * final by itself. 0 when all goes well.
  */
 export const MAX_HAND_OVER_PATH_HEADERS = 1024;
+/** Validator sets that a genesis file, or an operator's file, names for later epochs (R22). */
+export const MAX_SCHEDULED_VALIDATOR_SETS = 64;
 /** Voting weight of one validator. */
 export const MAX_VALIDATOR_WEIGHT = 1_000_000;
 /** Bytes of a chunk of a batch body, the leaf of its body root. */

@@ -13,6 +13,7 @@ import {
   MAX_BATCH_BODY_BYTES,
   MAX_BATCH_REFS_PER_BLOCK,
   MAX_BLOCKS_PER_RANGE,
+  MAX_HAND_OVER_PATH_HEADERS,
   MAX_TRANSACTION_BYTES,
   MAX_VALIDATORS,
 } from './limits.ts';
@@ -21,6 +22,7 @@ import {
   Bytes32Type,
   decode,
   decodeError,
+  EpochType,
   HeightType,
   LaneSeqType,
   plainBytes,
@@ -148,6 +150,9 @@ export const BatchesResponse = new ListCompositeType(
 export const BlockRequest = new ContainerType({ hash: Bytes32Type });
 export const BlockResponse = new ListCompositeType(Block, 1);
 
+/** Asks for the proof that an epoch is over (R22). The answer is an encoded `HandOverProof`; no bytes: it is not held. */
+export const HandOverRequest = new ContainerType({ epoch: EpochType });
+
 /** Asks for final blocks from a height on. */
 export const RangeRequest = new ContainerType({ fromHeight: HeightType });
 /** Consecutive blocks by height; `certificates` holds the finalization of the last one, or nothing if there are no blocks. */
@@ -192,7 +197,8 @@ export const FeedBlock = new ContainerType(
     rollupId: RollupIdType,
     block: Block,
     certificate: Certificate,
-    path: new ListCompositeType(BlockHeader, MAX_BLOCKS_PER_RANGE),
+    // The last block of an epoch may be proven by its epilogue.
+    path: new ListCompositeType(BlockHeader, MAX_BLOCKS_PER_RANGE + MAX_HAND_OVER_PATH_HEADERS),
     bodiesOmitted: Uint8,
     batches: new ListCompositeType(new ByteListType(ENCODED_BATCH_MAX_BYTES), MAX_BATCH_REFS_PER_BLOCK),
   },

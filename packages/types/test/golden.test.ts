@@ -124,6 +124,16 @@ const NETWORK: Schema = [
   ['epochLengthBlocks', uint64],
   ['validatorSetHash', bytes(32)],
   [
+    'validatorSchedule',
+    {
+      listLimit: 64,
+      of: [
+        ['fromEpoch', uint64],
+        ['validatorSetHash', bytes(32)],
+      ],
+    },
+  ],
+  [
     'rollups',
     {
       listLimit: 1024,
@@ -186,6 +196,7 @@ describe('roots against a naive SSZ merkleization', () => {
       genesisTimeMs,
       epochLengthBlocks,
       validatorSetHash: naiveRoot(VALIDATOR_SET, genesis.validatorSet),
+      validatorSchedule: [],
       rollups: rollups.map(({ rollupId, kind }) => ({ rollupId, kind: ascii(kind) })),
     };
     expect(toHex(networkId)).toBe(toHex(naiveRoot(NETWORK, identity)));

@@ -1,4 +1,4 @@
-/** Who the validators are: the genesis file binds each position of the set to a libp2p peer id, made of its node public key. */
+/** Who the validators are: the set binds each position to a libp2p peer id, made of its node public key. */
 
 import { privateKeyFromRaw, publicKeyFromRaw } from '@libp2p/crypto/keys';
 import type { Ed25519PrivateKey, PeerId as Libp2pPeerId } from '@libp2p/interface';
@@ -6,9 +6,8 @@ import { peerIdFromPublicKey } from '@libp2p/peer-id';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
 import { createNodeKey } from '@squad/crypto/node';
 import { concatBytes, equalBytes, SquadError, type ValidatorIndex } from '@squad/types';
-import type { PeerId } from '../api.ts';
+import type { NetworkValidator, PeerId } from '../api.ts';
 import { unknownValidator } from '../checks.ts';
-import type { NetworkValidator } from '../config.ts';
 
 const P2P_CODE = 421;
 
@@ -22,13 +21,34 @@ export interface ValidatorEntry {
 }
 
 export class ValidatorDirectory {
-  readonly entries: readonly ValidatorEntry[];
-  readonly #byPeer: ReadonlyMap<PeerId, ValidatorEntry>;
+  #entries: readonly ValidatorEntry[] = [];
+  #byPeer: ReadonlyMap<PeerId, ValidatorEntry> = new Map();
+  /** Of the set before this one. */
+  #former: ReadonlyMap<PeerId, ValidatorEntry> = new Map();
 
   /** Throws `ADDRESS_INVALID` for an address that is no multiaddr, `NODE_KEY_INVALID` for a key of a wrong length. */
   constructor(validators: readonly NetworkValidator[]) {
-    this.entries = validators.map(validatorEntry);
-    this.#byPeer = new Map(this.entries.map((entry) => [entry.peer, entry]));
+    this.change(validators);
+  }
+
+  /** Throws as the constructor, and changes nothing then. An address that is not given is the one that was known before. */
+  change(validators: readonly NetworkValidator[]): void {
+    const entries = validators.map(validatorEntry).map((entry) => {
+      const before = this.#byPeer.get(entry.peer);
+      return before && entry.addresses.length === 0 ? { ...entry, addresses: before.addresses } : entry;
+    });
+    this.#former = this.#byPeer;
+    this.#entries = entries;
+    this.#byPeer = new Map(entries.map((entry) => [entry.peer, entry]));
+  }
+
+  get entries(): readonly ValidatorEntry[] {
+    return this.#entries;
+  }
+
+  /** Whether it was a validator until the last change: it may not know yet that it is none any more. */
+  wasValidator(peer: PeerId): boolean {
+    return this.#former.has(peer);
   }
 
   indexOf(peer: PeerId): ValidatorIndex | undefined {
@@ -41,9 +61,9 @@ export class ValidatorDirectory {
 
   /** The validator at a position; throws `UNKNOWN_VALIDATOR`, since callers take positions from the set. */
   at(index: ValidatorIndex): ValidatorEntry {
-    const entry = this.entries[index];
+    const entry = this.#entries[index];
     if (entry !== undefined) return entry;
-    throw unknownValidator(index, this.entries.length);
+    throw unknownValidator(index, this.#entries.length);
   }
 }
 

@@ -2,7 +2,7 @@
 
 import type { Connection } from '@libp2p/interface';
 import type { ValidatorIndex } from '@squad/types';
-import type { EdgeNetwork, FeedStream, NetworkStatistics, PeerId, RequestProtocol } from '../api.ts';
+import type { EdgeNetwork, FeedStream, NetworkStatistics, NetworkValidator, PeerId, RequestProtocol } from '../api.ts';
 import { notConnected } from '../checks.ts';
 import type { EdgeNetworkConfig } from '../config.ts';
 import { openFeed } from './feed.ts';
@@ -68,6 +68,13 @@ class Libp2pEdgeNetwork implements EdgeNetwork {
     this.#host.gate.refuse(id, 'disconnected', reason);
   }
 
+  changeValidators(validators: readonly NetworkValidator[]): void {
+    this.#host.directory.change(validators);
+    for (const { peer, addresses } of this.#host.directory.entries) {
+      if (addresses.length > 0) this.#keeper.add(peer, addresses);
+    }
+  }
+
   statistics(): NetworkStatistics {
     return this.#host.statistics.snapshot({ consensus: 0, data: 0 });
   }
@@ -90,7 +97,7 @@ class Libp2pEdgeNetwork implements EdgeNetwork {
     const open = libp2p.getConnections(id).findLast(({ status }) => status === 'open');
     if (open !== undefined) return open;
     try {
-      if (addresses.length === 0) throw new Error('the genesis file has no address of it');
+      if (addresses.length === 0) throw new Error('no address of it is known');
       return await libp2p.dial([...addresses], { signal: AbortSignal.timeout(limits.handshakeTimeoutMs) });
     } catch (cause) {
       throw notConnected(to, toError(cause).message, cause);

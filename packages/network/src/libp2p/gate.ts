@@ -72,6 +72,12 @@ export class PeerGate {
     if (count >= this.#options.limits.maxStrikes) this.#refuse(peer, reason);
   }
 
+  /** A peer that has become a validator: what it did before it was known for one is forgotten. */
+  pardon(peer: PeerId): void {
+    this.#strikes.delete(peer);
+    this.#refusedUntilMs.delete(peer);
+  }
+
   /** Closes all connections to a peer and refuses it for a while. */
   refuse(peer: PeerId, reason: RefusalReason, detail?: string): void {
     this.#options.statistics.refusals[reason]++;

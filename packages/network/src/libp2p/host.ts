@@ -6,7 +6,7 @@ import type { ComponentLogger, Ed25519PrivateKey, Libp2p, Logger, PeerDiscovery 
 import { noise } from '@libp2p/noise';
 import { ping } from '@libp2p/ping';
 import { tcp } from '@libp2p/tcp';
-import { SquadError } from '@squad/types';
+import { MAX_VALIDATORS, SquadError } from '@squad/types';
 import { createLibp2p, type Libp2pOptions } from 'libp2p';
 import { type NetworkConfig, type NetworkLogger, SILENT_LOGGER } from '../config.ts';
 import { type NetworkLimits, networkLimits } from '../limits.ts';
@@ -89,8 +89,7 @@ function whyNotListening(message: string): string {
 
 function libp2pOptions(config: HostConfig, limits: NetworkLimits, privateKey: Ed25519PrivateKey): Libp2pOptions {
   const places =
-    limits.maxEdgePeers * limits.maxConnectionsPerEdgePeer +
-    config.validators.length * limits.maxConnectionsPerValidator;
+    limits.maxEdgePeers * limits.maxConnectionsPerEdgePeer + MAX_VALIDATORS * limits.maxConnectionsPerValidator;
   return {
     start: false,
     privateKey,

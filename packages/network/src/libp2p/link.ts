@@ -31,7 +31,8 @@ export interface LinkOptions {
   readonly limits: NetworkLimits;
   readonly logger: NetworkLogger;
   readonly statistics: StatisticsCounter;
-  readonly validator: ValidatorEntry;
+  /** Its place and addresses as of now. */
+  readonly validator: () => ValidatorEntry;
   onConnected(): void;
   onDisconnected(): void;
 }
@@ -50,6 +51,7 @@ export class ValidatorLink {
   /** A connection was opened while another was being tried. */
   #again = false;
   #stopped = false;
+  #isDismissed = false;
 
   constructor(options: LinkOptions) {
     const { limits } = options;
@@ -70,7 +72,7 @@ export class ValidatorLink {
   }
 
   start(): void {
-    const first = this.#options.libp2p.peerId.toString() < this.#options.validator.peer;
+    const first = this.#options.libp2p.peerId.toString() < this.#options.validator().peer;
     this.#redial.at(first ? 0 : SECOND_DIALER_DELAY_MS * (0.5 + Math.random()), () => void this.#connect());
   }
 
@@ -78,6 +80,12 @@ export class ValidatorLink {
     this.#stopped = true;
     this.#redial.stop();
     this.#lost(this.#streams, new Error('the network is stopping'));
+  }
+
+  /** Stops, and tells nobody. */
+  dismiss(): void {
+    this.#isDismissed = true;
+    this.stop();
   }
 
   /** A connection with the peer was made, by whichever side. */
@@ -120,7 +128,7 @@ export class ValidatorLink {
       this.#use(connection, await this.#openStreams(connection));
     } catch (error) {
       this.#options.logger.debug(
-        { validator: this.#options.validator.index, error: toError(error).message },
+        { validator: this.#options.validator().index, error: toError(error).message },
         'validator not reached',
       );
     } finally {
@@ -133,14 +141,15 @@ export class ValidatorLink {
   }
 
   #openConnection(): Connection | undefined {
-    const connections = this.#options.libp2p.getConnections(this.#options.validator.id);
+    const connections = this.#options.libp2p.getConnections(this.#options.validator().id);
     return connections.findLast((connection) => connection.status === 'open');
   }
 
   async #dial(): Promise<Connection> {
-    const { libp2p, gate, limits, validator } = this.#options;
+    const { libp2p, gate, limits } = this.#options;
+    const validator = this.#options.validator();
     if (gate.isRefused(validator.peer)) throw new Error('this node refuses the validator for now');
-    if (validator.addresses.length === 0) throw new Error('the genesis file has no address of the validator');
+    if (validator.addresses.length === 0) throw new Error('no address of the validator is known');
     return libp2p.dial([...validator.addresses], { signal: AbortSignal.timeout(limits.handshakeTimeoutMs) });
   }
 
@@ -192,6 +201,6 @@ export class ValidatorLink {
     }
     if (Date.now() - this.#openedAtMs > STABLE_AFTER_MS) this.#redial.reset();
     if (!this.#stopped) this.#redial.schedule(() => void this.#connect());
-    this.#options.onDisconnected();
+    if (!this.#isDismissed) this.#options.onDisconnected();
   }
 }

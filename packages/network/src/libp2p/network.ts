@@ -2,7 +2,15 @@
 
 import type { Connection, Stream } from '@libp2p/interface';
 import type { ValidatorIndex } from '@squad/types';
-import type { Channel, Network, NetworkHandlers, NetworkStatistics, PeerId, RequestProtocol } from '../api.ts';
+import type {
+  Channel,
+  Network,
+  NetworkHandlers,
+  NetworkStatistics,
+  NetworkValidator,
+  PeerId,
+  RequestProtocol,
+} from '../api.ts';
 import { checkFrame, maxFrameBytes, notConnected } from '../checks.ts';
 import type { NetworkConfig } from '../config.ts';
 import { encodeFrame } from '../framing.ts';
@@ -10,6 +18,7 @@ import { MAX_VALIDATOR_STREAMS_PER_CONNECTION } from '../limits.ts';
 import { CHANNELS, REQUEST_PROTOCOLS } from '../protocols.ts';
 import { ProtocolBudget } from '../rate-limit.ts';
 import { readFrames } from './channel.ts';
+import type { ValidatorEntry } from './directory.ts';
 import { FeedServer } from './feed.ts';
 import { TransactionGossip } from './gossip.ts';
 import { createHost, type Host, startHost } from './host.ts';
@@ -27,6 +36,8 @@ export async function createLibp2pNetwork(config: NetworkConfig): Promise<Networ
 
 /** What is held of another validator. */
 interface Peer {
+  /** Its place in the set of now. */
+  validator: ValidatorEntry;
   readonly link: ValidatorLink;
   readonly budgets: Readonly<Record<Channel, ProtocolBudget>>;
   /** The stream that is read; a newer one replaces it. */
@@ -37,7 +48,10 @@ class Libp2pNetwork implements Network {
   readonly #config: NetworkConfig;
   readonly #handlers: NetworkHandlers;
   readonly #host: Host;
-  readonly #peers: ReadonlyMap<ValidatorIndex, Peer>;
+  /** The other validators; none for a node that only follows. */
+  readonly #peers = new Map<PeerId, Peer>();
+  readonly #requests: RequestServer;
+  #isRunning = false;
   readonly #gossip: TransactionGossip;
   readonly #keeper: PeerKeeper;
 
@@ -48,10 +62,12 @@ class Libp2pNetwork implements Network {
     const { libp2p, gate, limits } = host;
     this.#gossip = new TransactionGossip(host, (from, message) => config.handlers.onGossip(from, message));
     this.#keeper = new PeerKeeper(libp2p, gate, limits, WANTED_PEERS);
-    this.#peers = new Map(config.self === undefined ? [] : this.#createPeers(config.self));
+    this.#requests = new RequestServer(host, (from, protocol, request) =>
+      config.handlers.onRequest(from, protocol, request),
+    );
+    this.#createPeers(config.self);
     libp2p.addEventListener('connection:open', ({ detail }) => {
-      const index = host.directory.indexOf(detail.remotePeer.toString());
-      if (index !== undefined) this.#peers.get(index)?.link.onConnection();
+      this.#peers.get(detail.remotePeer.toString())?.link.onConnection();
     });
   }
 
@@ -65,8 +81,8 @@ class Libp2pNetwork implements Network {
 
   get connectedValidators(): readonly ValidatorIndex[] {
     const connected: ValidatorIndex[] = [];
-    for (const [index, { link }] of this.#peers) if (link.connected) connected.push(index);
-    return connected;
+    for (const { link, validator } of this.#peers.values()) if (link.connected) connected.push(validator.index);
+    return connected.sort((a, b) => a - b);
   }
 
   get peerCount(): number {
@@ -80,8 +96,7 @@ class Libp2pNetwork implements Network {
       for (const { link } of this.#peers.values()) link.send(channel, framed);
       return;
     }
-    this.#host.directory.at(to);
-    this.#peers.get(to)?.link.send(channel, framed);
+    this.#peers.get(this.#host.directory.at(to).peer)?.link.send(channel, framed);
   }
 
   async request(to: ValidatorIndex, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array> {
@@ -97,6 +112,24 @@ class Libp2pNetwork implements Network {
     this.#host.gate.refuse(id, 'disconnected', reason);
   }
 
+  changeValidators(validators: readonly NetworkValidator[], self: ValidatorIndex | undefined): void {
+    const { directory, gate } = this.#host;
+    directory.change(validators);
+    for (const [peerId, peer] of this.#peers) {
+      const index = self === undefined ? undefined : directory.indexOf(peerId);
+      if (index !== undefined) peer.validator = directory.at(index);
+      else this.#dismiss(peerId, peer);
+    }
+    for (const { peer } of directory.entries) if (!directory.wasValidator(peer)) gate.pardon(peer);
+    this.#requests.validatorsChanged();
+    const kept = [...this.#peers.values()];
+    this.#createPeers(self);
+    // Never inside a call to the network.
+    queueMicrotask(() => {
+      for (const peer of kept) if (this.#isRunning && peer.link.connected) this.#tellConnected(peer);
+    });
+  }
+
   statistics(): NetworkStatistics {
     const queuedBytes = { consensus: 0, data: 0 };
     for (const { link } of this.#peers.values()) {
@@ -110,40 +143,55 @@ class Libp2pNetwork implements Network {
     await startHost(this.#host, this.#config.listen);
     this.#gossip.start();
     this.#keeper.start();
+    this.#isRunning = true;
     for (const { link } of this.#peers.values()) link.start();
   }
 
   async stop(): Promise<void> {
+    this.#isRunning = false;
     this.#keeper.stop();
     for (const { link } of this.#peers.values()) link.stop();
     await this.#host.libp2p.stop();
   }
 
-  *#createPeers(self: ValidatorIndex): Generator<[ValidatorIndex, Peer]> {
+  /** Links to the validators to which there are none yet. */
+  #createPeers(self: ValidatorIndex | undefined): void {
     const { limits, directory } = this.#host;
+    if (self === undefined) return;
     for (const validator of directory.entries) {
-      const { index } = validator;
-      if (index === self) continue;
+      if (validator.index === self || this.#peers.has(validator.peer)) continue;
       const link = new ValidatorLink({
         ...this.#host,
-        validator,
-        onConnected: () => this.#host.call('onValidatorConnected', () => this.#handlers.onValidatorConnected(index)),
-        onDisconnected: () =>
-          this.#host.call('onValidatorDisconnected', () => this.#handlers.onValidatorDisconnected(index)),
+        validator: () => peer.validator,
+        onConnected: () => this.#tellConnected(peer),
+        onDisconnected: () => {
+          const { index } = peer.validator;
+          this.#host.call('onValidatorDisconnected', () => this.#handlers.onValidatorDisconnected(index));
+        },
       });
       const budgets = {
         consensus: new ProtocolBudget(limits.consensusRate, Date.now()),
         data: new ProtocolBudget(limits.dataRate, Date.now()),
       };
-      yield [index, { link, budgets, inbound: {} }];
+      const peer: Peer = { validator, link, budgets, inbound: {} };
+      this.#peers.set(validator.peer, peer);
+      if (this.#isRunning) link.start();
     }
+  }
+
+  #tellConnected({ validator: { index } }: Peer): void {
+    this.#host.call('onValidatorConnected', () => this.#handlers.onValidatorConnected(index));
+  }
+
+  /** It validates no more, or this node does not: nothing is told of it any more. */
+  #dismiss(peerId: PeerId, peer: Peer): void {
+    this.#peers.delete(peerId);
+    peer.link.dismiss();
+    for (const stream of Object.values(peer.inbound)) stream.abort(new Error('validators only'));
   }
 
   async #handleProtocols(): Promise<void> {
     const { libp2p, names, limits } = this.#host;
-    const requests = new RequestServer(this.#host, (from, protocol, request) =>
-      this.#handlers.onRequest(from, protocol, request),
-    );
     const feeds = new FeedServer(this.#host, (feed) => this.#handlers.onFeed(feed));
     for (const channel of CHANNELS) {
       await libp2p.handle(names.channels[channel], (stream, from) => this.#accept(channel, stream, from), {
@@ -151,9 +199,13 @@ class Libp2pNetwork implements Network {
       });
     }
     for (const protocol of REQUEST_PROTOCOLS) {
-      await libp2p.handle(names.requests[protocol], (stream, from) => void requests.serve(protocol, stream, from), {
-        maxInboundStreams: limits.maxRequestsInFlightPerPeer + 1,
-      });
+      await libp2p.handle(
+        names.requests[protocol],
+        (stream, from) => void this.#requests.serve(protocol, stream, from),
+        {
+          maxInboundStreams: limits.maxRequestsInFlightPerPeer + 1,
+        },
+      );
     }
     await libp2p.handle(names.feed, (stream, from) => feeds.serve(stream, from), {
       maxInboundStreams: limits.maxFeedsPerPeer + 1,
@@ -164,11 +216,11 @@ class Libp2pNetwork implements Network {
   #accept(channel: Channel, stream: Stream, connection: Connection): void {
     const { directory, gate, statistics } = this.#host;
     const peerId = connection.remotePeer.toString();
-    const index = directory.indexOf(peerId);
-    const peer = index === undefined ? undefined : this.#peers.get(index);
-    if (index === undefined || peer === undefined) {
+    const peer = this.#peers.get(peerId);
+    if (peer === undefined) {
       stream.abort(new Error('validators only'));
-      gate.strike(peerId, 'notValidator');
+      // It may be in another epoch than this node: no fault of its.
+      if (!directory.has(peerId) && !directory.wasValidator(peerId)) gate.strike(peerId, 'notValidator');
       return;
     }
     const replaced = peer.inbound[channel];
@@ -185,8 +237,9 @@ class Libp2pNetwork implements Network {
       maxFrameBytes: maxFrameBytes(channel, this.#host.limits),
       budget: peer.budgets[channel],
       onFrame: (frame) => {
+        if (this.#peers.get(peerId) !== peer) return; // dismissed
         statistics.received(channel, frame.length);
-        this.#host.call('onFrame', () => this.#handlers.onFrame(index, channel, frame));
+        this.#host.call('onFrame', () => this.#handlers.onFrame(peer.validator.index, channel, frame));
       },
       onBroken: (error) => gate.refuse(peerId, 'frameTooLarge', error.message),
       onPaused: () => {

@@ -11,6 +11,10 @@ export class PeerTable<T> {
     this.#create = create;
   }
 
+  clear(): void {
+    this.#entries.clear();
+  }
+
   get(peer: PeerId): T {
     const entry = this.#entries.get(peer) ?? this.#create(peer);
     this.#entries.delete(peer);

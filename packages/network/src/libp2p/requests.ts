@@ -59,6 +59,11 @@ export class RequestServer {
     }));
   }
 
+  /** The set has changed: others have a validator's rate now. Requests that are being answered no longer count. */
+  validatorsChanged(): void {
+    this.#askers.clear();
+  }
+
   async serve(protocol: RequestProtocol, stream: Stream, connection: Connection): Promise<void> {
     const peer = connection.remotePeer.toString();
     const asker = this.#askers.get(peer);

@@ -1,7 +1,7 @@
 /** `EdgeNetwork` on a memory hub. */
 
 import { SquadError, type ValidatorIndex } from '@squad/types';
-import type { EdgeNetwork, FeedStream } from '../api.ts';
+import type { EdgeNetwork, FeedStream, NetworkValidator } from '../api.ts';
 import type { EdgeNetworkConfig } from '../config.ts';
 import { MemoryFeed } from './feed.ts';
 import type { MemoryHub } from './hub.ts';
@@ -32,6 +32,10 @@ export class MemoryEdgeNetwork extends MemoryNode implements EdgeNetwork {
         resolve(feed);
       });
     });
+  }
+
+  changeValidators(validators: readonly NetworkValidator[]): void {
+    this.changeSet(validators, undefined);
   }
 
   connected(): void {}

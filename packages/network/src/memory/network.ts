@@ -1,7 +1,7 @@
 /** `Network` on a memory hub. */
 
 import type { ValidatorIndex } from '@squad/types';
-import type { Channel, Network, NetworkHandlers } from '../api.ts';
+import type { Channel, Network, NetworkHandlers, NetworkValidator, PeerId } from '../api.ts';
 import { copyBytes } from '../bytes.ts';
 import { checkFrame } from '../checks.ts';
 import type { NetworkConfig } from '../config.ts';
@@ -12,7 +12,8 @@ import type { MemoryPeer, MemorySession } from './session.ts';
 
 export class MemoryNetwork extends MemoryNode implements Network {
   readonly #handlers: NetworkHandlers;
-  readonly #sessions = new Map<ValidatorIndex, MemorySession>();
+  /** With the other validators; none for a node that only follows. */
+  readonly #sessions = new Map<PeerId, MemorySession>();
   readonly #feedsOf = new Map<MemoryPeer, number>();
 
   constructor(hub: MemoryHub, config: NetworkConfig) {
@@ -29,7 +30,7 @@ export class MemoryNetwork extends MemoryNode implements Network {
   }
 
   get connectedValidators(): readonly ValidatorIndex[] {
-    return [...this.#sessions.keys()].sort((a, b) => a - b);
+    return [...this.#sessions.keys()].map((peer) => this.indexOf(peer)!).sort((a, b) => a - b);
   }
 
   send(to: ValidatorIndex | 'all', channel: Channel, frame: Uint8Array): void {
@@ -39,29 +40,38 @@ export class MemoryNetwork extends MemoryNode implements Network {
       for (const session of this.#sessions.values()) this.#send(session, channel, copy);
       return;
     }
-    this.idOf(to);
-    const session = this.#sessions.get(to);
+    const session = this.#sessions.get(this.idOf(to));
     if (session !== undefined) this.#send(session, channel, copy);
-    else if (to !== this.validator) this.counter.channels[channel].framesDropped++;
+    else if (to !== this.self) this.counter.channels[channel].framesDropped++;
   }
 
-  connected(session: MemorySession, other: MemoryPeer): void {
-    const index = other.validator;
-    if (index === undefined || this.validator === undefined) return;
-    this.#sessions.set(index, session);
+  changeValidators(validators: readonly NetworkValidator[], self: ValidatorIndex | undefined): void {
+    this.changeSet(validators, self);
+    this.#sessions.clear();
+    for (const session of this.hub.sessionsOf(this.peerId)) {
+      this.hub.schedule(0, () => {
+        if (session.open) this.connected(session, session.other(this));
+      });
+    }
+  }
+
+  connected(session: MemorySession, { peerId }: MemoryPeer): void {
+    const index = this.indexOf(peerId);
+    if (index === undefined || this.self === undefined || this.#sessions.get(peerId) === session) return;
+    this.#sessions.set(peerId, session);
     this.call('onValidatorConnected', () => this.#handlers.onValidatorConnected(index));
   }
 
-  disconnected(session: MemorySession, other: MemoryPeer): void {
-    const index = other.validator;
-    if (index === undefined || this.#sessions.get(index) !== session) return;
-    this.#sessions.delete(index);
+  disconnected(session: MemorySession, { peerId }: MemoryPeer): void {
+    const index = this.indexOf(peerId);
+    if (index === undefined || this.#sessions.get(peerId) !== session) return;
+    this.#sessions.delete(peerId);
     this.call('onValidatorDisconnected', () => this.#handlers.onValidatorDisconnected(index));
   }
 
   receive(from: MemoryPeer, channel: Channel, frame: Uint8Array): void {
-    const index = from.validator;
-    if (index === undefined) return;
+    const index = this.indexOf(from.peerId);
+    if (index === undefined || this.self === undefined) return;
     this.counter.received(channel, frame.length);
     this.call('onFrame', () => this.#handlers.onFrame(index, channel, frame));
   }

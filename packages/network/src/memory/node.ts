@@ -1,7 +1,8 @@
 /** What both kinds of memory network share: joining the hub, requests, gossip, refusals. */
 
+import { createNodeKey } from '@squad/crypto/node';
 import { toHex, type ValidatorIndex } from '@squad/types';
-import type { Channel, NetworkHandlers, NetworkStatistics, PeerId, RequestProtocol } from '../api.ts';
+import type { Channel, NetworkHandlers, NetworkStatistics, NetworkValidator, PeerId, RequestProtocol } from '../api.ts';
 import { copyBytes } from '../bytes.ts';
 import { checkGossipSize, notConnected, requestFailed, requestTimedOut, unknownValidator } from '../checks.ts';
 import { type NetworkConfig, type NetworkLogger, SILENT_LOGGER } from '../config.ts';
@@ -21,8 +22,8 @@ interface NodeHandlers {
   readonly onGossip?: NetworkHandlers['onGossip'] | undefined;
 }
 
-/** The id of a validator in memory networks, from its node public key; no key pair is needed to play one. */
-function validatorPeerId(nodePublicKey: Uint8Array): PeerId {
+/** The id of a node in memory networks, from its node public key. */
+function peerIdOf(nodePublicKey: Uint8Array): PeerId {
   return `memory-${toHex(nodePublicKey).slice(2, 34)}`;
 }
 
@@ -30,12 +31,12 @@ export abstract class MemoryNode implements MemoryPeer {
   readonly peerId: PeerId;
   readonly networkId: string;
   readonly limits: NetworkLimits;
-  readonly validator: ValidatorIndex | undefined;
+  protected self: ValidatorIndex | undefined;
   readonly onRequest: NetworkHandlers['onRequest'] | undefined;
   protected readonly hub: MemoryHub;
   protected readonly counter = new StatisticsCounter();
   readonly #logger: NetworkLogger;
-  readonly #validators: readonly PeerId[];
+  #validators: readonly PeerId[];
   readonly #judge: NetworkHandlers['onGossip'] | undefined;
   readonly #seen = new Set<string>();
   readonly #refused = new Set<PeerId>();
@@ -44,13 +45,14 @@ export abstract class MemoryNode implements MemoryPeer {
     this.hub = hub;
     this.limits = networkLimits(config.limits);
     this.networkId = toHex(config.networkId);
-    this.validator = config.self;
+    this.self = config.self;
     this.onRequest = handlers.onRequest;
     this.#judge = handlers.onGossip;
     this.#logger = config.logger ?? SILENT_LOGGER;
-    this.#validators = config.validators.map(({ nodePublicKey }) => validatorPeerId(nodePublicKey));
+    this.#validators = config.validators.map(({ nodePublicKey }) => peerIdOf(nodePublicKey));
+    // No key pair is needed to play a validator.
     this.peerId =
-      config.self === undefined ? `memory-edge-${toHex(config.nodeKeySeed).slice(2, 34)}` : this.idOf(config.self);
+      config.self === undefined ? peerIdOf(createNodeKey(config.nodeKeySeed).publicKey) : this.idOf(config.self);
   }
 
   abstract connected(session: MemorySession, other: MemoryPeer): void;
@@ -136,6 +138,18 @@ export abstract class MemoryNode implements MemoryPeer {
 
   async stop(): Promise<void> {
     this.hub.leave(this);
+  }
+
+  protected changeSet(validators: readonly NetworkValidator[], self: ValidatorIndex | undefined): void {
+    this.#validators = validators.map(({ nodePublicKey }) => peerIdOf(nodePublicKey));
+    this.self = self;
+    for (const peer of this.#validators) this.hub.connect(this.peerId, peer);
+  }
+
+  /** The place of a validator; undefined for any other peer. */
+  protected indexOf(peer: PeerId): ValidatorIndex | undefined {
+    const index = this.#validators.indexOf(peer);
+    return index === -1 ? undefined : index;
   }
 
   protected idOf(index: ValidatorIndex): PeerId {

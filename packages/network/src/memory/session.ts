@@ -1,6 +1,5 @@
 /** The connection of two peers of a memory hub: ordered channels with bounded queues, and closing that ends all that is under way. */
 
-import type { ValidatorIndex } from '@squad/types';
 import type { Channel, NetworkHandlers, PeerId } from '../api.ts';
 import type { NetworkLimits } from '../limits.ts';
 import type { MemoryFeed } from './feed.ts';
@@ -11,8 +10,6 @@ export interface MemoryPeer {
   readonly peerId: PeerId;
   readonly networkId: string;
   readonly limits: NetworkLimits;
-  /** Position in the set, for a validator. */
-  readonly validator: ValidatorIndex | undefined;
   /** What it answers to; undefined for an edge node, which is never asked. */
   readonly onRequest: NetworkHandlers['onRequest'] | undefined;
   readonly listensToGossip: boolean;
