@@ -2,9 +2,11 @@
  * Stations 6 and 7: the loop around the consensus core. Everything that came in since the last turn is stepped through the
  * core; what has to survive is appended as one frame and synced once; only then does the turn become visible: sends,
  * acknowledgements, soft and final blocks, in the order in which they were put out (R20).
+ *
+ * The turn in which an epoch ends (R22) also holds what the next one begins with, so that no crash falls between them.
  */
 
-import type { Consensus, Input, Output } from '@squad/consensus';
+import { type Consensus, type EpochEndedRecord, epochOf, type Input, type Output } from '@squad/consensus';
 import type { NodeStore } from '@squad/storage';
 import {
   type Batch,
@@ -12,9 +14,13 @@ import {
   Block,
   type Block as BlockValue,
   type Bytes32,
+  batchDigest,
   blockHashHex,
   Certificate,
+  decodeBatch,
+  type Epoch,
   encodeBatch,
+  type SignedBatchHeader,
   toHex,
   type ValidatorIndex,
 } from '@squad/types';
@@ -35,12 +41,37 @@ const MAX_SLEEP_MS = 5_000;
 /** Outputs that the loop does not carry out itself. */
 export type Effect = Exclude<Output, { type: 'persist' | 'wakeAt' }>;
 
-export interface ActorConfig {
+/** What orders in one epoch. */
+export interface Ordering {
+  readonly epoch: Epoch;
   readonly core: Consensus;
-  readonly store: NodeStore;
   readonly lanes: HeldLanes;
   readonly self: ValidatorIndex | undefined;
+  /** The end of the epoch before, which a replay needs for as long as this one lasts; undefined in epoch 0. */
+  readonly startedBy: EpochEndedRecord | undefined;
+  /** Own batches of earlier epochs that nobody has ordered yet, and that this node has no lane for any more. */
+  handedOn(): readonly SignedBatchHeader[];
+}
+
+/** What the next epoch begins with. */
+export interface NextEpoch {
+  readonly ordering: Ordering;
+  /** Own batches that are to be durable together with the end of the epoch before. */
+  readonly batches: readonly StoredBatch[];
+  /** Where a validator of the old set stands in the new one. */
+  placeOf(before: ValidatorIndex): ValidatorIndex | undefined;
+}
+
+export interface ActorConfig {
+  readonly first: Ordering;
+  readonly store: NodeStore;
   readonly now: () => number;
+  /** The epoch ends in the turn that is under way: from now on nothing is sealed for it. */
+  readonly onEpochEnding: (ended: EpochEndedRecord) => void;
+  /** What comes after the end of an epoch. `own`: this node's batches of it that are not ordered, in the order of the lane. */
+  readonly nextEpoch: (ended: EpochEndedRecord, own: readonly StoredBatch[]) => NextEpoch;
+  /** The end of the epoch is durable, the actor drives the next one, and the effects of the old one are carried out. */
+  readonly onEpochBegun: (next: NextEpoch) => void;
   /** Called in order, once everything they rest on is durable. */
   readonly onEffect: (effect: Effect) => void;
   /** Batches became durable here: of these authors there is something new to acknowledge. */
@@ -62,6 +93,7 @@ type Work = { readonly bytes: number } & (
 
 export class Actor {
   readonly #config: ActorConfig;
+  #ordering: Ordering;
   #inbox: Work[] = [];
   #waitingBytes = 0;
   /** Batches that are on their way into the store. */
@@ -76,6 +108,7 @@ export class Actor {
 
   constructor(config: ActorConfig) {
     this.#config = config;
+    this.#ordering = config.first;
   }
 
   /** Whether what a peer sent may wait here; if not it is dropped. */
@@ -148,7 +181,8 @@ export class Actor {
   }
 
   async #turn(): Promise<void> {
-    const { core, store, lanes, now } = this.#config;
+    const { store, now } = this.#config;
+    const { core, lanes } = this.#ordering;
     const turn = new Turn();
     for (const item of this.#takeWork()) {
       if ('input' in item) turn.take(core.step(now(), item.input));
@@ -157,13 +191,15 @@ export class Actor {
     }
     if (turn.wakeAtMs !== undefined) this.#sleepUntil(turn.wakeAtMs);
     for (const { block } of turn.finals) lanes.finalize(block.refs);
+    const next = turn.ended && (await this.#endEpoch(turn, turn.ended));
     this.#finalsSinceCheckpoint += turn.finals.length;
-    const checkpointAt = this.#addCheckpoint(turn);
+    const checkpointAt = next ? this.#addEpochStart(turn, next.ordering) : this.#addCheckpoint(turn);
 
     if (!turn.isEmpty) {
+      const batches = [...turn.batches, ...(next?.batches ?? [])];
       const positions = store.appendTurn({
         consensus: turn.records.map(encodeRecord),
-        batches: turn.batches.map(({ batch, digest }) => ({ digest: toHex(digest), bytes: encodeBatch(batch) })),
+        batches: batches.map(({ batch, digest }) => ({ digest: toHex(digest), bytes: encodeBatch(batch) })),
         finals: turn.finals.map(encodeFinal),
       });
       await store.sync();
@@ -173,7 +209,9 @@ export class Actor {
     // What happens from here on is visible outside.
     for (const done of turn.done) done();
     if (turn.batches.length > 0) this.#config.onBatchesDurable(turn.batches, [...turn.moved]);
+    if (next) this.#begin(next);
     for (const effect of turn.effects) this.#config.onEffect(effect);
+    if (next) this.#config.onEpochBegun(next);
   }
 
   /** All that waits, or as much as one turn may hold. */
@@ -190,12 +228,14 @@ export class Actor {
   }
 
   #store(turn: Turn, { stored, isFinal, done }: Extract<Work, { stored: unknown }>): void {
-    const { core, lanes, self, now } = this.#config;
+    const { now } = this.#config;
+    const { core, lanes, self, epoch } = this.#ordering;
     const { signed } = stored.batch;
     const { author } = signed.header;
     turn.done.push(done);
     turn.batches.push(stored);
-    if (isFinal) return;
+    // One of an earlier epoch is no part of a lane any more.
+    if (isFinal || signed.header.epoch !== epoch) return;
     turn.records.push({ type: 'batch', signed });
     if (lanes.standing(signed.header, stored.digest) === 'new' && lanes.add(signed, stored.digest))
       turn.moved.add(author);
@@ -211,9 +251,62 @@ export class Actor {
     if (this.#finalsSinceCheckpoint < CHECKPOINT_INTERVAL_BLOCKS) return undefined;
     this.#finalsSinceCheckpoint = 0;
     const at = turn.records.length;
-    turn.records.push({ type: 'checkpoint', checkpoint: this.#config.core.checkpoint() });
-    for (const signed of this.#config.lanes.unordered()) turn.records.push({ type: 'batch', signed });
+    const { core, startedBy } = this.#ordering;
+    if (startedBy) turn.records.push(startedBy);
+    turn.records.push({ type: 'checkpoint', checkpoint: core.checkpoint() });
+    addUnordered(turn, this.#ordering);
     return at;
+  }
+
+  // ---------------------------------------------------------------- the end of an epoch (R22)
+
+  /** All own batches of the epoch that are not ordered go into the next one: also those on their way into the store. */
+  async #endEpoch(turn: Turn, ended: EpochEndedRecord): Promise<NextEpoch> {
+    const { store, onEpochEnding, nextEpoch } = this.#config;
+    const { self, lanes } = this.#ordering;
+    onEpochEnding(ended);
+    const isOwn = (item: Work) => 'stored' in item && item.stored.batch.signed.header.author === self;
+    const onTheirWay = this.#inbox.filter(isOwn);
+    this.#inbox = this.#inbox.filter((item) => !isOwn(item));
+    for (const item of onTheirWay) {
+      this.#waitingBytes -= item.bytes;
+      if ('stored' in item) this.#store(turn, item);
+    }
+    const own: StoredBatch[] = [];
+    for (const { header } of lanes.unordered()) {
+      if (header.author !== self) continue;
+      const digest = batchDigest(header);
+      const name = toHex(digest);
+      const bytes = await store.readBatch(name);
+      const batch = bytes && decodeBatch(bytes);
+      const now = turn.batches.find((stored) => toHex(stored.digest) === name);
+      if (now) own.push(now);
+      else if (batch?.ok) own.push({ batch: batch.value, digest });
+      else throw new Error(`own batch ${name} is not in the store`);
+    }
+    return nextEpoch(ended, own);
+  }
+
+  /** A replay may begin with the end of the epoch: all that the next one begins with stands behind it. */
+  #addEpochStart(turn: Turn, ordering: Ordering): number {
+    this.#finalsSinceCheckpoint = 0;
+    const before = turn.records.filter(({ type }) => type !== 'epochEnded');
+    turn.records.splice(0, Number.POSITIVE_INFINITY, ...before, ordering.startedBy!);
+    addUnordered(turn, ordering);
+    return before.length;
+  }
+
+  /** What came for the epoch that is over is void; what peers say of the next one is kept, under their new places. */
+  #begin({ ordering, placeOf }: NextEpoch): void {
+    this.#ordering = ordering;
+    clearTimeout(this.#timer);
+    const inbox: Work[] = [];
+    for (const item of this.#inbox) {
+      const kept = 'input' in item ? inNextEpoch(item, ordering.epoch, placeOf) : item;
+      if (kept) inbox.push(kept);
+      else this.#waitingBytes -= item.bytes;
+    }
+    this.#inbox = inbox;
   }
 
   #sleepUntil(atMs: number): void {
@@ -222,6 +315,21 @@ export class Actor {
     const delayMs = Math.min(Math.max(0, Math.ceil(atMs - this.#config.now())), MAX_SLEEP_MS);
     this.#timer = setTimeout(() => this.submit({ type: 'tick' }), delayMs);
   }
+}
+
+function addUnordered(turn: Turn, { lanes, handedOn }: Ordering): void {
+  for (const signed of [...lanes.unordered(), ...handedOn()]) turn.records.push({ type: 'batch', signed });
+}
+
+function inNextEpoch(
+  { input, bytes }: Extract<Work, { input: Input }>,
+  epoch: Epoch,
+  placeOf: NextEpoch['placeOf'],
+): Work | undefined {
+  if (input.type === 'bodiesComplete') return { input, bytes };
+  if (input.type !== 'message' || epochOf(input.message) !== epoch) return undefined;
+  const from = placeOf(input.from);
+  return from === undefined ? undefined : { input: { ...input, from }, bytes };
 }
 
 interface FinalBlock {
@@ -236,6 +344,8 @@ class Turn {
   readonly finals: FinalBlock[] = [];
   readonly effects: Effect[] = [];
   readonly done: (() => void)[] = [];
+  /** The epoch ended in this turn. */
+  ended: EpochEndedRecord | undefined;
   /** Lanes whose acknowledged end moved. */
   readonly moved = new Set<ValidatorIndex>();
   wakeAtMs: number | undefined;
@@ -255,6 +365,7 @@ class Turn {
             this.finals.push({ block, certificate: isLast ? output.certificate : undefined });
           });
         }
+        if (output.type === 'epochEnded') this.ended = output;
         this.effects.push(output);
       }
     }

@@ -1,4 +1,7 @@
-/** Blocks that the core asked for, by hash or by range, from validators that are connected (R21). Answers go to the core. */
+/**
+ * Blocks that the core asked for, by hash or by range, and the ends of epochs, from validators that are connected (R21, R22).
+ * Answers go to the core.
+ */
 
 import type { Input } from '@squad/consensus';
 import type { Network } from '@squad/network';
@@ -11,8 +14,11 @@ import {
   type Bytes32,
   blockHash,
   decode,
+  decodeHandOverProof,
   decodeRangeResponse,
+  type Epoch,
   equalBytes,
+  HandOverRequest,
   type Height,
   RangeRequest,
   toHex,
@@ -35,6 +41,7 @@ export class BlockFetcher {
   /** The core asks again and again for as long as a block is missing. */
   readonly #blocksInFetch = new Set<BlockHash>();
   #isFetchingRange = false;
+  #isFetchingHandOver = false;
 
   constructor(config: BlockFetcherConfig) {
     this.#config = config;
@@ -81,6 +88,23 @@ export class BlockFetcher {
     });
     this.#isFetchingRange = false;
     // The rest, parents and certificate, the core checks; it may ask for more at once.
+    if (found) this.#config.submit(found);
+  }
+
+  /** The proof that an epoch is over: the core judges it. */
+  async fetchHandOver(epoch: Epoch, holders: readonly ValidatorIndex[]): Promise<void> {
+    if (this.#isFetchingHandOver) return;
+    this.#isFetchingHandOver = true;
+    const { network } = this.#config;
+    const found = await this.#ask(shuffled(holders), async (peer) => {
+      const answer = await network().request(peer, 'handOver', HandOverRequest.serialize({ epoch }));
+      if (answer.length === 0) return undefined;
+      const proof = decodeHandOverProof(answer);
+      return proof.ok
+        ? ({ type: 'handOverFetched', from: peer, proof: proof.value } as const)
+        : this.#lied(peer, `answered a request for the end of an epoch with ${proof.error.reason}`);
+    });
+    this.#isFetchingHandOver = false;
     if (found) this.#config.submit(found);
   }
 

@@ -24,8 +24,8 @@ const CHECK_INTERVAL_MS = 250;
 export interface GossipIntakeConfig {
   readonly rollups: readonly GenesisRollup[];
   readonly admission: Admission;
-  readonly self: ValidatorIndex | undefined;
-  readonly validators: number;
+  /** This node's place among the validators of now, and how many they are. */
+  readonly place: () => { readonly self: ValidatorIndex | undefined; readonly validators: number };
   readonly takeoverMs: number;
   readonly now: () => number;
   /** Takes a checked transaction into the own lane; false if there is no room. */
@@ -77,14 +77,15 @@ export class GossipIntake {
       if (!outcome.ok) return;
       const { hash, evm } = outcome.value;
       // By sender where there is one: a run of nonces that went to several lanes would be ordered out of sequence.
-      const home = homeOf(evm?.sender ?? fromHex(hash), this.#config.validators);
+      const home = homeOf(evm?.sender ?? fromHex(hash), this.#config.place().validators);
       this.#take(rollupId, hash, transactions[i]!, home, now());
     });
     return 'accept';
   }
 
   #take(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array, home: ValidatorIndex, nowMs: number): void {
-    const { self, take, takeoverMs } = this.#config;
+    const { place, take, takeoverMs } = this.#config;
+    const { self } = place();
     if (self === undefined || this.#kept.has(hash)) return;
     if (home === self && take(rollupId, hash, transaction)) return;
     // Others may have come while this one was checked. Its home has it.

@@ -1,27 +1,48 @@
-/** Who this node is: reads the genesis file and the keys that the options name, and finds its place in the set. */
+/** Who this node is: reads the genesis file and the keys that the options name, and finds its place in validator sets. */
 
 import { readFile } from 'node:fs/promises';
 import type { NodeKey } from '@squad/crypto';
 import { blstBls, readKeystoreFile, readNodeKeyFile } from '@squad/crypto/node';
-import { equalBytes, type Genesis, SquadError, type ValidatorIndex } from '@squad/types';
+import { equalBytes, fromHex, type Genesis, SquadError, type ValidatorSet } from '@squad/types';
 import { readGenesis } from './genesis-file.ts';
 import type { SequencerOptions } from './options.ts';
+import type { ValidatorPlace } from './sequencer.ts';
+import type { ValidatorSetSource } from './validator-sets.ts';
 
 export interface Identity {
   readonly genesis: Genesis;
   readonly nodeKey: NodeKey;
-  /** Position in the set of epoch 0; undefined for a node without a BLS key, which only follows. */
-  readonly self: ValidatorIndex | undefined;
-  readonly blsSecretKey: Uint8Array | undefined;
+  /** This node's place in a validator set; undefined if its keys are not in it: it follows then. */
+  readonly placeIn: (set: ValidatorSet) => ValidatorPlace | undefined;
 }
 
 export async function readIdentity(options: SequencerOptions): Promise<Identity> {
   const genesis = await readGenesis(options.genesis, options.dataDirectory);
   const nodeKey = await readNodeKeyFile(options.nodeKey);
-  if (options.keystore === undefined) return { genesis, nodeKey, self: undefined, blsSecretKey: undefined };
-  const blsSecretKey = await readKeystoreFile(options.keystore, await readPassword(options.keystorePasswordFile));
-  const self = placeInSet(genesis, blstBls.publicKeyOf(blsSecretKey), nodeKey.publicKey);
-  return { genesis, nodeKey, self, blsSecretKey };
+  const keys: BlsKey[] = [];
+  const { keystore, nextKeystore, keystorePasswordFile } = options;
+  for (const path of [keystore, nextKeystore]) {
+    if (path === undefined) continue;
+    const secretKey = await readKeystoreFile(path, await readPassword(keystorePasswordFile));
+    keys.push({ secretKey, publicKey: blstBls.publicKeyOf(secretKey) });
+  }
+  for (const { publicKey } of keys) checkNodeKey(genesis, publicKey, nodeKey.publicKey);
+  return { genesis, nodeKey, placeIn: (set) => placeIn(set, keys, nodeKey.publicKey) };
+}
+
+interface BlsKey {
+  readonly secretKey: Uint8Array;
+  readonly publicKey: Uint8Array;
+}
+
+function placeIn(
+  { validators }: ValidatorSet,
+  keys: readonly BlsKey[],
+  nodePublicKey: Uint8Array,
+): ValidatorPlace | undefined {
+  const self = validators.findIndex((validator) => equalBytes(validator.nodePublicKey, nodePublicKey));
+  const key = keys.find(({ publicKey }) => self >= 0 && equalBytes(publicKey, validators[self]!.blsPublicKey));
+  return key && { self, blsSecretKey: key.secretKey };
 }
 
 async function readPassword(path: string | undefined): Promise<string> {
@@ -36,22 +57,31 @@ async function readPassword(path: string | undefined): Promise<string> {
   }
 }
 
-function placeInSet(genesis: Genesis, blsPublicKey: Uint8Array, nodePublicKey: Uint8Array): ValidatorIndex {
-  const { validators } = genesis.validatorSet;
-  const self = validators.findIndex((validator) => equalBytes(validator.blsPublicKey, blsPublicKey));
-  if (self === -1) {
-    throw new SquadError(
-      'NOT_A_VALIDATOR',
-      'the keystore’s BLS key belongs to no validator of the genesis file',
-      'Use the keystore that was made for this network, or leave --keystore out to follow without voting.',
-    );
-  }
-  if (!equalBytes(validators[self]!.nodePublicKey, nodePublicKey)) {
-    throw new SquadError(
-      'NODE_KEY_MISMATCH',
-      `the node key is not the one that the genesis file has for validator ${self} (${genesis.file.validators[self]!.name})`,
-      'Use the node key that was made together with this keystore: --node-key.',
-    );
-  }
-  return self;
+/** A keystore beside the wrong node key would make a validator that never votes. */
+function checkNodeKey({ file }: Genesis, blsPublicKey: Uint8Array, nodePublicKey: Uint8Array): void {
+  const self = file.validators.findIndex((validator) => equalBytes(fromHex(validator.blsPublicKey), blsPublicKey));
+  if (self === -1 || equalBytes(fromHex(file.validators[self]!.nodePublicKey), nodePublicKey)) return;
+  throw new SquadError(
+    'NODE_KEY_MISMATCH',
+    `the node key is not the one that the genesis file has for validator ${self} (${file.validators[self]!.name})`,
+    'Use the node key that was made together with this keystore: --node-key.',
+  );
+}
+
+/** Throws `NOT_A_VALIDATOR` if a keystore was given that no known set has use for. */
+export function checkIsValidator(
+  { keystore }: SequencerOptions,
+  { genesis, placeIn }: Identity,
+  validatorSets: ValidatorSetSource,
+  present: ValidatorSet,
+): void {
+  if (keystore === undefined) return;
+  const known = [genesis.validatorSet, present, ...validatorSets.laterSets()];
+  if (known.some((set) => placeIn(set) !== undefined)) return;
+  throw new SquadError(
+    'NOT_A_VALIDATOR',
+    'the keystore’s BLS key belongs to no validator of the genesis file, nor of a later validator set that is known here',
+    'Use the keystore that was made for this network; name the file with the validator sets of later epochs with ' +
+      '--validator-schedule; or leave --keystore out to follow without voting.',
+  );
 }

@@ -9,14 +9,13 @@ import type { LanePlaces, SubmitOutcome } from './rpc/api.ts';
 import type { SequencerMetrics } from './sequencer-metrics.ts';
 import type { Transactions } from './transactions.ts';
 
+const NO_LANE = 'it follows and has no lane of its own';
 /** What a client whom the lane has no room for should wait. */
 const LANE_RETRY_AFTER_MS = 100;
 /** Milliseconds for which a full lane may wait for an order before new clients are told why there is none. */
 const STUCK_AFTER_MS = 2_000;
 
 export interface IntakeConfig {
-  /** Undefined for a node that only follows. */
-  readonly lane: Lane | undefined;
   readonly rollups: readonly GenesisRollup[];
   readonly admission: Admission;
   readonly transactions: Transactions;
@@ -33,12 +32,31 @@ export interface IntakeConfig {
 
 export class Intake {
   readonly #config: IntakeConfig;
+  /** Undefined for a node that only follows. */
+  #lane: Lane | undefined;
+  /** Between two epochs nothing is sealed. */
+  #isHeld = false;
   #sealTimer: NodeJS.Timeout | undefined;
   /** When own batches were last ordered. */
   #orderedAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(config: IntakeConfig) {
+  constructor(config: IntakeConfig, lane: Lane | undefined) {
     this.#config = config;
+    this.#lane = lane;
+  }
+
+  /** The epoch ends (R22): nothing more is sealed; nothing more taken in either, if this node will have no lane. */
+  hold(hasLaneAfterwards: boolean): void {
+    this.#isHeld = true;
+    if (!hasLaneAfterwards) this.#lane = undefined;
+  }
+
+  /** The next epoch has begun. What waits goes into the new lane. */
+  changeLane(lane: Lane | undefined): void {
+    if (this.#lane) lane?.takeOver(this.#lane);
+    this.#lane = lane;
+    this.#isHeld = false;
+    if (lane && lane.waitingTransactions > 0) this.seal();
   }
 
   /** A transaction is accepted only once the batch that holds it survives a crash of this node. */
@@ -47,8 +65,9 @@ export class Intake {
     transactions: readonly Uint8Array[],
     onPlaced?: (places: readonly LanePlaces[]) => void,
   ): Promise<readonly SubmitOutcome[]> {
-    const { lane, rollups, admission, metrics } = this.#config;
-    if (!lane) return transactions.map(() => rejected(notReady(['it follows and has no lane of its own'])));
+    const { rollups, admission, metrics } = this.#config;
+    const lane = this.#lane;
+    if (!lane) return transactions.map(() => rejected(notReady([NO_LANE])));
     const rollup = rollups.find((known) => known.rollupId === rollupId)!;
     const bytes = transactions.reduce((sum, transaction) => sum + transaction.length, 0);
     if (!lane.hasRoomFor(transactions.length, bytes)) {
@@ -81,7 +100,8 @@ export class Intake {
   }
 
   #add(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array, onPlaced?: OnPlaced): boolean {
-    const { lane, transactions, batchAgeMs } = this.#config;
+    const { transactions, batchAgeMs } = this.#config;
+    const lane = this.#lane;
     if (!lane?.hasRoomFor(1, transaction.length)) return false;
     transactions.accept(hash, rollupId);
     lane.add(rollupId, hash, transaction, onPlaced);
@@ -94,8 +114,9 @@ export class Intake {
   seal(): void {
     clearTimeout(this.#sealTimer);
     this.#sealTimer = undefined;
-    const { lane, transactions, now, store, spread, metrics } = this.#config;
-    for (const { batch, digest, hashes, hashPrefixes, onPlaced } of lane?.seal(now()) ?? []) {
+    if (this.#isHeld) return;
+    const { transactions, now, store, spread, metrics } = this.#config;
+    for (const { batch, digest, hashes, hashPrefixes, onPlaced } of this.#lane?.seal(now()) ?? []) {
       const { seq, rollupId } = batch.signed.header;
       transactions.sealed(seq, rollupId, hashes);
       void store({ batch, digest }).then(() => {
@@ -109,7 +130,7 @@ export class Intake {
 
   /** Own batches became final, the last of them at `seq`: there is room in the lane for what waits. */
   ordered(batches: number, seq: LaneSeq): void {
-    const { lane } = this.#config;
+    const lane = this.#lane;
     if (!lane || batches === 0) return;
     this.#orderedAtMs = this.#config.now();
     lane.ordered(batches, seq);
@@ -118,7 +139,7 @@ export class Intake {
 
   /** A quorum holds the own lane up to `seq`: more may be on its way. */
   acknowledged(seq: LaneSeq): void {
-    const { lane } = this.#config;
+    const lane = this.#lane;
     if (!lane) return;
     const wasFull = lane.isFull;
     lane.acknowledged(seq);

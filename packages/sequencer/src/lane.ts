@@ -8,6 +8,7 @@ import { bodyRoot, type NodeKey, signBatchHeader } from '@squad/crypto';
 import { sha256 } from '@squad/crypto/node';
 import {
   type Batch,
+  type BatchHeader,
   type Bytes32,
   batchDigest,
   type Epoch,
@@ -69,7 +70,7 @@ export class Lane {
   /** Sealed, and not held by a quorum as far as is known; oldest first. */
   readonly #inFlight: { readonly seq: LaneSeq; readonly bytes: number }[] = [];
   #bytesInFlight = 0;
-  readonly #waiting = new Map<RollupId, Waiting[]>();
+  #waiting = new Map<RollupId, Waiting[]>();
   #waitingBytes = 0;
   #waitingTransactions = 0;
 
@@ -111,6 +112,28 @@ export class Lane {
     waiting.push({ hash, transaction, onPlaced });
     this.#waitingBytes += transaction.length;
     this.#waitingTransactions++;
+  }
+
+  /** Takes what waits in the lane of the epoch before, which seals no more. */
+  takeOver(before: Lane): void {
+    this.#waiting = before.#waiting;
+    this.#waitingBytes = before.#waitingBytes;
+    this.#waitingTransactions = before.#waitingTransactions;
+  }
+
+  /** Seals all that waits, whatever the lane's limits: this node will have no lane any more, and gives it away (R22). */
+  sealRest(nowMs: UnixMs): SealedBatch[] {
+    const sealed: SealedBatch[] = [];
+    for (const [rollupId, waiting] of this.#waiting) {
+      while (waiting.length > 0) sealed.push(this.#sealOne(rollupId, this.#take(waiting), nowMs));
+    }
+    this.#waiting.clear();
+    return sealed;
+  }
+
+  /** A batch of the epoch before that was not ordered gets its place in this lane, whatever the lane's limits (R22). */
+  reseal({ signed: { header }, body }: Batch): { readonly batch: Batch; readonly digest: Bytes32 } {
+    return this.#place(body, header);
   }
 
   /** Whether there is a body's worth of transactions, so that waiting for the age makes no sense. */
@@ -158,9 +181,28 @@ export class Lane {
     return waiting.splice(0, count);
   }
 
-  #sealOne(rollupId: RollupId, taken: readonly Waiting[], nowMs: UnixMs): SealedBatch {
-    const { networkId, epoch, author, key } = this.#config;
+  #sealOne(rollupId: RollupId, taken: readonly Waiting[], createdAtMs: UnixMs): SealedBatch {
     const body = encodeBody(taken.map(({ transaction }) => transaction));
+    const transactionCount = taken.length;
+    const content = { rollupId, bodyRoot: bodyRoot(body, sha256), transactionCount, createdAtMs };
+    this.#waitingBytes -= body.length - 4 * transactionCount;
+    this.#waitingTransactions -= transactionCount;
+    const hashes = taken.map(({ hash }) => hash);
+    return {
+      ...this.#place(body, content),
+      hashes,
+      hashPrefixes: prefixesOf(hashes),
+      onPlaced: taken.map(({ onPlaced }) => onPlaced),
+    };
+  }
+
+  /** The next batch of the lane, signed. */
+  #place(
+    body: Uint8Array,
+    content: Pick<BatchHeader, 'rollupId' | 'bodyRoot' | 'transactionCount' | 'createdAtMs'>,
+  ): { readonly batch: Batch; readonly digest: Bytes32 } {
+    const { networkId, epoch, author, key } = this.#config;
+    const { rollupId, bodyRoot: root, transactionCount, createdAtMs } = content;
     const signed = signBatchHeader(
       {
         networkId,
@@ -169,10 +211,10 @@ export class Lane {
         seq: this.#nextSeq,
         previousDigest: this.#lastDigest,
         rollupId,
-        bodyRoot: bodyRoot(body, sha256),
+        bodyRoot: root,
         byteLength: body.length,
-        transactionCount: taken.length,
-        createdAtMs: nowMs,
+        transactionCount,
+        createdAtMs,
       },
       key,
     );
@@ -182,16 +224,7 @@ export class Lane {
     this.#nextSeq++;
     this.#lastDigest = digest;
     this.#unordered++;
-    this.#waitingBytes -= body.length - 4 * taken.length;
-    this.#waitingTransactions -= taken.length;
-    const hashes = taken.map(({ hash }) => hash);
-    return {
-      batch: { signed, body },
-      digest,
-      hashes,
-      hashPrefixes: prefixesOf(hashes),
-      onPlaced: taken.map(({ onPlaced }) => onPlaced),
-    };
+    return { batch: { signed, body }, digest };
   }
 }
 

@@ -8,6 +8,7 @@ import {
   blockHashHex,
   Certificate,
   decodeBatch,
+  type Epoch,
   type Genesis,
   type Height,
   MAX_BLOCKS_PER_RANGE,
@@ -17,12 +18,15 @@ import {
   type TransactionHash,
   toHex,
   type ValidatorIndex,
+  type ValidatorSet,
 } from '@squad/types';
 import { evidenceJson } from './evidence/index.ts';
 import type { Feed } from './feed/index.ts';
+import { epilogueTo } from './hand-overs.ts';
 import type {
   BlockHead,
   BlockSelector,
+  NamedValidatorSet,
   SequenceReceiver,
   SequencerApi,
   SequencerStatus,
@@ -32,10 +36,11 @@ import type {
 } from './rpc/api.ts';
 import type { Head, Sequencer } from './sequencer.ts';
 import { findTransaction } from './transaction-lookup.ts';
+import type { ValidatorSetSource } from './validator-sets.ts';
 
 export interface NodeApiParts {
   readonly genesis: Genesis;
-  readonly self: ValidatorIndex | undefined;
+  readonly validatorSets: ValidatorSetSource;
   readonly sequencer: Sequencer;
   readonly store: NodeStore;
   readonly feed: Feed;
@@ -44,7 +49,7 @@ export interface NodeApiParts {
 }
 
 export function createSequencerApi(parts: NodeApiParts): SequencerApi {
-  const { genesis, self, sequencer, store, feed, network, version } = parts;
+  const { genesis, validatorSets, sequencer, store, feed, network, version } = parts;
   const startedMs = Date.now();
 
   const status = (): SequencerStatus => {
@@ -55,8 +60,9 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
       networkName: genesis.file.name,
       version,
       peerId: network.peerId,
-      validatorIndex: self,
-      validatorCount: genesis.validatorSet.validators.length,
+      epoch: sequencer.epoch,
+      validatorIndex: sequencer.self,
+      validatorCount: sequencer.validatorSet.validators.length,
       connectedValidators: network.connectedValidators,
       peerCount: network.peerCount,
       view,
@@ -107,7 +113,23 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
       path.push(descendant.header);
     }
     const value = Certificate.deserialize(finalization.certificate) as Certificate;
-    return { stage: 'final', header, certificate: value, path };
+    const beyond = await epilogueTo(value, path.at(-1) ?? header, sequencer.handOvers);
+    return { stage: 'final', header, certificate: value, path: [...path, ...beyond] };
+  };
+
+  /** Of an epoch that has begun; undefined if it has not, or its beginning is not known here. */
+  const validatorSet = async (epoch: Epoch): Promise<NamedValidatorSet | undefined> => {
+    const set = await setOf(epoch);
+    return set && { set, names: set.validators.map(({ nodePublicKey }) => nameOfKey(nodePublicKey)) };
+  };
+  const setOf = async (epoch: Epoch): Promise<ValidatorSet | undefined> => {
+    if (epoch === sequencer.epoch) return sequencer.validatorSet;
+    return epoch === 0 ? genesis.validatorSet : (await sequencer.handOvers.read(epoch - 1))?.nextValidatorSet;
+  };
+  const nameOfKey = (nodePublicKey: Uint8Array) => validatorSets.describe(nodePublicKey)?.name ?? null;
+  const nameOf = (epoch: Epoch, index: ValidatorIndex) => {
+    const key = sequencer.evidence.setOf(epoch)?.validators[index]?.nodePublicKey;
+    return key ? nameOfKey(key) : null;
   };
 
   const transactionStatus = async (hash: TransactionHash): Promise<TransactionStatus> => {
@@ -191,7 +213,9 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
     status,
     block,
     certificate,
-    evidence: () => sequencer.evidence.held.map((held) => evidenceJson(held, genesis)),
+    evidence: () => sequencer.evidence.held.map((held) => evidenceJson(held, nameOf)),
+    handOver: (epoch) => sequencer.handOvers.encoded(epoch),
+    validatorSet,
     transactionStatus,
     subscribeBlocks: (listener) => sequencer.listen((staged) => listener(staged)),
     subscribeSequence,

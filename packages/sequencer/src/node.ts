@@ -12,10 +12,10 @@ import {
   type Logger,
 } from '@squad/service';
 import { openNodeStore } from '@squad/storage';
-import { fromHex, toHex } from '@squad/types';
+import { toHex } from '@squad/types';
 import { createAdmission } from './admission/index.ts';
 import { createFeed } from './feed/index.ts';
-import { type Identity, readIdentity } from './identity.ts';
+import { checkIsValidator, type Identity, readIdentity } from './identity.ts';
 import { createNetworkMetrics } from './network-metrics.ts';
 import { createSequencerApi } from './node-api.ts';
 import type { SequencerOptions } from './options.ts';
@@ -23,6 +23,7 @@ import type { SequencerApi } from './rpc/api.ts';
 import { SEQUENCER_RPC_PATHS, sequencerMethods, sequencerSubscriptions } from './rpc/index.ts';
 import { Sequencer } from './sequencer.ts';
 import { createSequencerMetrics } from './sequencer-metrics.ts';
+import { openValidatorSets } from './validator-sets.ts';
 
 export const SEQUENCER_VERSION = '0.1.0';
 
@@ -58,7 +59,7 @@ async function open(
   closing: Closing,
 ): Promise<SequencerNode> {
   const identity = await readIdentity(options);
-  const { genesis, nodeKey, self, blsSecretKey } = identity;
+  const { genesis, nodeKey, placeIn } = identity;
   const logger = createLogger({ name: options.name, level: options.logLevel });
   const metrics = createPrometheusMetrics();
   const sequencerMetrics = createSequencerMetrics(metrics);
@@ -78,11 +79,13 @@ async function open(
   });
   closing.add(() => admission.close());
 
+  const validatorSets = await openValidatorSets(genesis, options.validatorSchedule, logger);
+  closing.add(async () => validatorSets.stop());
   const sequencer = await Sequencer.open({
     genesis,
-    self,
+    validatorSets,
+    placeIn,
     nodeKey,
-    blsSecretKey,
     store,
     admission,
     logger,
@@ -94,9 +97,11 @@ async function open(
     gossipTakeoverMs: options.gossipTakeoverMs,
     onFailure: (error) => die(logger, error),
   });
+  checkIsValidator(options, identity, validatorSets, sequencer.validatorSet);
   const feed = createFeed({
     source: store,
-    self,
+    self: () => sequencer.self,
+    handOvers: sequencer.handOvers,
     rollupIds: genesis.file.rollups.map(({ rollupId }) => rollupId),
     logger,
     metrics,
@@ -104,20 +109,24 @@ async function open(
   const realNetwork = await createNetwork({
     nodeKeySeed: nodeKey.secretKey,
     networkId: genesis.networkId,
-    validators: genesis.file.validators.map(({ nodePublicKey, addresses }) => ({
-      nodePublicKey: fromHex(nodePublicKey),
-      addresses,
-    })),
+    ...sequencer.networkSet,
     listen: options.listen,
     bootstrap: options.bootstrap,
     mdns: options.mdns,
-    self,
     handlers: sequencer.handlers,
     logger,
   });
   const network = decorateNetwork(realNetwork, identity);
   createNetworkMetrics(metrics, network);
-  const api = createSequencerApi({ genesis, self, sequencer, store, feed, network, version: SEQUENCER_VERSION });
+  const api = createSequencerApi({
+    genesis,
+    validatorSets,
+    sequencer,
+    store,
+    feed,
+    network,
+    version: SEQUENCER_VERSION,
+  });
 
   const monitor = await createMonitorServer({
     host: options.metricsHost,
@@ -152,7 +161,12 @@ async function open(
   await network.start();
   closing.add(startNotifier(options, api, network));
   logger.info(
-    { networkId: toHex(genesis.networkId), validator: self, addresses: network.addresses },
+    {
+      networkId: toHex(genesis.networkId),
+      epoch: sequencer.epoch,
+      validator: sequencer.self,
+      addresses: network.addresses,
+    },
     'sequencer started',
   );
   return { rpcUrl: rpc.url, metricsUrl: monitor.url, addresses: network.addresses, stop: () => closing.close() };

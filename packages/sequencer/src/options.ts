@@ -38,6 +38,18 @@ export const sequencerOptions = defineOptions({
     flag: '--keystore-password-file',
     help: 'path of a file with the keystore’s password',
   },
+  nextKeystore: {
+    type: z.string().min(1).optional(),
+    env: 'SQUAD_NEXT_KEYSTORE',
+    flag: '--next-keystore',
+    help: 'path of the keystore with the BLS key that replaces that of --keystore in a later epoch; the password is the same',
+  },
+  validatorSchedule: {
+    type: z.string().min(1).optional(),
+    env: 'SQUAD_VALIDATOR_SCHEDULE',
+    flag: '--validator-schedule',
+    help: 'path of a file with the validator sets of later epochs, on which the validators agreed; read again when it changes',
+  },
   nodeKey: {
     type: z.string().min(1),
     env: 'SQUAD_NODE_KEY',

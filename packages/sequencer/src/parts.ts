@@ -5,3 +5,4 @@ export { createFeed, type Feed } from './feed/index.ts';
 export { decodeRecord } from './records.ts';
 export { Sequencer, type SequencerParts } from './sequencer.ts';
 export { createSequencerMetrics } from './sequencer-metrics.ts';
+export { genesisSchedule, type ValidatorSetSource } from './validator-sets.ts';

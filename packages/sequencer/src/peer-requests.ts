@@ -1,4 +1,4 @@
-/** Answers what peers ask for: batches by digest, blocks by hash, final blocks by height (R21). */
+/** Answers what peers ask for: batches by digest, blocks by hash, final blocks by height (R21), ends of epochs (R22). */
 
 import type { Consensus } from '@squad/consensus';
 import type { RequestProtocol } from '@squad/network';
@@ -11,11 +11,16 @@ import {
   BlockResponse,
   Certificate,
   decode,
+  epochOfHeight,
+  HandOverRequest,
+  type Height,
+  lastHeightOf,
   MAX_BLOCKS_PER_RANGE,
   RangeRequest,
   RangeResponse,
   toHex,
 } from '@squad/types';
+import type { HandOvers } from './hand-overs.ts';
 
 /** Bytes of blocks in one answer by height; beyond it only up to the first finalization. */
 export const MAX_RANGE_ANSWER_BYTES: number = 2 * 1024 * 1024;
@@ -24,7 +29,12 @@ export const MAX_RANGE_ANSWER_BYTES: number = 2 * 1024 * 1024;
 export async function answerRequest(
   protocol: RequestProtocol,
   request: Uint8Array,
-  node: { readonly store: NodeStore; readonly core: Pick<Consensus, 'block'> },
+  node: {
+    readonly store: NodeStore;
+    readonly core: Pick<Consensus, 'block'>;
+    readonly handOvers: Pick<HandOvers, 'encoded'>;
+    readonly epochLengthBlocks: number;
+  },
 ): Promise<Uint8Array> {
   switch (protocol) {
     case 'batches': {
@@ -39,7 +49,13 @@ export async function answerRequest(
     }
     case 'range': {
       const { fromHeight } = unwrap(decode(RangeRequest, 'RangeRequest', request));
-      return RangeResponse.serialize(await range(node.store, fromHeight));
+      const { epochLengthBlocks } = node;
+      const lastHeight = lastHeightOf(epochOfHeight(fromHeight, epochLengthBlocks), epochLengthBlocks);
+      return RangeResponse.serialize(await range(node.store, fromHeight, lastHeight));
+    }
+    case 'handOver': {
+      const { epoch } = unwrap(decode(HandOverRequest, 'HandOverRequest', request));
+      return (await node.handOvers.encoded(epoch)) ?? new Uint8Array();
     }
   }
 }
@@ -50,13 +66,13 @@ async function finalBlock(store: NodeStore, hash: Uint8Array): Promise<Block | u
   return stored && Block.deserialize(stored.block);
 }
 
-/** Blocks from a height on, up to the last one within the limits that has a finalization of its own. */
-async function range(store: NodeStore, fromHeight: number): Promise<RangeResponse> {
+/** Blocks of one epoch from a height on, up to the last one within the limits that has a finalization with it. */
+async function range(store: NodeStore, fromHeight: Height, lastHeight: Height): Promise<RangeResponse> {
   const blocks: Block[] = [];
   let certificate: Uint8Array | undefined;
   let proven = 0;
   let bytes = 0;
-  for (let height = fromHeight; blocks.length < MAX_BLOCKS_PER_RANGE; height++) {
+  for (let height = fromHeight; height <= lastHeight && blocks.length < MAX_BLOCKS_PER_RANGE; height++) {
     const stored = height === 0 ? undefined : await store.readBlock(height);
     if (!stored) break;
     bytes += stored.block.length;

@@ -3,63 +3,80 @@
  * goes to peers, feed and listeners. Everything real (network, store, clock) is handed in by `node.ts`.
  */
 
-import { Consensus, type ConsensusRecord, DEFAULT_CONSENSUS_OPTIONS } from '@squad/consensus';
+import { type Consensus, type ConsensusRecord, type EpochEndedRecord, sinceLastEpoch } from '@squad/consensus';
 import { createVoteScheme, type NodeKey, type VoteScheme } from '@squad/crypto';
 import { blstBls, keccak256 } from '@squad/crypto/node';
-import type { Channel, GossipVerdict, Network, NetworkHandlers } from '@squad/network';
+import type { Channel, GossipVerdict, Network, NetworkHandlers, NetworkValidator } from '@squad/network';
 import type { Logger } from '@squad/service';
 import type { NodeStore } from '@squad/storage';
 import {
   type BatchDigest,
   type BatchRef,
   type Block,
+  type BlockHeader,
   batchDigest,
   bodyTransactions,
   type Certificate,
   decodeBatch,
   decodeValidatorMessage,
+  type Epoch,
   encodeValidatorMessage,
   type Genesis,
+  type LaneSeq,
   quorumWeight,
   type RollupId,
   type SignedBatchHeader,
+  type TransactionHash,
   toHex,
   totalWeight,
   type ValidatorIndex,
+  type ValidatorSet,
+  validatorSetHash,
   weightOf,
 } from '@squad/types';
-import { Actor, type Effect } from './actor.ts';
+import { Actor, type Effect, type NextEpoch, type StoredBatch } from './actor.ts';
 import type { Admission } from './admission/admission.ts';
 import { notReady } from './admission/rejection.ts';
 import { BatchFetcher } from './batch-fetcher.ts';
-import { BlockFetcher } from './block-fetcher.ts';
 import { Bodies } from './bodies.ts';
-import { EvidenceKeeper } from './evidence/index.ts';
+import { EpochRun } from './epoch-run.ts';
+import { EpochSets, EvidenceKeeper } from './evidence/index.ts';
 import type { Feed } from './feed/index.ts';
 import { GossipIntake } from './gossip-intake.ts';
+import { HandOn } from './hand-on.ts';
+import { HandOvers } from './hand-overs.ts';
 import { HashPrefixes } from './hash-prefixes.ts';
-import { HeldLanes } from './held-lanes.ts';
+import type { HeldLanes } from './held-lanes.ts';
 import { Intake } from './intake.ts';
-import { Lane } from './lane.ts';
+import type { SealedBatch } from './lane.ts';
 import { answerRequest } from './peer-requests.ts';
 import { decodeRecord, heldBatch } from './records.ts';
 import type { LanePlaces, StagedBlock, SubmitOutcome } from './rpc/api.ts';
 import type { SequencerMetrics } from './sequencer-metrics.ts';
-import { Spread } from './spread.ts';
 import { TransactionIndexer } from './transaction-indexer.ts';
 import { findTransaction } from './transaction-lookup.ts';
 import { Transactions } from './transactions.ts';
 import { Turns } from './turns.ts';
+import type { ValidatorSetSource } from './validator-sets.ts';
 
 const STARTING = 'it is starting';
 /** Final blocks without all of their bodies that a node may have and still serve: those that peers are still sending. */
 const READY_BODIES_BEHIND_BLOCKS = 16;
 
+/** This node as a validator of one epoch. */
+export interface ValidatorPlace {
+  readonly self: ValidatorIndex;
+  /** Undefined only where `createScheme` needs none. */
+  readonly blsSecretKey: Uint8Array | undefined;
+}
+
 export interface SequencerParts {
   readonly genesis: Genesis;
-  readonly self: ValidatorIndex | undefined;
+  /** Who validates later epochs (R22). */
+  readonly validatorSets: ValidatorSetSource;
+  /** This node's place in a validator set; undefined: it has none and only follows. */
+  readonly placeIn: (set: ValidatorSet) => ValidatorPlace | undefined;
   readonly nodeKey: NodeKey;
-  readonly blsSecretKey: Uint8Array | undefined;
   readonly store: NodeStore;
   readonly admission: Admission;
   readonly logger: Logger;
@@ -70,8 +87,8 @@ export interface SequencerParts {
   readonly heartbeatMs: number;
   readonly gossipTakeoverMs: number;
   readonly onFailure: (error: unknown) => void;
-  /** How votes are signed and checked. Default: BLS by blst with `blsSecretKey`. */
-  readonly scheme?: VoteScheme;
+  /** How votes are signed and checked. Default: BLS by blst. */
+  readonly createScheme?: (set: ValidatorSet, self: ValidatorIndex | undefined) => VoteScheme;
 }
 
 export interface Head {
@@ -82,22 +99,23 @@ export interface Head {
 
 export class Sequencer {
   readonly #parts: SequencerParts;
-  readonly core: Consensus;
-  readonly lanes: HeldLanes;
   readonly transactions: Transactions;
   readonly bodies: Bodies;
   readonly indexer: TransactionIndexer;
   readonly evidence: EvidenceKeeper;
+  readonly handOvers: HandOvers;
   readonly #actor: Actor;
-  readonly #fetcher: BatchFetcher;
-  readonly #blocks: BlockFetcher;
+  readonly #hashPrefixes = new HashPrefixes();
+  readonly #handOn: HandOn;
   readonly #intake: Intake;
   readonly #gossip: GossipIntake;
-  readonly #spread: Spread;
   readonly #turns = new Turns();
-  readonly #lane: Lane | undefined;
-  readonly #restored: readonly SignedBatchHeader[];
   readonly #listeners = new Set<(staged: StagedBlock, certificate: Certificate) => void>();
+  /** Of the epoch that is ordered now. */
+  #run: EpochRun;
+  /** What the epoch that is being made durable will begin with. */
+  #prepared: Prepared = { places: new Map(), resealed: [], unsealed: [] };
+  readonly #restored: readonly SignedBatchHeader[];
   #network!: Network;
   #feed!: Feed;
   #isStarted = false;
@@ -112,54 +130,53 @@ export class Sequencer {
       const decoded = decodeRecord(record);
       if (decoded.type === 'batch') batches.push(decoded.signed);
       else records.push(decoded);
-      if (decoded.type === 'checkpoint') batches = [];
+      if (decoded.type === 'checkpoint' || decoded.type === 'epochEnded') batches = [];
     }
     const sequencer = new Sequencer(parts, records, batches);
+    const { startedBy } = sequencer.#run;
+    if (startedBy) await sequencer.handOvers.keep(startedBy.proof);
     await sequencer.evidence.open();
     return sequencer;
   }
 
   private constructor(
     parts: SequencerParts,
-    records: readonly ConsensusRecord[],
+    allRecords: readonly ConsensusRecord[],
     batches: readonly SignedBatchHeader[],
   ) {
-    const { genesis, self, store, now, logger, nodeKey } = parts;
-    const { validatorSet, networkId } = genesis;
+    const { genesis, store, now, logger, metrics } = parts;
     this.#parts = parts;
-    const scheme = parts.scheme ?? createVoteScheme(blstBls, validatorSet, parts.blsSecretKey);
-    this.core = new Consensus(
+    this.handOvers = new HandOvers(store);
+    const isOrdered = async (hash: TransactionHash) => (await findTransaction(store, hash)) !== undefined;
+    const { ended, records } = sinceLastEpoch(allRecords);
+    const validatorSet = ended?.proof.nextValidatorSet ?? genesis.validatorSet;
+    // Of earlier epochs only what is to be given away is recorded behind the end of the last one.
+    const isOfThisEpoch = ({ header }: SignedBatchHeader) => header.epoch === validatorSet.epoch;
+    this.#restored = batches.filter(isOfThisEpoch);
+    this.#handOn = new HandOn(
       {
-        networkId,
-        genesisTimeMs: genesis.file.genesisTimeMs,
-        validatorSet,
-        self,
-        scheme,
-        options: { ...DEFAULT_CONSENSUS_OPTIONS, heartbeatMs: parts.heartbeatMs },
+        store,
+        publish: (message) => this.#network.publish(message),
+        isOrdered,
+        onOrdered: (hashes) => this.transactions.forget(hashes),
+        logger,
       },
-      now(),
-      records,
+      batches.filter((signed) => !isOfThisEpoch(signed)),
     );
-    this.lanes = new HeldLanes(validatorSet.validators.length);
-    validatorSet.validators.forEach((_, author) => {
-      const { nextSeq, lastDigest } = this.core.laneTip(author);
-      this.lanes.setFinalTip(author, nextSeq, lastDigest);
-    });
-    this.#restored = batches;
-    for (const signed of batches) this.#restoreBatch(signed);
+    this.#run = this.#createRun(validatorSet, ended, records, this.#restored);
+    const { self, lane, core } = this.#run;
     this.transactions = new Transactions(self);
-    const fetching = {
-      networkId,
-      validatorSet,
-      self,
+    const finalFetcher = new BatchFetcher({
+      networkId: genesis.networkId,
+      validatorSet: undefined,
+      self: undefined,
       network: () => this.#network,
       isHeld: (digest: BatchDigest) => store.hasBatch(digest),
+      store: (batch) => this.#actor.storeFinalBatch(batch),
+      blame: (peer, reason) => this.#blame(peer, reason),
       logger,
-    };
-    this.#fetcher = new BatchFetcher({ ...fetching, store: (batch) => this.#actor.storeBatch(batch) });
-    const finalFetcher = new BatchFetcher({ ...fetching, store: (batch) => this.#actor.storeFinalBatch(batch) });
-    const hashPrefixes = new HashPrefixes();
-    this.indexer = new TransactionIndexer({ store, hashPrefixes, logger });
+    });
+    this.indexer = new TransactionIndexer({ store, hashPrefixes: this.#hashPrefixes, logger });
     this.bodies = new Bodies({
       store,
       fetcher: finalFetcher,
@@ -170,84 +187,119 @@ export class Sequencer {
       },
     });
     this.#actor = new Actor({
-      core: this.core,
+      first: this.#run,
       store,
-      lanes: this.lanes,
-      self,
       now,
       onEffect: (effect) => this.#onEffect(effect),
-      onBatchesDurable: (stored, authors) => this.#spread.onDurable(stored, authors),
+      onBatchesDurable: (stored, authors) => this.#run.spread.onDurable(stored, authors),
+      onEpochEnding: ({ proof }) => this.#intake.hold(parts.placeIn(proof.nextValidatorSet) !== undefined),
+      nextEpoch: (end, own) => this.#prepareEpoch(end, own),
+      onEpochBegun: ({ ordering, placeOf }) => this.#beginEpoch(ordering as EpochRun, placeOf),
       onFailure: parts.onFailure,
     });
-    if (self !== undefined) {
-      const { epoch } = validatorSet;
-      this.#lane = new Lane(
-        { networkId, epoch, author: self, key: nodeKey, batchBytes: parts.batchBytes },
-        this.lanes.head(self),
-      );
-    }
-    const blame = (peer: ValidatorIndex, reason: string) => this.#blame(peer, reason);
-    const { metrics } = parts;
     this.evidence = new EvidenceKeeper({
-      genesis,
-      self,
-      voteVerifier: scheme,
+      networkId: genesis.networkId,
+      epochs: new EpochSets(
+        {
+          first: genesis.validatorSet,
+          handOvers: this.handOvers,
+          createVerifier: (set) => parts.createScheme?.(set, undefined) ?? createVoteScheme(blstBls, set),
+          placeIn: parts.placeIn,
+        },
+        validatorSet,
+      ),
+      nameOf: ({ nodePublicKey }) => parts.validatorSets.describe(nodePublicKey)?.name ?? toHex(nodePublicKey),
       store,
       network: () => this.#network,
       metrics,
       logger,
       now,
-      blame,
+      blame: (peer, reason) => this.#blame(peer, reason),
       onFailure: parts.onFailure,
     });
-    this.#spread = new Spread({
-      genesis,
-      self,
-      lanes: this.lanes,
-      actor: this.#actor,
-      store,
-      network: () => this.#network,
-      hashPrefixes,
-      onHeldByQuorum: (seq) => this.#intake.acknowledged(seq),
-      random: Math.random,
-      metrics,
-      logger,
-      now,
-      blame,
-      onEvidence: (evidence) => this.evidence.found(evidence),
-    });
-    this.#blocks = new BlockFetcher({
-      network: () => this.#network,
-      submit: (input) => this.#actor.submit(input),
-      blame,
-      logger,
-    });
-    this.#intake = new Intake({
-      lane: this.#lane,
-      rollups: genesis.file.rollups,
-      admission: parts.admission,
-      transactions: this.transactions,
-      metrics,
-      now,
-      batchAgeMs: parts.batchAgeMs,
-      store: (batch) => this.#actor.storeBatch(batch),
-      spread: (batch, prefixes) => this.#spread.send(batch, prefixes),
-      notReadyReasons: () => this.notReadyReasons(),
-    });
+    this.#intake = new Intake(
+      {
+        rollups: genesis.file.rollups,
+        admission: parts.admission,
+        transactions: this.transactions,
+        metrics,
+        now,
+        batchAgeMs: parts.batchAgeMs,
+        store: (batch) => this.#actor.storeBatch(batch),
+        spread: (batch, prefixes) => this.#run.spread.send(batch, prefixes),
+        notReadyReasons: () => this.notReadyReasons(),
+      },
+      lane,
+    );
     this.#gossip = new GossipIntake({
       rollups: genesis.file.rollups,
       admission: parts.admission,
-      self,
-      validators: validatorSet.validators.length,
+      place: () => ({ self: this.#run.self, validators: this.#run.validatorSet.validators.length }),
       takeoverMs: parts.gossipTakeoverMs,
       now,
       take: (rollupId, hash, transaction) => this.#intake.take(rollupId, hash, transaction),
-      isOrdered: async (hash) => (await findTransaction(store, hash)) !== undefined,
+      isOrdered,
       logger,
     });
-    const head: Head = { block: this.core.finalBlock, lagMs: 0 };
+    const head: Head = { block: core.finalBlock, lagMs: 0 };
     this.#soft = head;
     this.#final = head;
+    parts.validatorSets.onChange(() => this.#actor.submit({ type: 'tick' }));
+  }
+
+  #createRun(
+    validatorSet: ValidatorSet,
+    startedBy: EpochEndedRecord | undefined,
+    records: readonly ConsensusRecord[],
+    batches: readonly SignedBatchHeader[],
+  ): EpochRun {
+    return new EpochRun({
+      parts: this.#parts,
+      validatorSet,
+      startedBy,
+      records,
+      batches,
+      handOn: this.#handOn,
+      actor: () => this.#actor,
+      network: () => this.#network,
+      hashPrefixes: this.#hashPrefixes,
+      onHeldByQuorum: (seq) => this.#intake.acknowledged(seq),
+      onEvidence: (evidence) => this.evidence.found(evidence),
+      blame: (peer, reason) => this.#blame(peer, reason),
+    });
+  }
+
+  /** The core of the epoch that is ordered now. */
+  get core(): Consensus {
+    return this.#run.core;
+  }
+
+  get epoch(): Epoch {
+    return this.#run.epoch;
+  }
+
+  get validatorSet(): ValidatorSet {
+    return this.#run.validatorSet;
+  }
+
+  /** This node's place in the set of now. */
+  get self(): ValidatorIndex | undefined {
+    return this.#run.self;
+  }
+
+  /** All lanes as they are held here. */
+  get lanes(): HeldLanes {
+    return this.#run.lanes;
+  }
+
+  /** The validators of now, as the network has to know them. */
+  get networkSet(): { readonly validators: NetworkValidator[]; readonly self: ValidatorIndex | undefined } {
+    const { validatorSets } = this.#parts;
+    const validators = this.#run.validatorSet.validators.map(({ nodePublicKey }) => ({
+      nodePublicKey,
+      addresses: validatorSets.describe(nodePublicKey)?.addresses ?? [],
+    }));
+    return { validators, self: this.#run.self };
   }
 
   get soft(): Head {
@@ -259,7 +311,7 @@ export class Sequencer {
   }
 
   get laneDepth(): number {
-    return this.#lane?.unordered ?? 0;
+    return this.#run.lane?.unordered ?? 0;
   }
 
   /** What the network calls. */
@@ -271,7 +323,12 @@ export class Sequencer {
       this.#actor.submit({ type: 'peerDisconnected', peer });
     },
     onRequest: (_from, protocol, request) =>
-      answerRequest(protocol, request, { store: this.#parts.store, core: this.core }),
+      answerRequest(protocol, request, {
+        store: this.#parts.store,
+        core: this.core,
+        handOvers: this.handOvers,
+        epochLengthBlocks: this.#parts.genesis.file.epochLengthBlocks,
+      }),
     onGossip: (_from, message): Promise<GossipVerdict> => this.#gossip.onMessage(message),
     onFeed: (stream) => this.#feed.onStream(stream),
   };
@@ -281,17 +338,18 @@ export class Sequencer {
     this.#network = network;
     this.#feed = feed;
     await this.#rememberOwnTransactions();
-    this.#actor.submit({ type: 'start' });
-    for (const signed of this.#restored) this.#actor.submit({ type: 'batchStored', batch: heldBatch(signed) });
+    this.#startRun(this.#restored);
     await this.bodies.start();
-    this.#spread.start();
+    this.#handOn.start();
     this.#isStarted = true;
   }
 
   async stop(): Promise<void> {
-    this.#spread.stop();
+    this.#parts.validatorSets.stop();
+    this.#run.spread.stop();
     this.#gossip.stop();
     this.#intake.stop();
+    await this.#handOn.stop();
     await this.bodies.stop();
     await this.indexer.stop();
     await this.#actor.stop();
@@ -312,8 +370,7 @@ export class Sequencer {
     if (!sawHead) reasons.push('it has not seen the set’s present head yet');
     const behind = finalHeight - this.bodies.complete;
     if (behind > READY_BODIES_BEHIND_BLOCKS) reasons.push(`it is fetching the bodies of ${behind} final blocks`);
-    const { validatorSet } = this.#parts.genesis;
-    const { self } = this.#parts;
+    const { validatorSet, self } = this.#run;
     const reached = [...this.#network.connectedValidators, ...(self === undefined ? [] : [self])];
     const weight = weightOf(validatorSet, reached);
     const quorum = quorumWeight(totalWeight(validatorSet));
@@ -350,9 +407,11 @@ export class Sequencer {
     switch (message.type) {
       case 'batch':
         if (!this.#turns.hasRoomFor(frame.length)) return;
-        return this.#turns.take(frame.length, () => this.#spread.onBatch(from, message.batch, message.hashPrefixes));
+        return this.#turns.take(frame.length, () =>
+          this.#run.spread.onBatch(from, message.batch, message.hashPrefixes),
+        );
       case 'acknowledgements':
-        this.#spread.onAcknowledgements(from, message.acknowledgements);
+        this.#run.spread.onAcknowledgements(from, message.acknowledgements);
         return this.#actor.submit(
           { type: 'acknowledged', from, acknowledgements: message.acknowledgements },
           frame.length,
@@ -366,7 +425,7 @@ export class Sequencer {
 
   #onConnected(peer: ValidatorIndex): void {
     this.#parts.logger.info({ peer }, 'validator connected');
-    this.#spread.onConnected(peer);
+    this.#run.spread.onConnected(peer);
     this.evidence.onConnected(peer);
     this.#actor.submit({ type: 'peerConnected', peer });
   }
@@ -389,19 +448,23 @@ export class Sequencer {
       case 'fetchBatches':
         return this.#provideBatches(effect.refs, effect.holders);
       case 'fetchBlock':
-        return void this.#blocks.fetchBlock(effect.hash, effect.holders);
+        return void this.#run.blocks.fetchBlock(effect.hash, effect.holders);
       case 'fetchRange':
-        return void this.#blocks.fetchRange(effect.fromHeight, effect.holders);
+        return void this.#run.blocks.fetchRange(effect.fromHeight, effect.holders);
+      case 'fetchHandOver':
+        return void this.#run.blocks.fetchHandOver(effect.epoch, effect.holders);
       case 'soft':
         return this.#onSoft(effect.block, effect.certificate);
       case 'final':
-        return this.#onFinal(effect.blocks, effect.certificate);
+        return this.#onFinal(effect.blocks, effect.certificate, effect.path);
       case 'enteredView':
         return metrics.enteredView(effect.view);
       case 'misbehaved':
         return this.#blame(effect.peer, effect.reason);
       case 'evidence':
         return this.evidence.found(effect.evidence);
+      case 'epochEnded':
+        return; // `#beginEpoch` follows
     }
   }
 
@@ -418,7 +481,7 @@ export class Sequencer {
         if (held?.ok) this.#actor.submit({ type: 'batchStored', batch: heldBatch(held.value.signed, ref.digest) });
         else missing.push(ref);
       }
-      await this.#fetcher.fetch(missing, holders);
+      await this.#run.batches.fetch(missing, holders);
     };
     provide().catch((error: unknown) => this.#parts.logger.error({ err: error }, 'batches could not be looked up'));
   }
@@ -430,17 +493,17 @@ export class Sequencer {
     this.#tell({ stage: 'soft', block }, certificate);
   }
 
-  #onFinal(blocks: readonly Block[], certificate: Certificate): void {
+  #onFinal(blocks: readonly Block[], certificate: Certificate, path: readonly BlockHeader[] = []): void {
     for (const block of blocks) {
       this.#final = this.#headOf(block);
       this.transactions.placed('final', block);
-      const own = block.refs.filter(({ author }) => author === this.#parts.self);
+      const own = block.refs.filter(({ author }) => author === this.#run.self);
       this.#intake.ordered(own.length, own.at(-1)?.seq ?? 0);
       this.#parts.metrics.finalized(block, this.#final.lagMs);
     }
     if (this.#final.block.header.height > this.#soft.block.header.height) this.#soft = this.#final;
     this.bodies.onFinal(this.#final.block.header.height);
-    this.#feed.onFinal(blocks, certificate);
+    this.#feed.onFinal(blocks, certificate, path);
     for (const block of blocks) this.#tell({ stage: 'final', block }, certificate);
   }
 
@@ -459,18 +522,67 @@ export class Sequencer {
     }
   }
 
-  // ---------------------------------------------------------------- restart
+  // ---------------------------------------------------------------- from epoch to epoch (R22)
 
-  #restoreBatch(signed: SignedBatchHeader): void {
-    const digest = batchDigest(signed.header);
-    if (this.lanes.standing(signed.header, digest) === 'new') this.lanes.add(signed, digest);
+  #startRun(restored: readonly SignedBatchHeader[]): void {
+    this.#actor.submit({ type: 'start' });
+    for (const signed of restored) this.#actor.submit({ type: 'batchStored', batch: heldBatch(signed) });
+    this.#run.spread.start();
   }
+
+  /** What the next epoch begins with; nothing of it is to be seen before it is durable. */
+  #prepareEpoch(ended: EpochEndedRecord, own: readonly StoredBatch[]): NextEpoch {
+    const before = this.#run;
+    const run = this.#createRun(ended.proof.nextValidatorSet, ended, [], []);
+    const placeOf = placesIn(run.validatorSet, before.validatorSet);
+    if (run.lane) {
+      const batches = run.reseal(own);
+      const seqOf = ({ batch }: StoredBatch) => batch.signed.header.seq;
+      const places = new Map(own.map((batch, i) => [seqOf(batch), seqOf(batches[i]!)]));
+      this.#prepared = { places, resealed: batches, unsealed: [] };
+      return { ordering: run, batches, placeOf };
+    }
+    const unsealed = before.lane?.sealRest(this.#parts.now()) ?? [];
+    this.#handOn.add([...own, ...unsealed].map(({ batch }) => batch.signed));
+    this.#prepared = { places: new Map(), resealed: [], unsealed };
+    return { ordering: run, batches: unsealed, placeOf };
+  }
+
+  #beginEpoch(run: EpochRun, placeOf: NextEpoch['placeOf']): void {
+    const { logger, validatorSets } = this.#parts;
+    const before = this.#run;
+    before.end();
+    this.#run = run;
+    const { epoch, self, validatorSet, startedBy } = run;
+    const { places, resealed, unsealed } = this.#prepared;
+    this.handOvers.keep(startedBy!.proof).catch((error: unknown) => this.#parts.onFailure(error));
+    this.transactions.beginEpoch(self, places);
+    for (const { onPlaced, batch } of unsealed) {
+      for (const [i, tell] of onPlaced.entries()) tell?.(batch.signed.header.seq, i);
+    }
+    this.evidence.epochBegan(validatorSet, placeOf);
+    const names = validatorSet.validators.map(({ nodePublicKey }) => validatorSets.describe(nodePublicKey)?.name);
+    logger.info(
+      { epoch, validator: self, validators: names, hash: toHex(validatorSetHash(validatorSet)) },
+      self === undefined ? 'a new epoch began; this node does not validate it' : 'a new epoch began',
+    );
+    const { validators } = this.networkSet;
+    this.#network.changeValidators(validators, self);
+    this.#startRun(resealed.map(({ batch }) => batch.signed));
+    for (const batch of resealed) run.spread.send(batch);
+    this.#actor.submit({ type: 'bodiesComplete', height: this.bodies.complete });
+    this.#intake.changeLane(run.lane);
+    this.#handOn.start();
+  }
+
+  // ---------------------------------------------------------------- restart
 
   /** Own batches that are not final yet: their transactions are pending again. */
   async #rememberOwnTransactions(): Promise<void> {
-    const { self, store } = this.#parts;
+    const { store } = this.#parts;
+    const { self, lanes } = this.#run;
     if (self === undefined) return;
-    for (const { header } of this.lanes.unordered()) {
+    for (const { header } of lanes.unordered()) {
       if (header.author !== self) continue;
       const bytes = await store.readBatch(toHex(batchDigest(header)));
       const batch = bytes && decodeBatch(bytes);
@@ -480,4 +592,22 @@ export class Sequencer {
       this.transactions.sealed(header.seq, header.rollupId, hashes);
     }
   }
+}
+
+/** Own batches at the turn of two epochs. */
+interface Prepared {
+  /** Of what was sealed anew: the places in the new lane, by those in the old one. */
+  readonly places: ReadonlyMap<LaneSeq, LaneSeq>;
+  readonly resealed: readonly StoredBatch[];
+  /** What waited in the lane of a validator that is none any more: sealed only to be durable. */
+  readonly unsealed: readonly SealedBatch[];
+}
+
+/** Where the validators of one set stand in another. */
+function placesIn(set: ValidatorSet, before: ValidatorSet): NextEpoch['placeOf'] {
+  const places = new Map(set.validators.map(({ nodePublicKey }, index) => [toHex(nodePublicKey), index]));
+  return (index) => {
+    const validator = before.validators[index];
+    return validator && places.get(toHex(validator.nodePublicKey));
+  };
 }

@@ -10,17 +10,19 @@ import type { NodeStore } from '@squad/storage';
 import {
   type Acknowledgement,
   type Batch,
+  type Bytes32,
   batchDigest,
   decodeBatch,
   encodeValidatorMessage,
-  type Genesis,
   type LaneFork,
   type LaneSeq,
   quorumWeight,
+  type RollupId,
   type SignedBatchHeader,
   toHex,
   totalWeight,
   type ValidatorIndex,
+  type ValidatorSet,
 } from '@squad/types';
 import type { Actor, StoredBatch } from './actor.ts';
 import { type HashPrefixes, isPlausible } from './hash-prefixes.ts';
@@ -37,7 +39,10 @@ export const RESEND_AFTER_MS = 1_000;
 export const ACKNOWLEDGE_INTERVAL_MS = 25;
 
 export interface SpreadConfig {
-  readonly genesis: Genesis;
+  readonly networkId: Bytes32;
+  readonly validatorSet: ValidatorSet;
+  /** Of the genesis file. */
+  readonly rollupIds: ReadonlySet<RollupId>;
   readonly self: ValidatorIndex | undefined;
   readonly lanes: HeldLanes;
   readonly actor: Pick<Actor, 'storeBatch' | 'whenDurable'>;
@@ -57,7 +62,6 @@ export interface SpreadConfig {
 
 export class Spread {
   readonly #config: SpreadConfig;
-  readonly #rollups: ReadonlySet<number>;
   /** When a peer last acknowledged something new. */
   readonly #progressAtMs = new Map<ValidatorIndex, number>();
   #resendTimer: NodeJS.Timeout | undefined;
@@ -67,7 +71,6 @@ export class Spread {
 
   constructor(config: SpreadConfig) {
     this.#config = config;
-    this.#rollups = new Set(config.genesis.file.rollups.map(({ rollupId }) => rollupId));
   }
 
   start(): void {
@@ -81,19 +84,21 @@ export class Spread {
     clearTimeout(this.#acknowledgeTimer);
   }
 
-  /** To all others; it must be durable. */
-  send({ batch, digest }: StoredBatch, hashPrefixes: Uint8Array): void {
-    this.#config.hashPrefixes.keep(toHex(digest), hashPrefixes);
-    this.#config.network().send('all', 'data', encodeValidatorMessage({ type: 'batch', batch, hashPrefixes }));
+  /** To all others; it must be durable. One of an epoch that is over is sealed anew, and goes out then. */
+  send({ batch, digest }: StoredBatch, hashPrefixes?: Uint8Array): void {
+    if (batch.signed.header.epoch !== this.#config.validatorSet.epoch) return;
+    if (hashPrefixes) this.#config.hashPrefixes.keep(toHex(digest), hashPrefixes);
+    const message = { type: 'batch', batch, ...(hashPrefixes ? { hashPrefixes } : {}) } as const;
+    this.#config.network().send('all', 'data', encodeValidatorMessage(message));
   }
 
   /** The receiving end. */
   onBatch(from: ValidatorIndex, batch: Batch, prefixes?: Uint8Array): void {
-    const { genesis, lanes, actor, blame, hashPrefixes, random } = this.#config;
+    const { networkId, validatorSet, rollupIds, lanes, actor, blame, hashPrefixes, random } = this.#config;
     const { header } = batch.signed;
     if (header.author !== from) return blame(from, `sent a batch of validator ${header.author} as its own`);
-    if (header.epoch !== genesis.validatorSet.epoch) return;
-    if (!this.#rollups.has(header.rollupId)) {
+    if (header.epoch !== validatorSet.epoch) return;
+    if (!rollupIds.has(header.rollupId)) {
       return blame(from, `sent a batch of rollup ${header.rollupId}, which this network does not order`);
     }
     // What is held or not wanted costs no check: a sender that hears too late is sent for again just when all are busy.
@@ -101,7 +106,7 @@ export class Spread {
     const standing = lanes.standing(header, digest);
     if (standing === 'outside') return;
     if (standing === 'known') return this.#acknowledge([from], [from]);
-    const checked = verifyBatch(batch, genesis.validatorSet.validators[from]!.nodePublicKey, genesis.networkId);
+    const checked = verifyBatch(batch, validatorSet.validators[from]!.nodePublicKey, networkId);
     if (!checked.ok) return blame(from, `sent a batch that is not good: ${checked.error.reason}`);
     if (standing === 'equivocation') return this.#recordFork(batch.signed);
     void actor.storeBatch({ batch, digest });
@@ -121,9 +126,9 @@ export class Spread {
 
   /** The end of the run of the own lane that a quorum, this node included, has acknowledged. */
   #heldByQuorum(self: ValidatorIndex): LaneSeq {
-    const { genesis, lanes } = this.#config;
-    const { validators } = genesis.validatorSet;
-    const quorum = quorumWeight(totalWeight(genesis.validatorSet));
+    const { validatorSet, lanes } = this.#config;
+    const { validators } = validatorSet;
+    const quorum = quorumWeight(totalWeight(validatorSet));
     const byProgress = [...validators.keys()]
       .map((peer) => ({ peer, next: peer === self ? Number.POSITIVE_INFINITY : lanes.ownAcknowledgedBy(peer) }))
       .sort((a, b) => b.next - a.next);
@@ -136,10 +141,10 @@ export class Spread {
   }
 
   onConnected(peer: ValidatorIndex): void {
-    const { lanes, genesis } = this.#config;
+    const { lanes, validatorSet } = this.#config;
     lanes.forgetAcknowledged(peer);
     this.#progressAtMs.delete(peer);
-    this.#acknowledge([peer], genesis.validatorSet.validators.keys());
+    this.#acknowledge([peer], validatorSet.validators.keys());
     this.#resendTo(peer);
   }
 

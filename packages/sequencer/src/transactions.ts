@@ -29,7 +29,7 @@ interface Run {
 }
 
 export class Transactions {
-  readonly #self: ValidatorIndex | undefined;
+  #self: ValidatorIndex | undefined;
   /** The run that a transaction is in; one that became final and came again stays in its first. */
   readonly #known = new Map<TransactionHash, Run>();
   /** Those that were final and came again, and wait to be ordered once more. */
@@ -63,6 +63,30 @@ export class Transactions {
     const run: Run = { rollupId, hashes, stage: 'pending', forgotten: 0 };
     for (const hash of hashes) if (this.#known.get(hash)?.stage !== 'final') this.#known.set(hash, run);
     this.#bySeq.set(seq, run);
+  }
+
+  /**
+   * The next epoch begins (R22): the own batches that were not ordered have other places, by their old ones, or, when this
+   * node has no lane any more, none.
+   */
+  beginEpoch(self: ValidatorIndex | undefined, places: ReadonlyMap<LaneSeq, LaneSeq>): void {
+    const before = [...this.#bySeq];
+    this.#self = self;
+    this.#bySeq.clear();
+    for (const [seq, run] of before) {
+      run.stage = 'pending';
+      const place = places.get(seq);
+      if (place !== undefined) this.#bySeq.set(place, run);
+    }
+  }
+
+  /** Others have ordered what this node gave away: the index knows where. */
+  forget(hashes: readonly TransactionHash[]): void {
+    for (const hash of hashes) {
+      if (this.#known.get(hash)?.stage !== 'pending') continue;
+      this.#known.delete(hash);
+      this.#again.delete(hash);
+    }
   }
 
   /** A block became soft or final: the own batches in it have their place. */

@@ -104,13 +104,16 @@ async function createActor(answer?: (input: Input) => Output[]): Promise<Harness
   const seen: string[] = [];
   const failures: unknown[] = [];
   const actor = new Actor({
-    core,
+    first: { epoch: 0, core, lanes, self: SELF, startedBy: undefined, handedOn: () => [] },
     store: store as unknown as NodeStore,
-    lanes,
-    self: SELF,
     now: Date.now,
     onEffect: (effect: Effect) => void seen.push(effect.type),
     onBatchesDurable: (batches, authors) => void seen.push(`durable ${batches.length} of ${authors}`),
+    onEpochEnding: () => {},
+    nextEpoch: () => {
+      throw new Error('no epoch ends here');
+    },
+    onEpochBegun: () => {},
     onFailure: (error) => void failures.push(error),
   });
   actors.push(actor);

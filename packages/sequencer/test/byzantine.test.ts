@@ -407,6 +407,8 @@ describe('what is answered', () => {
             certificates: [Certificate.deserialize(finalization!.certificate)],
           });
         }
+        case 'handOver':
+          return Uint8Array.of(1, 2, 3);
       }
     }, /answered/));
 

@@ -84,8 +84,18 @@ let chain: HonestChain;
 let source: ChainSource;
 const feeds: Feed[] = [];
 
+/** Everything is in the first epoch. */
+const handOvers = { read: async () => undefined };
+
 const newFeed = (self: number | undefined, of: ChainSource = source) => {
-  const feed = createFeed({ source: of, self, rollupIds: [ROLLUP], takeoverMs: TAKEOVER_MS, logger: silentLogger });
+  const feed = createFeed({
+    source: of,
+    self: () => self,
+    handOvers,
+    rollupIds: [ROLLUP],
+    takeoverMs: TAKEOVER_MS,
+    logger: silentLogger,
+  });
   feeds.push(feed);
   return feed;
 };

@@ -62,6 +62,7 @@ function batchFetcher(isHeld: (digest: string) => boolean = () => false): BatchF
     validatorSet: genesis.validatorSet,
     self: 0,
     network: () => network,
+    blame: (peer, reason) => network.disconnect(peer, reason),
     isHeld,
     store: async (batch) => void stored.push(batch),
     logger: silentLogger,

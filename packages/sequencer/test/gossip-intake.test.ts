@@ -36,8 +36,7 @@ function createIntake(self: number | undefined, change: Partial<GossipIntakeConf
   const intake = new GossipIntake({
     rollups: ROLLUPS,
     admission,
-    self,
-    validators: VALIDATORS,
+    place: () => ({ self, validators: VALIDATORS }),
     takeoverMs: TAKEOVER_MS,
     now: Date.now,
     take: (_rollup, hash) => {

@@ -21,23 +21,25 @@ function createIntake(head: { unordered?: number; reasons?: readonly string[] } 
     { networkId, epoch: 0, author: SELF, key: keysOf(SELF).node, batchBytes: 1024 },
     { nextSeq: 0, lastDigest: ZERO_HASH, unordered: head.unordered ?? 0 },
   );
-  const intake = new Intake({
-    lane,
-    rollups: ROLLUPS,
-    // A hash is a name here: the bytes will do.
-    admission: {
-      admit: async (_rollup, all) => all.map((raw) => ok({ hash: toHex(raw), evm: undefined })),
-      waiting: 0,
-      close: async () => {},
+  const intake = new Intake(
+    {
+      rollups: ROLLUPS,
+      // A hash is a name here: the bytes will do.
+      admission: {
+        admit: async (_rollup, all) => all.map((raw) => ok({ hash: toHex(raw), evm: undefined })),
+        waiting: 0,
+        close: async () => {},
+      },
+      transactions,
+      metrics: createSequencerMetrics(noMetrics),
+      now: () => 1_700_000_000_000,
+      batchAgeMs: 0,
+      store: async (batch) => void stored.push(batch),
+      spread: () => {},
+      notReadyReasons: () => head.reasons ?? [],
     },
-    transactions,
-    metrics: createSequencerMetrics(noMetrics),
-    now: () => 1_700_000_000_000,
-    batchAgeMs: 0,
-    store: async (batch) => void stored.push(batch),
-    spread: () => {},
-    notReadyReasons: () => head.reasons ?? [],
-  });
+    lane,
+  );
   const finalize = (height: number) => {
     const block: Block = {
       header: { ...genesisBlock(networkId, 0).header, height },

@@ -23,6 +23,7 @@ import {
   toHex,
 } from '@squad/types';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { HandOvers } from '../src/hand-overs.ts';
 import { answerRequest, MAX_RANGE_ANSWER_BYTES } from '../src/peer-requests.ts';
 import { createGenesis, mutations, refOf, sealRun } from './support.ts';
 
@@ -31,7 +32,12 @@ const run = sealRun(genesis, 1, 20);
 
 let store: NodeStore;
 let above: Map<string, Block>;
-const node = () => ({ store, core: { block: (hash: string) => above.get(hash) } });
+const node = (epochLengthBlocks = 1_000_000) => ({
+  store,
+  core: { block: (hash: string) => above.get(hash) },
+  handOvers: new HandOvers(store),
+  epochLengthBlocks,
+});
 
 const REFS = run.map(refOf);
 function blockAt(height: number, refs: readonly BatchRef[] = REFS): Block {

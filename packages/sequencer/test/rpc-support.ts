@@ -16,6 +16,7 @@ import {
 import { createAdmission, laneFull } from '../src/admission/index.ts';
 import type {
   LanePlaces,
+  NamedValidatorSet,
   SequenceBlock,
   SequenceReceiver,
   SequencerApi,
@@ -38,6 +39,8 @@ export function blockAt(height: Height): Block {
   const ref = { author: 1, seq: Number(height), rollupId: 901, digest: new Uint8Array(32).fill(height) };
   return { header: { ...header, height, view: height + 1 }, refs: [ref] };
 }
+
+const validator = { blsPublicKey: new Uint8Array(48).fill(1), nodePublicKey: new Uint8Array(32).fill(2), weight: 5 };
 
 export class FakeNode implements SequencerApi {
   readonly rollups = rollups;
@@ -76,6 +79,7 @@ export class FakeNode implements SequencerApi {
       networkName: 'test',
       version: '1.2.3',
       peerId: '12D3Koo',
+      epoch: 2,
       validatorIndex: undefined,
       validatorCount: 4,
       connectedValidators: [1, 2],
@@ -113,6 +117,14 @@ export class FakeNode implements SequencerApi {
       certificate: genesisCertificate(4, BlockHeader.hashTreeRoot(header)),
       path: [blockAt(height + 1).header],
     };
+  }
+
+  async handOver(epoch: number): Promise<Uint8Array | undefined> {
+    return epoch < 2 ? Uint8Array.of(epoch) : undefined;
+  }
+
+  async validatorSet(epoch: number): Promise<NamedValidatorSet | undefined> {
+    return epoch <= 2 ? { set: { epoch, validators: [validator] }, names: ['alice'] } : undefined;
   }
 
   evidence(): readonly unknown[] {

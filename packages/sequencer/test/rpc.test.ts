@@ -272,6 +272,18 @@ describe('blocks, certificates and status', () => {
     });
   });
 
+  it('gives the validator set of an epoch that has begun, that of now if none is named', async () => {
+    const now = await call('squad_getValidatorSet');
+    expect(now).toMatchObject({ epoch: 2, totalWeight: 5, quorumWeight: 4, validators: [{ index: 0, name: 'alice' }] });
+    expect(await call('squad_getValidatorSet', [1])).toMatchObject({ epoch: 1 });
+    expect(await call('squad_getValidatorSet', ['0x3'])).toBeNull();
+  });
+
+  it('gives the proof that an epoch is over, null while it is not', async () => {
+    expect(await call('squad_getHandOver', [1])).toBe('0x01');
+    expect(await call('squad_getHandOver', [2])).toBeNull();
+  });
+
   it('describes all of it', async () => {
     const { methods } = (await call('rpc.discover')) as { methods: { name: string; summary: string }[] };
     expect(methods.map(({ name }) => name).sort()).toEqual([
@@ -282,7 +294,9 @@ describe('blocks, certificates and status', () => {
       'squad_getBlock',
       'squad_getCertificate',
       'squad_getEvidence',
+      'squad_getHandOver',
       'squad_getTransactionStatus',
+      'squad_getValidatorSet',
       'squad_sendTransactions',
       'squad_status',
       'squad_subscribe',

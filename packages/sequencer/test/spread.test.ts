@@ -56,7 +56,9 @@ function createSpread(self: number | undefined): Spread {
     sent.push({ to, channel, message: message.value });
   };
   return new Spread({
-    genesis,
+    networkId: genesis.networkId,
+    validatorSet: genesis.validatorSet,
+    rollupIds: new Set(genesis.file.rollups.map(({ rollupId }) => rollupId)),
     self,
     lanes,
     actor: {

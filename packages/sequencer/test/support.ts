@@ -13,12 +13,14 @@ import {
   bodyTransactions,
   decodeBatch,
   encodeBody,
+  equalBytes,
   type Genesis,
   type GenesisRollup,
   parseGenesis,
   type RollupId,
   toHex,
   type ValidatorIndex,
+  type ValidatorSet,
   ZERO_HASH,
 } from '@squad/types';
 import type { StoredBatch } from '../src/actor.ts';
@@ -27,6 +29,7 @@ import { createFeed, type Feed } from '../src/feed/index.ts';
 import type { SubmitOutcome } from '../src/rpc/api.ts';
 import { Sequencer } from '../src/sequencer.ts';
 import { createSequencerMetrics } from '../src/sequencer-metrics.ts';
+import { genesisSchedule } from '../src/validator-sets.ts';
 
 export const ROLLUP = 901;
 export const OTHER_ROLLUP = 902;
@@ -190,6 +193,11 @@ export class Journal implements Logger {
   }
 }
 
+export function placeOf({ validators }: ValidatorSet, node: NodeKey, blsSecretKey: Uint8Array) {
+  const self = validators.findIndex(({ nodePublicKey }) => equalBytes(nodePublicKey, node.publicKey));
+  return self === -1 ? undefined : { self, blsSecretKey };
+}
+
 export interface ClusterOptions {
   readonly validators?: number;
   readonly heartbeatMs?: number;
@@ -226,9 +234,9 @@ export class TestNode {
     const { bls, node } = keysOf(this.index);
     this.sequencer = await Sequencer.open({
       genesis,
-      self: this.index,
+      validatorSets: genesisSchedule(genesis),
+      placeIn: (set) => placeOf(set, node, bls),
       nodeKey: node,
-      blsSecretKey: bls,
       store: this.store,
       admission,
       logger: this.journal,
@@ -244,7 +252,8 @@ export class TestNode {
     });
     this.#feed = createFeed({
       source: this.store,
-      self: this.index,
+      self: () => this.sequencer.self,
+      handOvers: this.sequencer.handOvers,
       rollupIds: ROLLUPS.map(({ rollupId }) => rollupId),
       logger: silentLogger,
     });

@@ -23,7 +23,7 @@ export const INDEX_FLUSH_ENTRIES = 256;
 /** The same, at which `sync` waits for the index. */
 export const MAX_UNINDEXED_ENTRIES = 16_384;
 /** Bytes of a `meta` value. */
-export const MAX_META_BYTES: number = 64 * 1024;
+export const MAX_META_BYTES: number = 512 * 1024;
 /** Bytes of a `meta` key in UTF-8. */
 export const MAX_META_KEY_BYTES = 256;
 /** Transactions whose places gather in memory before they are written to the index. */

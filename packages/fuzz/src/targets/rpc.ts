@@ -93,11 +93,14 @@ const sequencer: SequencerApi = {
       return { accepted: true, hash: toHex(admitted.value.hash) };
     }),
   evidence: () => [],
+  handOver: async () => undefined,
+  validatorSet: async () => undefined,
   status: () => ({
     networkId: toHex(NETWORK_ID),
     networkName: 'fuzz',
     version: '0',
     peerId: '',
+    epoch: 0,
     validatorIndex: 0,
     validatorCount: 4,
     connectedValidators: [],

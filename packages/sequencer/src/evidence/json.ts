@@ -4,25 +4,31 @@ import {
   type BlockHeader,
   batchDigest,
   blockHash,
+  type Epoch,
   EVIDENCE_MEANINGS,
   type Evidence,
   encodeEvidence,
-  type Genesis,
   type SignedBatchHeader,
   type Statement,
   signersOf,
   toHex,
+  type ValidatorIndex,
   VOTE_KIND_NAMES,
 } from '@squad/types';
 import type { HeldEvidence } from './keeper.ts';
 
-export function evidenceJson({ evidence, conviction }: HeldEvidence, genesis: Genesis): unknown {
+/** `nameOf`: of a validator of the epoch that the evidence is of; null if nobody told it. */
+export function evidenceJson(
+  { evidence, conviction }: HeldEvidence,
+  nameOf: (epoch: Epoch, validator: ValidatorIndex) => string | null,
+): unknown {
+  const { epoch } = conviction;
   return {
     kind: evidence.kind,
     meaning: EVIDENCE_MEANINGS[evidence.kind],
-    epoch: conviction.epoch,
+    epoch,
     ...conviction.place,
-    validators: conviction.validators.map((index) => ({ index, name: genesis.file.validators[index]?.name ?? null })),
+    validators: conviction.validators.map((index) => ({ index, name: nameOf(epoch, index) })),
     ...contentJson(evidence),
     encoded: toHex(encodeEvidence(evidence)),
   };

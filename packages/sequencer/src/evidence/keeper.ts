@@ -1,7 +1,7 @@
 /**
  * Evidence as a node keeps it (section 4): what its own core or lanes found and what other validators pass on is verified
  * once more, made durable, told to people, and passed on. For each kind, validator and epoch one piece is kept, so however
- * many there are to be had, a set of n has 5 n at most; what convicts nobody new costs no signature check.
+ * many there are to be had, an epoch's set of n has 5 n at most; what convicts nobody new costs no signature check.
  */
 
 import { accusationOf, type Conviction, type EvidenceFault, verifyEvidence } from '@squad/crypto';
@@ -10,20 +10,25 @@ import type { Network } from '@squad/network';
 import type { Logger } from '@squad/service';
 import type { NodeStore } from '@squad/storage';
 import {
+  type Bytes32,
   decodeEvidence,
+  type Epoch,
   EVIDENCE_KINDS,
   EVIDENCE_MEANINGS,
   type Evidence,
   type EvidenceKind,
   encodeEvidence,
   encodeValidatorMessage,
-  type Genesis,
+  epochOfEvidence,
   ok,
   type Result,
   toHex,
+  type Validator,
   type ValidatorIndex,
+  type ValidatorSet,
 } from '@squad/types';
 import type { SequencerMetrics } from '../sequencer-metrics.ts';
+import type { EpochSet, EpochSets } from './epoch-sets.ts';
 
 /** Milliseconds for which nothing of this kind is taken from a validator that passed on what proves nothing. */
 export const EVIDENCE_DISTRUST_MS = 60_000;
@@ -34,9 +39,10 @@ export interface HeldEvidence {
 }
 
 export interface EvidenceKeeperConfig {
-  readonly genesis: Genesis;
-  readonly self: ValidatorIndex | undefined;
-  readonly voteVerifier: Parameters<typeof verifyEvidence>[3];
+  readonly networkId: Bytes32;
+  readonly epochs: EpochSets;
+  /** For people. */
+  readonly nameOf: (validator: Validator) => string;
   readonly store: Pick<NodeStore, 'getMeta' | 'setMeta'>;
   readonly network: () => Pick<Network, 'send'>;
   readonly metrics: Pick<SequencerMetrics, 'evidence' | 'convicted'>;
@@ -50,8 +56,8 @@ export interface EvidenceKeeperConfig {
 export class EvidenceKeeper {
   readonly #config: EvidenceKeeperConfig;
   /** Durable, in the order in which it was found. */
-  readonly #held: HeldEvidence[] = [];
-  /** What is held or on its way to the disk, as `kind/validator`. */
+  #held: HeldEvidence[] = [];
+  /** What is held or on its way to the disk, as `epoch/kind/validator`. */
   readonly #known = new Set<string>();
   readonly #distrustedUntilMs = new Map<ValidatorIndex, number>();
   #writing: Promise<void> = Promise.resolve();
@@ -63,19 +69,25 @@ export class EvidenceKeeper {
 
   /** Reads what was kept before a restart. */
   async open(): Promise<void> {
-    const { store, genesis, logger } = this.#config;
+    await this.#config.epochs.open();
+    for (const set of this.#config.epochs.all()) await this.#openEpoch(set);
+  }
+
+  async #openEpoch(set: EpochSet): Promise<void> {
+    const { store, logger } = this.#config;
+    const { epoch, validators } = set.validatorSet;
     const seen = new Set<string>();
     for (const kind of EVIDENCE_KINDS) {
-      for (const validator of genesis.validatorSet.validators.keys()) {
-        const bytes = await store.getMeta(this.#key(kind, validator));
+      for (const validator of validators.keys()) {
+        const bytes = await store.getMeta(keyOf(epoch, kind, validator));
         const name = bytes && toHex(bytes);
         // A pair of certificates is kept under each validator that it convicts.
         if (bytes === undefined || name === undefined || seen.has(name)) continue;
         seen.add(name);
         const evidence = decodeEvidence(bytes);
-        const judged = evidence.ok ? this.#verify(evidence.value) : evidence;
+        const judged = evidence.ok ? this.#verify(evidence.value, set) : evidence;
         if (!evidence.ok || !judged.ok) {
-          logger.error({ kind, validator, evidence: name }, 'evidence that was kept proves nothing any more');
+          logger.error({ epoch, kind, validator, evidence: name }, 'evidence that was kept proves nothing any more');
           continue;
         }
         this.#remember(judged.value);
@@ -84,10 +96,28 @@ export class EvidenceKeeper {
     }
   }
 
+  /** An epoch begins (R22): `placeOf` a validator of the one before is its place from now on. */
+  epochBegan(set: ValidatorSet, placeOf: (before: ValidatorIndex) => ValidatorIndex | undefined): void {
+    const { epochs } = this.#config;
+    epochs.add(set);
+    this.#held = this.#held.filter(({ conviction }) => epochs.get(conviction.epoch));
+    const distrusted = [...this.#distrustedUntilMs];
+    this.#distrustedUntilMs.clear();
+    for (const [before, untilMs] of distrusted) {
+      const place = placeOf(before);
+      if (place !== undefined) this.#distrustedUntilMs.set(place, untilMs);
+    }
+  }
+
   /** Takes nothing more; resolves once what was found is durable. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#writing;
+  }
+
+  /** The set of an epoch whose evidence is held. */
+  setOf(epoch: Epoch): ValidatorSet | undefined {
+    return this.#config.epochs.get(epoch)?.validatorSet;
   }
 
   /** All that is durable here. */
@@ -120,11 +150,13 @@ export class EvidenceKeeper {
   /** Verifies what convicts somebody new, keeps it and passes it on once it is durable. */
   #take(evidence: Evidence): Result<void, EvidenceFault> {
     if (this.#stopped) return ok(undefined);
-    const { genesis } = this.#config;
-    const accusation = accusationOf(evidence, genesis.validatorSet, genesis.networkId);
+    const set = this.#config.epochs.get(epochOfEvidence(evidence));
+    // Of an epoch that is not known here, or long over: it says nothing about who passes it on.
+    if (!set) return ok(undefined);
+    const accusation = accusationOf(evidence, set.validatorSet, this.#config.networkId);
     if (!accusation.ok) return accusation;
     if (this.#newIn(accusation.value).length === 0) return ok(undefined);
-    const judged = this.#verify(evidence);
+    const judged = this.#verify(evidence, set);
     if (!judged.ok) return judged;
     const conviction = judged.value;
     const convicts = this.#newIn(conviction);
@@ -138,7 +170,8 @@ export class EvidenceKeeper {
   async #keep(found: HeldEvidence, convicts: readonly ValidatorIndex[]): Promise<void> {
     const { store, metrics } = this.#config;
     const bytes = encodeEvidence(found.evidence);
-    for (const validator of convicts) await store.setMeta(this.#key(found.evidence.kind, validator), bytes);
+    for (const validator of convicts)
+      await store.setMeta(keyOf(found.conviction.epoch, found.evidence.kind, validator), bytes);
     this.#add(found);
     for (const validator of convicts) {
       metrics.evidence.increment({ kind: found.evidence.kind });
@@ -147,24 +180,25 @@ export class EvidenceKeeper {
     this.#send('all', found.evidence);
   }
 
-  #verify(evidence: Evidence): Result<Conviction, EvidenceFault> {
-    const { genesis, voteVerifier } = this.#config;
-    return verifyEvidence(evidence, genesis.validatorSet, genesis.networkId, voteVerifier, verifyEd25519);
+  #verify(evidence: Evidence, { validatorSet, voteVerifier }: EpochSet): Result<Conviction, EvidenceFault> {
+    return verifyEvidence(evidence, validatorSet, this.#config.networkId, voteVerifier, verifyEd25519);
   }
 
   #add(found: HeldEvidence): void {
     this.#held.push(found);
-    this.#config.metrics.convicted(new Set(this.#held.flatMap(({ conviction }) => conviction.validators)).size);
+    const convicted = this.#held.flatMap(({ conviction }) => this.#convictedBy(conviction));
+    this.#config.metrics.convicted(new Set(convicted.map(({ nodePublicKey }) => toHex(nodePublicKey))).size);
   }
 
   #tell({ evidence, conviction }: HeldEvidence, validator: ValidatorIndex): void {
-    const { logger, genesis, self } = this.#config;
-    const { kind, place } = conviction;
+    const { logger, nameOf, epochs } = this.#config;
+    const { kind, place, epoch } = conviction;
+    const { validatorSet, self } = epochs.get(epoch)!;
     const where = 'view' in place ? `view ${place.view}` : `seq ${place.seq} of its lane`;
-    const name = genesis.file.validators[validator]!.name;
+    const name = nameOf(validatorSet.validators[validator]!);
     const advice = validator === self ? '; these are this node’s keys: stop it, and look for who else uses them' : '';
     logger.warn(
-      { kind, validator, ...place, evidence: toHex(encodeEvidence(evidence)) },
+      { epoch, kind, validator, ...place, evidence: toHex(encodeEvidence(evidence)) },
       `validator ${validator} (${name}) is convicted of ${kind}, ${EVIDENCE_MEANINGS[kind]}: ${where}${advice}`,
     );
   }
@@ -173,15 +207,20 @@ export class EvidenceKeeper {
     this.#config.network().send(to, 'consensus', encodeValidatorMessage({ type: 'evidence', evidence }));
   }
 
-  #newIn({ kind, validators }: Conviction): ValidatorIndex[] {
-    return validators.filter((validator) => !this.#known.has(`${kind}/${validator}`));
+  /** Whom a conviction that is held names, by the set of its epoch. */
+  #convictedBy({ epoch, validators }: Conviction): Validator[] {
+    return validators.flatMap((validator) => this.#config.epochs.get(epoch)?.validatorSet.validators[validator] ?? []);
   }
 
-  #remember({ kind, validators }: Conviction): void {
-    for (const validator of validators) this.#known.add(`${kind}/${validator}`);
+  #newIn({ epoch, kind, validators }: Conviction): ValidatorIndex[] {
+    return validators.filter((validator) => !this.#known.has(`${epoch}/${kind}/${validator}`));
   }
 
-  #key(kind: EvidenceKind, validator: ValidatorIndex): string {
-    return `evidence/${this.#config.genesis.validatorSet.epoch}/${kind}/${validator}`;
+  #remember({ epoch, kind, validators }: Conviction): void {
+    for (const validator of validators) this.#known.add(`${epoch}/${kind}/${validator}`);
   }
+}
+
+function keyOf(epoch: Epoch, kind: EvidenceKind, validator: ValidatorIndex): string {
+  return `evidence/${epoch}/${kind}/${validator}`;
 }

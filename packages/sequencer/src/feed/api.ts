@@ -6,15 +6,18 @@
 import type { FeedStream } from '@squad/network';
 import type { Logger, Metrics } from '@squad/service';
 import type { NodeStore } from '@squad/storage';
-import type { Block, Certificate, FeedBlock, Height, RollupId, ValidatorIndex } from '@squad/types';
+import type { Block, BlockHeader, Certificate, FeedBlock, Height, RollupId, ValidatorIndex } from '@squad/types';
+import type { HandOvers } from '../hand-overs.ts';
 
 /** What the feed reads from the node's store: durable, final blocks and the bodies of batches. */
 export type FeedSource = Pick<NodeStore, 'head' | 'readBlock' | 'nextFinalizationAtOrAfter' | 'readBatch'>;
 
 export interface FeedConfig {
   readonly source: FeedSource;
-  /** This sequencer's position in the set; undefined for an observer, which leads no view. */
-  readonly self: ValidatorIndex | undefined;
+  /** This sequencer's position in the set of now; undefined for an observer, which leads no view. */
+  readonly self: () => ValidatorIndex | undefined;
+  /** The ends of epochs that are held: the finalization of an epoch's last block may be in its epilogue (R22). */
+  readonly handOvers: Pick<HandOvers, 'read'>;
   /** Of the genesis file: no others are served. */
   readonly rollupIds: readonly RollupId[];
   /** After how long without an acknowledgement others than the leader post a block. Default `FEED_TAKEOVER_MS`. */
@@ -28,8 +31,8 @@ export interface Feed {
   onStream(stream: FeedStream): void;
   /** A block was notarized, and this node may say so. Only the leader posts it. */
   onSoft(block: Block, certificate: Certificate): void;
-  /** Consecutive blocks became final and are durable; the certificate finalizes the last one. */
-  onFinal(blocks: readonly Block[], certificate: Certificate): void;
+  /** Consecutive blocks became final and are durable; the certificate finalizes the last one, or the last header of `path`. */
+  onFinal(blocks: readonly Block[], certificate: Certificate, path?: readonly BlockHeader[]): void;
   /**
    * The final blocks of a rollup from a height on, in order, as they are and as they come, in full. Throws SquadError
    * `FEED_NOT_HELD` where bodies were pruned. Ends when the signal is aborted.

@@ -2,7 +2,15 @@
 
 import type { FeedStream } from '@squad/network';
 import { noMetrics } from '@squad/service';
-import { type Block, type Certificate, type FeedBlock, FeedStage, type Height, type RollupId } from '@squad/types';
+import {
+  type Block,
+  type BlockHeader,
+  type Certificate,
+  type FeedBlock,
+  FeedStage,
+  type Height,
+  type RollupId,
+} from '@squad/types';
 import { FEED_TAKEOVER_MS, type Feed, type FeedConfig } from './api.ts';
 import { wholeBlock } from './messages.ts';
 import { FinalReader, RecentFinals } from './reader.ts';
@@ -41,10 +49,11 @@ class SequencerFeed implements Feed {
       stream.close();
       return;
     }
-    const { source, self, takeoverMs = FEED_TAKEOVER_MS } = this.#config;
+    const { source, self, handOvers, takeoverMs = FEED_TAKEOVER_MS } = this.#config;
     const session: FeedSession = new FeedSession({
       stream,
       source,
+      handOvers,
       recent: this.#recent,
       head: () => this.#head,
       self,
@@ -63,12 +72,12 @@ class SequencerFeed implements Feed {
   }
 
   onSoft(block: Block, certificate: Certificate): void {
-    if (block.header.leader !== this.#config.self) return;
+    if (block.header.leader !== this.#config.self()) return;
     for (const session of this.#sessions) session.offerSoft(block, certificate);
   }
 
-  onFinal(blocks: readonly Block[], certificate: Certificate): void {
-    this.#recent.add(blocks, certificate, performance.now());
+  onFinal(blocks: readonly Block[], certificate: Certificate, path: readonly BlockHeader[] = []): void {
+    this.#recent.add(blocks, certificate, path, performance.now());
     this.#head = Math.max(this.#head, blocks.at(-1)?.header.height ?? 0);
     for (const session of this.#sessions) session.headMoved();
     for (const reader of this.#readers) reader.raise();
@@ -79,8 +88,8 @@ class SequencerFeed implements Feed {
     height: Height,
     signal?: AbortSignal,
   ): AsyncGenerator<FeedBlock, void, undefined> {
-    const { source } = this.#config;
-    const reader = new FinalReader(source, this.#recent);
+    const { source, handOvers } = this.#config;
+    const reader = new FinalReader(source, handOvers, this.#recent);
     const changed = new Signal();
     const wake = () => changed.raise();
     this.#readers.add(changed);

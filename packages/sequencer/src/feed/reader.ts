@@ -11,6 +11,7 @@ import {
   type Result,
   SquadError,
 } from '@squad/types';
+import { epilogueTo, type HandOvers } from '../hand-overs.ts';
 import { type FeedSource, MAX_RECENT_FINAL_BLOCKS } from './api.ts';
 
 /** A final block, and what shows that it is: a finalization of it, or of the last header of `path`. */
@@ -29,12 +30,12 @@ export interface RecentFinalBlock extends FinalBlock {
 export class RecentFinals {
   readonly #byHeight = new Map<Height, RecentFinalBlock>();
 
-  add(blocks: readonly Block[], certificate: Certificate, finalAtMs: number): void {
-    const headers = blocks.map((block) => block.header);
+  add(blocks: readonly Block[], certificate: Certificate, beyond: readonly BlockHeader[], finalAtMs: number): void {
+    const headers = [...blocks.map((block) => block.header), ...beyond];
     for (const [position, block] of blocks.entries()) {
       const path = headers.slice(position + 1);
       // A longer path is no valid proof: such a block is proven by a certificate from the store.
-      if (path.length > MAX_BLOCKS_PER_RANGE) continue;
+      if (path.length > MAX_BLOCKS_PER_RANGE + beyond.length) continue;
       this.#byHeight.set(block.header.height, { block, certificate, path, finalAtMs });
     }
     for (const height of this.#byHeight.keys()) {
@@ -54,16 +55,20 @@ interface Stretch {
   readonly toHeight: Height;
   /** Ascending, the last one at `toHeight`. */
   readonly headers: readonly BlockHeader[];
+  /** From the last one to the header that the certificate names: none, or an epilogue. */
+  readonly beyond: readonly BlockHeader[];
 }
 
 /** Reads on behalf of one reader: keeps the headers of the stretch that it is in, so each is read once. */
 export class FinalReader {
   readonly #source: FeedSource;
+  readonly #handOvers: Pick<HandOvers, 'read'>;
   readonly #recent: RecentFinals;
   #stretch: Stretch | undefined;
 
-  constructor(source: FeedSource, recent: RecentFinals) {
+  constructor(source: FeedSource, handOvers: Pick<HandOvers, 'read'>, recent: RecentFinals) {
     this.#source = source;
+    this.#handOvers = handOvers;
     this.#recent = recent;
   }
 
@@ -72,8 +77,8 @@ export class FinalReader {
     const recent = this.#recent.get(height);
     if (recent) return recent;
     const block = await this.#block(height);
-    const { certificate, toHeight, headers } = await this.#stretchFrom(height);
-    return { block, certificate, path: headers.slice(headers.length - (toHeight - height)) };
+    const { certificate, toHeight, headers, beyond } = await this.#stretchFrom(height);
+    return { block, certificate, path: [...headers.slice(headers.length - (toHeight - height)), ...beyond] };
   }
 
   async #stretchFrom(height: Height): Promise<Stretch> {
@@ -84,7 +89,8 @@ export class FinalReader {
     const headers: BlockHeader[] = [];
     for (let at = height; at <= next.height; at++) headers.push((await this.#block(at)).header);
     const certificate = stored(decodeCertificate(next.certificate), `the finalization of block ${next.height}`);
-    this.#stretch = { certificate, toHeight: next.height, headers };
+    const beyond = await epilogueTo(certificate, headers.at(-1)!, this.#handOvers);
+    this.#stretch = { certificate, toHeight: next.height, headers, beyond };
     return this.#stretch;
   }
 

@@ -16,6 +16,7 @@ import {
   SquadError,
   type ValidatorIndex,
 } from '@squad/types';
+import type { HandOvers } from '../hand-overs.ts';
 import {
   FEED_BODIES_PATIENCE_MS,
   FEED_HEAD_INTERVAL_MS,
@@ -34,10 +35,11 @@ export type PostRole = 'leader' | 'takeover' | 'catchUp';
 export interface SessionConfig {
   readonly stream: FeedStream;
   readonly source: FeedSource;
+  readonly handOvers: Pick<HandOvers, 'read'>;
   readonly recent: RecentFinals;
   /** Height of the newest final block that may be posted. */
   head(): Height;
-  readonly self: ValidatorIndex | undefined;
+  self(): ValidatorIndex | undefined;
   readonly rollupIds: ReadonlySet<RollupId>;
   readonly takeoverMs: number;
   onPosted(stage: FeedStage, role: PostRole, bytes: number): void;
@@ -76,7 +78,7 @@ export class FeedSession {
 
   constructor(config: SessionConfig) {
     this.#config = config;
-    this.#reader = new FinalReader(config.source, config.recent);
+    this.#reader = new FinalReader(config.source, config.handOvers, config.recent);
     void this.#listen();
     void this.#pump();
   }
@@ -203,7 +205,7 @@ export class FeedSession {
   #dueAt(height: Height): number {
     const recent = this.#config.recent.get(height);
     const heldBackMs = this.#heldBack?.height === height ? this.#heldBack.untilMs : 0;
-    if (!recent || recent.block.header.leader === this.#config.self) return heldBackMs;
+    if (!recent || recent.block.header.leader === this.#config.self()) return heldBackMs;
     return Math.max(recent.finalAtMs + this.#config.takeoverMs, heldBackMs);
   }
 
@@ -239,7 +241,7 @@ export class FeedSession {
   #roleOf(height: Height): PostRole {
     const recent = this.#config.recent.get(height);
     if (!recent) return 'catchUp';
-    return recent.block.header.leader === this.#config.self ? 'leader' : 'takeover';
+    return recent.block.header.leader === this.#config.self() ? 'leader' : 'takeover';
   }
 
   /** The bytes sent; undefined if bodies are not held, nothing was sent yet, and that is `excused`. */

@@ -53,14 +53,15 @@ interface Lie {
 }
 
 export function misbehave(network: Network, identity: Identity, how: Misbehaviour): Network {
-  const { genesis, self, blsSecretKey } = identity;
-  const scheme = createVoteScheme(blstBls, genesis.validatorSet, blsSecretKey);
+  const { genesis, placeIn } = identity;
+  const place = placeIn(genesis.validatorSet);
+  const scheme = createVoteScheme(blstBls, genesis.validatorSet, place?.blsSecretKey);
   const lieFor = (message: ValidatorMessage): Lie | undefined => {
     if (how === 'equivocate-proposals') return siblingProposal(message, identity, scheme);
     return how === 'equivocate-votes' ? otherVotes(message, identity, scheme) : forkedBatch(message, identity);
   };
   // Every other one of the peers is lied to.
-  const isMisled = (peer: ValidatorIndex) => (peer + (self ?? 0)) % 2 === 0;
+  const isMisled = (peer: ValidatorIndex) => (peer + (place?.self ?? 0)) % 2 === 0;
   return {
     get peerId() {
       return network.peerId;
@@ -77,6 +78,7 @@ export function misbehave(network: Network, identity: Identity, how: Misbehaviou
     request: (to, protocol, request) => network.request(to, protocol, request),
     publish: (message) => network.publish(message),
     disconnect: (peer, reason) => network.disconnect(peer, reason),
+    changeValidators: (validators, self) => network.changeValidators(validators, self),
     statistics: () => network.statistics(),
     start: () => network.start(),
     stop: () => network.stop(),

@@ -10,6 +10,7 @@ import type {
   BlockHash,
   BlockHeader,
   Certificate,
+  Epoch,
   GenesisRollup,
   Height,
   Hex,
@@ -18,6 +19,7 @@ import type {
   TransactionHash,
   UnixMs,
   ValidatorIndex,
+  ValidatorSet,
   View,
 } from '@squad/types';
 import type { Rejection } from '../admission/rejection.ts';
@@ -47,6 +49,8 @@ export interface SequencerStatus {
   readonly networkName: string;
   readonly version: string;
   readonly peerId: string;
+  /** The epoch that is ordered now (R22); the next two are of its validator set. */
+  readonly epoch: Epoch;
   /** Undefined for an observer. */
   readonly validatorIndex: ValidatorIndex | undefined;
   readonly validatorCount: number;
@@ -117,6 +121,12 @@ export interface SequenceReceiver {
   readonly closed: AbortSignal;
 }
 
+/** `names`: in the order of the set; null where no file names the validator. */
+export interface NamedValidatorSet {
+  readonly set: ValidatorSet;
+  readonly names: readonly (string | null)[];
+}
+
 export type BlockSelector = { readonly height: Height } | { readonly hash: BlockHash };
 
 export interface SequencerApi {
@@ -138,6 +148,10 @@ export interface SequencerApi {
   certificate(height: Height): Promise<StagedCertificate | undefined>;
   /** All evidence that is kept here, ready for JSON. */
   evidence(): readonly unknown[];
+  /** The encoded proof that an epoch is over; undefined if it is not, or not here. */
+  handOver(epoch: Epoch): Promise<Uint8Array | undefined>;
+  /** Who validates an epoch; undefined if it has not begun here. */
+  validatorSet(epoch: Epoch): Promise<NamedValidatorSet | undefined>;
   transactionStatus(hash: TransactionHash): Promise<TransactionStatus>;
   /** Each block when it becomes soft, and again when it becomes final. */
   subscribeBlocks(listener: (block: StagedBlock) => void): Unsubscribe;

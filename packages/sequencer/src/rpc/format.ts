@@ -10,14 +10,19 @@ import {
   blockHash,
   bodyTransactions,
   Certificate,
+  quorumWeight,
   signersOf,
   toHex,
+  totalWeight,
+  ValidatorSet,
   VOTE_KIND_NAMES,
+  validatorSetHash,
 } from '@squad/types';
 import type { Rejection } from '../admission/rejection.ts';
 import { hexOf } from '../hex.ts';
 import type {
   LanePlaces,
+  NamedValidatorSet,
   SequenceBlock,
   SequencerStatus,
   StagedBlock,
@@ -57,16 +62,34 @@ export function outcomeJson(outcome: SubmitOutcome): { hash: string } | { error:
 
 /** Some bytes a call in place of a hash a transaction: for who sends many. */
 export function placesJson(
-  author: number | undefined,
+  { epoch, validatorIndex }: SequencerStatus,
   places: readonly LanePlaces[],
   outcomes: readonly SubmitOutcome[],
 ): unknown {
   return {
-    author: author ?? null,
+    epoch,
+    author: validatorIndex ?? null,
     places: places.map(({ seq, transactionIndex, count }) => [seq, transactionIndex, count]),
     rejected: outcomes.flatMap((outcome, index) =>
       outcome.accepted ? [] : [{ index, error: rejectionJson(outcome.rejection) }],
     ),
+  };
+}
+
+export function validatorSetJson({ set, names }: NamedValidatorSet): unknown {
+  return {
+    epoch: set.epoch,
+    hash: toHex(validatorSetHash(set)),
+    totalWeight: totalWeight(set),
+    quorumWeight: quorumWeight(totalWeight(set)),
+    validators: set.validators.map(({ blsPublicKey, nodePublicKey, weight }, index) => ({
+      index,
+      name: names[index] ?? null,
+      blsPublicKey: toHex(blsPublicKey),
+      nodePublicKey: toHex(nodePublicKey),
+      weight,
+    })),
+    encoded: toHex(ValidatorSet.serialize(set)),
   };
 }
 

@@ -17,7 +17,7 @@ import {
   rateLimited,
   toQuantity,
 } from '@squad/service';
-import { type GenesisRollup, type Height, SquadError } from '@squad/types';
+import { type GenesisRollup, type Height, SquadError, toHex } from '@squad/types';
 import { z } from 'zod';
 import { chainIdOf } from '../admission/evm-transaction.ts';
 import { type Rejection, rollupUnknown } from '../admission/rejection.ts';
@@ -32,9 +32,10 @@ import {
   rejectionJson,
   sequenceBlockJson,
   statusJson,
+  validatorSetJson,
 } from './format.ts';
 import { MAX_SEQUENCE_SUBSCRIPTIONS, MAX_TRANSACTIONS_PER_CALL } from './limits.ts';
-import { BlockParam, HeightParam, type HeightTag } from './parameters.ts';
+import { BlockParam, EpochParam, HeightParam, type HeightTag } from './parameters.ts';
 
 /** Paths of the server: `/rollup/901` speaks for rollup 901 alone, `/` for all, with the first EVM rollup as default. */
 export const SEQUENCER_RPC_PATHS: readonly string[] = ['/', '/rollup/:rollupId'];
@@ -106,8 +107,9 @@ function squadMethods(node: SequencerApi, routes: Routes): RpcMethod[] {
       result: {
         name: 'outcomes',
         description:
-          'In order: {hash}, or {error: {code, message, data: {code, remedy}}}. As places: {author, places: [[seq, ' +
-          'transactionIndex, count], …] of the accepted ones in order, rejected: [{index, error}, …]}',
+          'In order: {hash}, or {error: {code, message, data: {code, remedy}}}. As places: {epoch, author, places: [[seq, ' +
+          'transactionIndex, count], …] of the accepted ones in order, rejected: [{index, error}, …]}. Places are of the lane of ' +
+          'an epoch: what is not ordered when it ends gets others, and is then found by its hash',
       },
       handler: async ({ rollupId, transactions, answer }, context) => {
         const rollup = routes.byId(rollupId, context);
@@ -120,7 +122,7 @@ function squadMethods(node: SequencerApi, routes: Routes): RpcMethod[] {
         const outcomes = await node.submit(rollup.rollupId, raw, (places) => {
           placed = places;
         });
-        return placesJson(node.status().validatorIndex, placed, outcomes);
+        return placesJson(node.status(), placed, outcomes);
       },
     }),
     defineMethod({
@@ -148,6 +150,31 @@ function squadMethods(node: SequencerApi, routes: Routes): RpcMethod[] {
       handler: async ({ height }) => {
         const found = await node.certificate(heightOf(node, height));
         return found === undefined ? null : certificateJson(found);
+      },
+    }),
+    defineMethod({
+      name: 'squad_getValidatorSet',
+      summary: 'Who validates an epoch that has begun, with the hash that the block before it names',
+      params: { epoch: EpochParam },
+      result: {
+        name: 'validatorSet',
+        description:
+          '{epoch, hash, totalWeight, quorumWeight, validators: [{index, name, blsPublicKey, nodePublicKey, weight}], ' +
+          'encoded: the SSZ}, or null if the epoch has not begun here',
+      },
+      handler: async ({ epoch }) => {
+        const found = await node.validatorSet(epoch ?? node.status().epoch);
+        return found === undefined ? null : validatorSetJson(found);
+      },
+    }),
+    defineMethod({
+      name: 'squad_getHandOver',
+      summary: 'The proof that an epoch is over and who validates the next one: what a light client follows the set by',
+      params: { epoch: Quantity },
+      result: { name: 'proof', description: 'SSZ of a HandOverProof as 0x-hex, or null if the epoch is not over here' },
+      handler: async ({ epoch }) => {
+        const proof = await node.handOver(epoch);
+        return proof === undefined ? null : toHex(proof);
       },
     }),
     defineMethod({

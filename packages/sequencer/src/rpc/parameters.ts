@@ -19,6 +19,11 @@ export const HeightParam: z.ZodType<Height | HeightTag, number | string> = Text.
   return z.NEVER;
 }).describe('a height as a number or 0x-hex, or the head: "final" or "soft"');
 
+/** Undefined: the epoch of now. */
+export const EpochParam: z.ZodType<number | undefined, number | string | undefined> = Quantity.optional().describe(
+  'an epoch; that of now if left out',
+);
+
 export type BlockParam = { readonly at: Height | HeightTag } | { readonly hash: BlockHash };
 
 export const BlockParam: z.ZodType<BlockParam, number | string> = Text.transform((value, context): BlockParam => {

@@ -11,6 +11,7 @@ import {
   createFeed,
   createSequencerMetrics,
   type Feed,
+  genesisSchedule,
   Sequencer,
 } from '@squad/sequencer/parts';
 import { type Logger, noMetrics, silentLogger } from '@squad/service';
@@ -114,10 +115,10 @@ export class NodeOfWorld implements ObservedNode {
     const logger = this.#logger(life);
     const sequencer = await Sequencer.open({
       genesis,
-      self: this.index,
+      validatorSets: genesisSchedule(genesis),
+      placeIn: () => ({ self: this.index, blsSecretKey: undefined }),
       nodeKey: nodeKeyOf(this.index),
-      blsSecretKey: undefined,
-      scheme: world.registry.schemeFor(this.index),
+      createScheme: () => world.registry.schemeFor(this.index),
       store,
       admission,
       logger,
@@ -130,7 +131,13 @@ export class NodeOfWorld implements ObservedNode {
       onFailure: (error) => this.#failed(life, error),
     });
     const rollupIds = genesis.file.rollups.map(({ rollupId }) => rollupId);
-    const feed = createFeed({ source: store, self: this.index, rollupIds, logger: silentLogger });
+    const feed = createFeed({
+      source: store,
+      self: () => this.index,
+      handOvers: sequencer.handOvers,
+      rollupIds,
+      logger: silentLogger,
+    });
     const endpoint: Endpoint = {
       index: this.index,
       place: this.place,
@@ -262,6 +269,7 @@ export class NodeOfWorld implements ObservedNode {
         this.#world.check(() => this.#world.invariants.onMisbehaved(this, peer, reason));
         for (const other of at(peer)) links.refuse(endpoint, other);
       },
+      changeValidators: () => {},
       statistics: (): NetworkStatistics => {
         throw new Error('nobody counts here');
       },

@@ -1,0 +1,186 @@
+/**
+ * What a sequencer has for one epoch and makes anew for the next (R22): the core, all lanes as they are held, the own lane,
+ * and what talks with the validators of that epoch about them.
+ */
+
+import { Consensus, type ConsensusRecord, DEFAULT_CONSENSUS_OPTIONS, type EpochEndedRecord } from '@squad/consensus';
+import { createVoteScheme, type VoteScheme } from '@squad/crypto';
+import { blstBls } from '@squad/crypto/node';
+import type { Network } from '@squad/network';
+import {
+  type BatchDigest,
+  type Bytes32,
+  batchDigest,
+  type Epoch,
+  genesisBlock,
+  type LaneFork,
+  type LaneSeq,
+  lastHeightOf,
+  type SignedBatchHeader,
+  toHex,
+  type ValidatorIndex,
+  type ValidatorSet,
+  validatorSetHash,
+  validatorSetOf,
+} from '@squad/types';
+import type { Actor, Ordering, StoredBatch } from './actor.ts';
+import { BatchFetcher } from './batch-fetcher.ts';
+import { BlockFetcher } from './block-fetcher.ts';
+import type { HandOn } from './hand-on.ts';
+import type { HashPrefixes } from './hash-prefixes.ts';
+import { HeldLanes } from './held-lanes.ts';
+import { Lane } from './lane.ts';
+import type { SequencerParts } from './sequencer.ts';
+import { Spread } from './spread.ts';
+
+export interface EpochRunConfig {
+  readonly parts: SequencerParts;
+  readonly validatorSet: ValidatorSet;
+  readonly startedBy: EpochEndedRecord | undefined;
+  /** What was recorded since the epoch began. */
+  readonly records: readonly ConsensusRecord[];
+  /** Batches of the epoch that are held and may not be ordered. */
+  readonly batches: readonly SignedBatchHeader[];
+  readonly handOn: HandOn;
+  readonly actor: () => Actor;
+  readonly network: () => Network;
+  readonly hashPrefixes: HashPrefixes;
+  readonly onHeldByQuorum: (seq: LaneSeq) => void;
+  readonly onEvidence: (evidence: LaneFork) => void;
+  readonly blame: (peer: ValidatorIndex, reason: string) => void;
+}
+
+export class EpochRun implements Ordering {
+  readonly epoch: Epoch;
+  readonly validatorSet: ValidatorSet;
+  readonly self: ValidatorIndex | undefined;
+  readonly startedBy: EpochEndedRecord | undefined;
+  readonly scheme: VoteScheme;
+  readonly core: Consensus;
+  readonly lanes: HeldLanes;
+  /** The own lane. */
+  readonly lane: Lane | undefined;
+  readonly spread: Spread;
+  readonly batches: BatchFetcher;
+  readonly blocks: BlockFetcher;
+  readonly #config: EpochRunConfig;
+  #isOver = false;
+
+  constructor(config: EpochRunConfig) {
+    const { parts, validatorSet, startedBy, network, hashPrefixes } = config;
+    const { genesis, store, logger, now } = parts;
+    const { networkId } = genesis;
+    const place = parts.placeIn(validatorSet);
+    const self = place?.self;
+    this.#config = config;
+    this.validatorSet = validatorSet;
+    this.epoch = validatorSet.epoch;
+    this.self = self;
+    this.startedBy = startedBy;
+    this.scheme =
+      parts.createScheme?.(validatorSet, self) ?? createVoteScheme(blstBls, validatorSet, place?.blsSecretKey);
+    const { genesisTimeMs, epochLengthBlocks } = genesis.file;
+    this.core = new Consensus(
+      {
+        networkId,
+        genesisTimeMs,
+        validatorSet,
+        self,
+        scheme: this.scheme,
+        options: { ...DEFAULT_CONSENSUS_OPTIONS, heartbeatMs: parts.heartbeatMs },
+        epoch: {
+          startsAfter: startedBy?.block ?? genesisBlock(networkId, genesisTimeMs),
+          proof: startedBy?.proof,
+          lastHeight: lastHeightOf(validatorSet.epoch, epochLengthBlocks),
+          nextValidatorSet: () => this.#nextValidatorSet(),
+        },
+      },
+      now(),
+      config.records,
+    );
+    this.lanes = new HeldLanes(validatorSet.validators.length);
+    for (const author of validatorSet.validators.keys()) {
+      const { nextSeq, lastDigest } = this.core.laneTip(author);
+      this.lanes.setFinalTip(author, nextSeq, lastDigest);
+    }
+    for (const signed of config.batches) this.#hold(signed, batchDigest(signed.header));
+    if (self !== undefined) {
+      const { nodeKey: key, batchBytes } = parts;
+      this.lane = new Lane({ networkId, epoch: this.epoch, author: self, key, batchBytes }, this.lanes.head(self));
+    }
+    // What was asked of a validator of this epoch and comes later is no matter of who stands in its place then.
+    const blame = (peer: ValidatorIndex, reason: string) => {
+      if (!this.#isOver) config.blame(peer, reason);
+    };
+    this.batches = new BatchFetcher({
+      networkId,
+      validatorSet,
+      self,
+      network,
+      isHeld: (digest: BatchDigest) => store.hasBatch(digest),
+      store: (batch) => config.actor().storeBatch(batch),
+      blame,
+      logger,
+    });
+    this.blocks = new BlockFetcher({
+      network,
+      submit: (input) => {
+        if (!this.#isOver) config.actor().submit(input);
+      },
+      blame,
+      logger,
+    });
+    this.spread = new Spread({
+      networkId,
+      validatorSet,
+      rollupIds: new Set(genesis.file.rollups.map(({ rollupId }) => rollupId)),
+      self,
+      lanes: this.lanes,
+      actor: {
+        storeBatch: (batch) => config.actor().storeBatch(batch),
+        whenDurable: (done) => config.actor().whenDurable(done),
+      },
+      store,
+      network,
+      hashPrefixes,
+      onHeldByQuorum: config.onHeldByQuorum,
+      random: Math.random,
+      metrics: parts.metrics,
+      logger,
+      now,
+      blame,
+      onEvidence: config.onEvidence,
+    });
+  }
+
+  /** Own batches of earlier epochs for which others are to find a place. */
+  readonly handedOn = (): readonly SignedBatchHeader[] => this.#config.handOn.headers;
+
+  /** Own batches of the epoch before that were not ordered, each in its new place, in the order of the lane. */
+  reseal(own: readonly StoredBatch[]): StoredBatch[] {
+    return own.map(({ batch }) => {
+      const resealed = this.lane!.reseal(batch);
+      this.#hold(resealed.batch.signed, resealed.digest);
+      return resealed;
+    });
+  }
+
+  #hold(signed: SignedBatchHeader, digest: Bytes32): void {
+    if (this.lanes.standing(signed.header, digest) === 'new') this.lanes.add(signed, digest);
+  }
+
+  /** What was under way for this epoch has no effect any more. */
+  end(): void {
+    this.#isOver = true;
+    this.spread.stop();
+  }
+
+  #nextValidatorSet(): ValidatorSet {
+    const { parts } = this.#config;
+    const epoch = this.epoch + 1;
+    const validators = parts.validatorSets.setFrom(epoch);
+    const next = validators ? validatorSetOf(epoch, validators) : { epoch, validators: this.validatorSet.validators };
+    parts.logger.debug({ epoch, hash: toHex(validatorSetHash(next)) }, 'the validator set of the next epoch');
+    return next;
+  }
+}
