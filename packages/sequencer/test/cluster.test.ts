@@ -2,27 +2,10 @@
 
 import { toHex } from '@squad/types';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Cluster, OTHER_ROLLUP, ROLLUP, type TestNode, transaction, until } from './support.ts';
+import { Cluster, expectOneOrder, hold, OTHER_ROLLUP, ROLLUP, type TestNode, transaction, until } from './support.ts';
 
 let cluster: Cluster;
 afterEach(() => cluster.close());
-
-async function hold(nodes: readonly TestNode[], transactions: readonly string[]) {
-  await until('every node to hold all transactions as final', async () => {
-    for (const node of nodes) {
-      const held = new Set(await node.transactions());
-      if (!transactions.every((one) => held.has(one))) return false;
-    }
-    return true;
-  });
-}
-
-async function expectOneOrder(nodes: readonly TestNode[]) {
-  const lowest = Math.min(...nodes.map(({ sequencer }) => sequencer.bodies.complete));
-  const [first, ...others] = await Promise.all(nodes.map((node) => node.hashes(1, lowest)));
-  for (const other of others) expect(other).toEqual(first);
-  for (const node of nodes) expect(node.failures).toEqual([]);
-}
 
 describe('four sequencers', () => {
   it('order what was sent to each of them, once, in one order everywhere', async () => {

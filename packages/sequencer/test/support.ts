@@ -1,6 +1,13 @@
 /** Sequencers in one process: real keys and certificates, networks and stores in memory that can be cut and crashed. */
 
-import { bodyRoot, createNodeKey, type NodeKey, signBatchHeader } from '@squad/crypto';
+import {
+  bodyRoot,
+  createNodeKey,
+  createVoteScheme,
+  type NodeKey,
+  signBatchHeader,
+  type VoteScheme,
+} from '@squad/crypto';
 import { blstBls, sha256 } from '@squad/crypto/node';
 import { MemoryHub, type Network, type NetworkHandlers } from '@squad/network';
 import { type Logger, noMetrics, silentLogger } from '@squad/service';
@@ -16,6 +23,7 @@ import {
   equalBytes,
   type Genesis,
   type GenesisRollup,
+  type GenesisValidator,
   parseGenesis,
   type RollupId,
   toHex,
@@ -23,6 +31,7 @@ import {
   type ValidatorSet,
   ZERO_HASH,
 } from '@squad/types';
+import { expect } from 'vitest';
 import type { StoredBatch } from '../src/actor.ts';
 import { type Admission, createAdmission } from '../src/admission/index.ts';
 import { createFeed, type Feed } from '../src/feed/index.ts';
@@ -97,23 +106,45 @@ export function keysOf(index: number): Keys {
   return { bls: blstBls.secretKeyFromSeed(seed), node: createNodeKey(seed) };
 }
 
-export function createGenesis(validators = 4, genesisTimeMs = 1_700_000_000_000): Genesis {
+/** A validator by the number of its node key; `bls`: that of its BLS key, if it is another. */
+export interface Member {
+  readonly key: number;
+  readonly bls?: number;
+  readonly weight?: number;
+}
+
+function describeMember({ key, bls = key, weight = 1 }: Member): GenesisValidator {
+  const secretKey = keysOf(bls).bls;
+  return {
+    name: `validator-${key}`,
+    blsPublicKey: toHex(blstBls.publicKeyOf(secretKey)),
+    proofOfPossession: toHex(blstBls.provePossession(secretKey)),
+    nodePublicKey: toHex(keysOf(key).node.publicKey),
+    weight,
+    addresses: [],
+  };
+}
+
+export interface GenesisOptions {
+  readonly epochLengthBlocks?: number;
+  readonly schedule?: readonly { readonly fromEpoch: number; readonly members: readonly Member[] }[];
+}
+
+export function createGenesis(
+  validators = 4,
+  genesisTimeMs = 1_700_000_000_000,
+  { epochLengthBlocks = 1_000_000, schedule = [] }: GenesisOptions = {},
+): Genesis {
   const genesis = parseGenesis({
     version: 1,
     name: 'sequencer-tests',
     genesisTimeMs,
-    epochLengthBlocks: 1_000_000,
-    validators: Array.from({ length: validators }, (_, index) => {
-      const { bls, node } = keysOf(index);
-      return {
-        name: `validator-${index}`,
-        blsPublicKey: toHex(blstBls.publicKeyOf(bls)),
-        proofOfPossession: toHex(blstBls.provePossession(bls)),
-        nodePublicKey: toHex(node.publicKey),
-        weight: 1,
-        addresses: [],
-      };
-    }),
+    epochLengthBlocks,
+    validators: Array.from({ length: validators }, (_, key) => describeMember({ key })),
+    validatorSchedule: schedule.map(({ fromEpoch, members }) => ({
+      fromEpoch,
+      validators: members.map(describeMember),
+    })),
     rollups: [...ROLLUPS],
   });
   if (!genesis.ok) throw genesis.error;
@@ -193,12 +224,22 @@ export class Journal implements Logger {
   }
 }
 
-export function placeOf({ validators }: ValidatorSet, node: NodeKey, blsSecretKey: Uint8Array) {
-  const self = validators.findIndex(({ nodePublicKey }) => equalBytes(nodePublicKey, node.publicKey));
-  return self === -1 ? undefined : { self, blsSecretKey };
+/** The place of who has a node key in a set, if it has the BLS key too: its own, or one that it changes to. */
+export function placeOf({ validators }: ValidatorSet, key: number) {
+  const self = validators.findIndex(({ nodePublicKey }) => equalBytes(nodePublicKey, keysOf(key).node.publicKey));
+  const blsKeys = [keysOf(key).bls, keysOf(key + OTHER_BLS_KEYS).bls];
+  const blsSecretKey = blsKeys.find(
+    (secretKey) => self >= 0 && equalBytes(blstBls.publicKeyOf(secretKey), validators[self]!.blsPublicKey),
+  );
+  return blsSecretKey && { self, blsSecretKey };
 }
 
-export interface ClusterOptions {
+/** Who changes its BLS key from `n` changes to `n` and this. */
+export const OTHER_BLS_KEYS = 100;
+
+export interface ClusterOptions extends GenesisOptions {
+  /** Nodes, by their keys, that do not validate the first epoch: they come after those that do. */
+  readonly others?: number;
   readonly validators?: number;
   readonly heartbeatMs?: number;
 }
@@ -231,11 +272,11 @@ export class TestNode {
     this.#transactionsThrough = 0;
     this.#transactions = [];
     this.store = await openMemoryNodeStore({ log: this.log, keyValueStore: this.#keyValueStore });
-    const { bls, node } = keysOf(this.index);
+    const { node } = keysOf(this.index);
     this.sequencer = await Sequencer.open({
       genesis,
       validatorSets: genesisSchedule(genesis),
-      placeIn: (set) => placeOf(set, node, bls),
+      placeIn: (set) => placeOf(set, this.index),
       nodeKey: node,
       store: this.store,
       admission,
@@ -257,7 +298,10 @@ export class TestNode {
       rollupIds: ROLLUPS.map(({ rollupId }) => rollupId),
       logger: silentLogger,
     });
-    this.network = hub.createNetwork(networkConfig(genesis, this.index, this.sequencer.handlers));
+    this.network = hub.createNetwork({
+      ...networkConfig(genesis, this.index, this.sequencer.handlers),
+      ...this.sequencer.networkSet,
+    });
   }
 
   async start(): Promise<void> {
@@ -289,6 +333,11 @@ export class TestNode {
 
   submit(transactions: readonly Uint8Array[], rollupId = ROLLUP): Promise<readonly SubmitOutcome[]> {
     return this.sequencer.submit(rollupId, transactions);
+  }
+
+  /** Checks votes of the first set. */
+  get scheme(): VoteScheme {
+    return createVoteScheme(blstBls, this.#cluster.genesis.validatorSet);
   }
 
   get height(): number {
@@ -343,8 +392,9 @@ export class Cluster {
 
   constructor(options: ClusterOptions = {}) {
     this.options = options;
-    this.genesis = createGenesis(options.validators ?? 4, Date.now() - 1000);
-    this.nodes = this.genesis.validatorSet.validators.map((_, index) => new TestNode(this, index));
+    const { validators = 4, others = 0 } = options;
+    this.genesis = createGenesis(validators, Date.now() - 1000, options);
+    this.nodes = Array.from({ length: validators + others }, (_, index) => new TestNode(this, index));
   }
 
   async start(indices: readonly number[] = [...this.nodes.keys()]): Promise<void> {
@@ -355,4 +405,23 @@ export class Cluster {
     for (const node of nodes) await node.stop().catch(() => {});
     await this.admission.close();
   }
+}
+
+/** Waits until each node holds all transactions, given in hex, as final. */
+export async function hold(nodes: readonly TestNode[], transactions: readonly string[]) {
+  await until('every node to hold all transactions as final', async () => {
+    for (const node of nodes) {
+      const held = new Set(await node.transactions());
+      if (!transactions.every((one) => held.has(one))) return false;
+    }
+    return true;
+  });
+}
+
+/** The same blocks at every height that all have reached. */
+export async function expectOneOrder(nodes: readonly TestNode[]) {
+  const lowest = Math.min(...nodes.map(({ sequencer }) => sequencer.bodies.complete));
+  const [first, ...others] = await Promise.all(nodes.map((node) => node.hashes(1, lowest)));
+  for (const other of others) expect(other).toEqual(first);
+  for (const node of nodes) expect(node.failures).toEqual([]);
 }
