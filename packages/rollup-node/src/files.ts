@@ -6,7 +6,15 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodeKey } from '@squad/crypto';
 import { blstBls, checkPossessionOnce, createNodeKey, readNodeKeyFile, writeNodeKeyFile } from '@squad/crypto/node';
-import { type Bytes32, type Genesis, parseGenesis, SquadError, toHex } from '@squad/types';
+import {
+  type Bytes32,
+  type Genesis,
+  parseGenesis,
+  parseValidatorSchedule,
+  SquadError,
+  toHex,
+  type ValidatorSchedule,
+} from '@squad/types';
 import { parseRollupFile, type RollupFile } from './config/rollup-file.ts';
 import type { RollupNodeOptions } from './options.ts';
 
@@ -14,6 +22,8 @@ export interface NodeFiles {
   readonly genesis: Genesis;
   readonly rollup: RollupFile;
   readonly nodeKey: NodeKey;
+  /** Of an operator's file: where to find validators of later epochs. Who they are is proven, whatever it says. */
+  readonly validatorSchedule: ValidatorSchedule;
   /** Where derived blocks and state are. */
   readonly rollupDirectory: string;
 }
@@ -25,7 +35,14 @@ export async function readFiles(options: RollupNodeOptions): Promise<NodeFiles> 
   await mkdir(options.dataDirectory, { recursive: true, mode: 0o700 });
   await guardNetwork(options.dataDirectory, genesis.networkId);
   const nodeKey = await readOrMakeNodeKey(options);
-  return { genesis, rollup, nodeKey, rollupDirectory: join(options.dataDirectory, `rollup-${rollup.rollupId}`) };
+  const validatorSchedule = await readSchedule(options);
+  return {
+    genesis,
+    rollup,
+    nodeKey,
+    validatorSchedule,
+    rollupDirectory: join(options.dataDirectory, `rollup-${rollup.rollupId}`),
+  };
 }
 
 async function readGenesis({ genesis: path, dataDirectory }: RollupNodeOptions): Promise<Genesis> {
@@ -34,6 +51,14 @@ async function readGenesis({ genesis: path, dataDirectory }: RollupNodeOptions):
   const possession = await checkPossessionOnce(genesis.value, blstBls, dataDirectory);
   if (!possession.ok) throw possession.error;
   return genesis.value;
+}
+
+async function readSchedule({ validatorSchedule: path }: RollupNodeOptions): Promise<ValidatorSchedule> {
+  if (path === undefined) return [];
+  const remedy = 'Get the validator schedule from a validator, or leave it out.';
+  const schedule = parseValidatorSchedule(await readJson(path, 'validator-schedule', remedy));
+  if (schedule.ok) return schedule.value;
+  throw schedule.error;
 }
 
 async function readRollup({ rollup: path, blockTimeMs }: RollupNodeOptions, genesis: Genesis): Promise<RollupFile> {

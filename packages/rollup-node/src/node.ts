@@ -4,9 +4,8 @@
  */
 
 import { createVerifier } from '@squad/client';
-import { createVoteScheme } from '@squad/crypto';
-import { blstBls, sha256 } from '@squad/crypto/node';
-import { createEdgeNetwork, type EdgeNetwork, type EdgeNetworkConfig } from '@squad/network';
+import { sha256 } from '@squad/crypto/node';
+import { createEdgeNetwork, type EdgeNetwork, type EdgeNetworkConfig, type NetworkValidator } from '@squad/network';
 import {
   Closing,
   createLogger,
@@ -20,12 +19,28 @@ import {
   type RpcMethod,
   type RpcSubscription,
 } from '@squad/service';
-import { fromHex, type Genesis, type Hex, SquadError } from '@squad/types';
+import {
+  blockHash,
+  type Genesis,
+  genesisBlock,
+  type Hex,
+  SquadError,
+  toHex,
+  type ValidatorSet,
+  validatorsByNodeKey,
+} from '@squad/types';
 import { openRollup, type Rollup } from './derivation/open.ts';
 import type { EvmExecutor } from './execution/evm/executor.ts';
 import type { LedgerExecutor } from './execution/ledger/executor.ts';
-import { readFiles } from './files.ts';
-import { createFollower, DEFAULT_FOLLOWER_OPTIONS, type Follower, type FollowerConfig } from './follow/index.ts';
+import { type NodeFiles, readFiles } from './files.ts';
+import {
+  createFollower,
+  DEFAULT_FOLLOWER_OPTIONS,
+  Epochs,
+  type Follower,
+  type FollowerConfig,
+  provenSetFiles,
+} from './follow/index.ts';
 import { checkRollupNodeOptions, type RollupNodeOptions } from './options.ts';
 import { createEthApi } from './rpc/eth-methods.ts';
 import { ledgerMethods } from './rpc/ledger-methods.ts';
@@ -80,13 +95,20 @@ async function assemble(
   const rollup = await openRollup(files.rollup, files.rollupDirectory);
   closing.add(() => rollup.derivation.close());
 
+  const epochs = await Epochs.open(
+    {
+      networkId: genesis.networkId,
+      epochLengthBlocks: genesis.file.epochLengthBlocks,
+      first: genesis.validatorSet,
+      sets: provenSetFiles(options.dataDirectory),
+    },
+    (rollup.executor.cursor?.height ?? 0) + 1,
+  );
+  const networkValidators = addressedBy(files);
   const network = await (parts.createNetwork ?? createEdgeNetwork)({
     nodeKeySeed: files.nodeKey.secretKey,
     networkId: genesis.networkId,
-    validators: genesis.file.validators.map(({ nodePublicKey, addresses }) => ({
-      nodePublicKey: fromHex(nodePublicKey),
-      addresses,
-    })),
+    validators: networkValidators(epochs.validatorSet),
     listen: options.listen,
     bootstrap: options.bootstrap,
     mdns: options.mdns,
@@ -96,7 +118,16 @@ async function assemble(
   await network.start();
 
   const measured = new MeasuredDerivation(rollup.derivation);
-  const follower = followerOf(options, parts, { genesis, rollup, network, measured, logger, metrics });
+  const follower = followerOf(options, parts, {
+    genesis,
+    rollup,
+    epochs,
+    network,
+    networkValidators,
+    measured,
+    logger,
+    metrics,
+  });
   closing.add(() => follower.stop());
 
   const state: NodeState = { follower, measured, derivation: rollup.derivation, executor: rollup.executor };
@@ -122,7 +153,9 @@ async function assemble(
 interface Wiring {
   readonly genesis: Genesis;
   readonly rollup: Rollup;
+  readonly epochs: Epochs;
   readonly network: EdgeNetwork;
+  readonly networkValidators: (set: ValidatorSet) => NetworkValidator[];
   readonly measured: MeasuredDerivation;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -130,18 +163,19 @@ interface Wiring {
 
 /** Goes on after the last sequencer block that the stored rollup blocks contain. */
 function followerOf(options: RollupNodeOptions, parts: RollupNodeParts, wiring: Wiring): Follower {
-  const { genesis, rollup, network, measured, logger, metrics } = wiring;
-  const { validatorSet, networkId } = genesis;
+  const { genesis, rollup, epochs, network, networkValidators, measured, logger, metrics } = wiring;
+  const { networkId } = genesis;
   const { rollupId } = rollup.file;
-  const scheme = createVoteScheme(blstBls, validatorSet);
   const { genesisTimeMs } = genesis.file;
-  const verifier = createVerifier({ networkId, genesisTimeMs, validatorSet, rollupId, scheme, sha256 });
+  const start = { height: 0, hash: blockHash(genesisBlock(networkId, genesisTimeMs).header) };
   return createFollower({
     network,
-    validatorSet,
-    verifier,
+    epochs,
+    createVerifier: (validatorSet, scheme) =>
+      createVerifier({ networkId, genesisTimeMs, validatorSet, rollupId, scheme, sha256 }),
+    onValidatorSet: (set) => network.changeValidators(networkValidators(set)),
     rollupId,
-    start: rollup.executor.cursor ?? verifier.genesis,
+    start: rollup.executor.cursor ?? start,
     derivation: measured,
     options: { ...DEFAULT_FOLLOWER_OPTIONS, maxFeeds: options.maxFeeds },
     logger: logger.child({ part: 'follow' }),
@@ -149,6 +183,17 @@ function followerOf(options: RollupNodeOptions, parts: RollupNodeParts, wiring: 
     onRefused: parts.onRefused ?? (() => {}),
     onFailed: parts.onFailed ?? endProcess,
   });
+}
+
+/** A set as the network has to know it: files tell addresses, of validators of whichever epoch. */
+function addressedBy({ genesis: { file }, validatorSchedule }: NodeFiles): (set: ValidatorSet) => NetworkValidator[] {
+  const later = [...(file.validatorSchedule ?? []), ...validatorSchedule].map(({ validators }) => validators);
+  const known = validatorsByNodeKey(file.validators, ...later);
+  return ({ validators }) =>
+    validators.map(({ nodePublicKey }) => ({
+      nodePublicKey,
+      addresses: known.get(toHex(nodePublicKey))?.addresses ?? [],
+    }));
 }
 
 /** What was derived can no longer be vouched for; whoever runs the process restarts it, and the store is as of a commit. */

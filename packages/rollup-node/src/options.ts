@@ -52,6 +52,12 @@ export const rollupNodeOptions = defineOptions({
     help: 'libp2p addresses of peers to join by, with /p2p, besides the validators of the genesis file',
   },
   mdns: { type: z.boolean(), default: false, env: 'SQUAD_MDNS', flag: '--mdns', help: 'find peers on the same link' },
+  validatorSchedule: {
+    type: path.optional(),
+    env: 'SQUAD_VALIDATOR_SCHEDULE',
+    flag: '--validator-schedule',
+    help: 'path of a file with the validator sets of later epochs: their addresses are taken from it',
+  },
   maxFeeds: {
     type: z.int().min(1).max(256),
     default: 16,

@@ -40,7 +40,7 @@ function lagMs({ timestampMs }: ProvenBlock): number {
 }
 
 export interface NodeState {
-  readonly follower: Pick<Follower, 'head' | 'setHead' | 'feeds'>;
+  readonly follower: Pick<Follower, 'head' | 'setHead' | 'feeds' | 'epoch'>;
   readonly measured: Pick<MeasuredDerivation, 'transactions' | 'softLagMs' | 'finalLagMs'>;
   readonly derivation: Pick<Derivation, 'softHeight'>;
   readonly executor: Pick<Executor, 'latest' | 'head'>;
@@ -76,6 +76,7 @@ export function statusMethod(state: NodeState, about: { readonly name: string; r
 
 function position({ follower, measured, derivation, executor }: NodeState) {
   return {
+    epoch: follower.epoch,
     finalHeight: follower.head.height,
     softHeight: derivation.softHeight,
     setHead: follower.setHead ?? null,

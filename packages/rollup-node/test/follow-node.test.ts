@@ -76,6 +76,7 @@ const optionsOf = (overrides: Partial<RollupNodeOptions> = {}): RollupNodeOption
   listen: [],
   bootstrap: [],
   mdns: false,
+  validatorSchedule: undefined,
   maxFeeds: 16,
   submit: undefined,
   sequencerRpc: [],

@@ -17,7 +17,7 @@ import {
 } from '@squad/types';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ApplyOutcome, ProvenBlock } from '../src/derivation/api.ts';
-import { createFollower, type Follower, type FollowerOptions, type Refusal } from '../src/follow/index.ts';
+import { createFollower, Epochs, type Follower, type FollowerOptions, type Refusal } from '../src/follow/index.ts';
 
 const ROLLUP = 901;
 
@@ -152,13 +152,19 @@ const pump = () => {
 };
 const start = (options: Partial<FollowerOptions> = {}, from = 0) => {
   const { networkId, genesisTimeMs, validatorSet, scheme } = chain;
-  const verifier = createVerifier({ networkId, genesisTimeMs, validatorSet, scheme, sha256, rollupId: ROLLUP });
+  const about = { networkId, genesisTimeMs, sha256, rollupId: ROLLUP };
+  const { genesis } = createVerifier({ ...about, validatorSet, scheme });
+  const sets = { read: async () => undefined, write: async () => {} };
   follower = createFollower({
-    network: { openFeed: (index) => sequencers[index]!.open() },
-    validatorSet,
-    verifier,
+    network: {
+      openFeed: (index) => sequencers[index]!.open(),
+      request: async () => new Uint8Array(),
+    },
+    epochs: new Epochs({ networkId, epochLengthBlocks: 1_000_000, first: validatorSet, sets }, validatorSet),
+    createVerifier: (set, check) => createVerifier({ ...about, validatorSet: set, scheme: check }),
+    onValidatorSet: () => {},
     rollupId: ROLLUP,
-    start: from === 0 ? verifier.genesis : { height: from, hash: chain.hashAt(from) },
+    start: from === 0 ? genesis : { height: from, hash: chain.hashAt(from) },
     derivation: applied,
     options,
     logger: silentLogger,

@@ -19,6 +19,7 @@ import {
   type ValidatorSchedule,
   type ValidatorSet,
   validatorSetOf,
+  validatorsByNodeKey,
 } from '@squad/types';
 
 /** Milliseconds between two looks at whether the operator's file has changed. */
@@ -92,14 +93,10 @@ class ScheduledSets implements ValidatorSetSource {
 
   stop(): void {}
 
-  #describeAll(): Map<string, GenesisValidator> {
-    const all = new Map<string, GenesisValidator>();
-    const add = (validators: readonly GenesisValidator[]) => {
-      for (const validator of validators) all.set(validator.nodePublicKey.toLowerCase(), validator);
-    };
-    add(this.#genesis.validators);
-    for (const { validators } of [...(this.#genesis.validatorSchedule ?? []), ...this.#own]) add(validators);
-    return all;
+  #describeAll(): ReadonlyMap<string, GenesisValidator> {
+    const { validators, validatorSchedule = [] } = this.#genesis;
+    const later = [...validatorSchedule, ...this.#own].map((entry) => entry.validators);
+    return validatorsByNodeKey(validators, ...later);
   }
 }
 

@@ -93,11 +93,6 @@ export function parseValidatorSchedule(json: unknown): Result<ValidatorSchedule,
   );
 }
 
-/** The entry of a schedule that an epoch falls under; undefined before the first. */
-export function scheduledFor(schedule: ValidatorSchedule, epoch: Epoch): ScheduledValidatorSet | undefined {
-  return schedule.findLast(({ fromEpoch }) => fromEpoch <= epoch);
-}
-
 /** What the protocol knows of validators that a file names. */
 export function validatorSetOf(epoch: Epoch, validators: readonly GenesisValidator[]): ValidatorSet {
   return {
@@ -108,4 +103,14 @@ export function validatorSetOf(epoch: Epoch, validators: readonly GenesisValidat
       weight,
     })),
   };
+}
+
+/**
+ * What files say of validators of whichever epoch, by node key in lower-case hex, the latest word last: names, addresses.
+ * Lists in the order in which they are to be believed.
+ */
+export function validatorsByNodeKey(
+  ...lists: readonly (readonly GenesisValidator[])[]
+): ReadonlyMap<string, GenesisValidator> {
+  return new Map(lists.flat().map((validator) => [validator.nodePublicKey.toLowerCase(), validator]));
 }

@@ -3,16 +3,20 @@
  * exactly once. It needs one honest sequencer among those that it reaches, and notices the others.
  */
 
-import type { BlockPoint, VerificationErrorCode, Verifier } from '@squad/client';
+import type { BlockPoint, SignatureCheck, VerificationErrorCode, Verifier } from '@squad/client';
 import type { EdgeNetwork } from '@squad/network';
 import type { Logger, Metrics } from '@squad/service';
-import type { Height, RollupId, ValidatorIndex, ValidatorSet } from '@squad/types';
+import type { Epoch, Height, RollupId, ValidatorIndex, ValidatorSet } from '@squad/types';
 import type { Derivation } from '../derivation/api.ts';
+import type { Epochs } from './epochs.ts';
 
 export interface FollowerConfig {
-  readonly network: Pick<EdgeNetwork, 'openFeed'>;
-  readonly validatorSet: ValidatorSet;
-  readonly verifier: Verifier;
+  readonly network: Pick<EdgeNetwork, 'openFeed' | 'request'>;
+  /** Who is believed. Moves on with the sequence. */
+  readonly epochs: Epochs;
+  readonly createVerifier: (set: ValidatorSet, scheme: SignatureCheck) => Verifier;
+  /** Positions are of another set from now on: the network has to know before it is asked again (R22). */
+  readonly onValidatorSet: (set: ValidatorSet) => void;
   readonly rollupId: RollupId;
   /** The newest final block that derivation holds durably, or `verifier.genesis`: following goes on after it. */
   readonly start: BlockPoint;
@@ -52,8 +56,8 @@ export const DEFAULT_FOLLOWER_OPTIONS: FollowerOptions = {
   maxBackOffMs: 10_000,
 };
 
-/** `PROTOCOL`: messages out of turn, or beyond the window. */
-export type RefusalCode = VerificationErrorCode | 'PROTOCOL';
+/** `PROTOCOL`: messages out of turn, or beyond the window. `HAND_OVER`: a proof of an epoch's end that is none. */
+export type RefusalCode = VerificationErrorCode | 'PROTOCOL' | 'HAND_OVER';
 
 export interface Refusal {
   readonly sequencer: ValidatorIndex;
@@ -84,8 +88,12 @@ export interface Follower {
    */
   readonly setHead: Height | undefined;
   readonly feeds: readonly FeedStatus[];
+  /** The epoch that is followed. */
+  readonly epoch: Epoch;
 }
 
+/** Milliseconds between two rounds of asking for the proof that an epoch is over. */
+export const HAND_OVER_RETRY_MS = 500;
 /** Blocks behind the set's head within which all feeds are live; further behind, one catches up and the others wait. */
 export const LIVE_DISTANCE_BLOCKS = 16;
 /** Blocks behind the set's head at which a live follower goes back to catching up from one sequencer. */

@@ -1,14 +1,17 @@
 /** Drives feeds, verification and derivation. One block is verified and applied at a time. */
 
-import type { BlockPoint, ProvenBlock, VerificationError } from '@squad/client';
+import type { BlockPoint, ProvenBlock, VerificationError, Verifier } from '@squad/client';
 import {
   bodyTransactions,
+  type Epoch,
   equalBytes,
   FEED_HEAD_ONLY,
   type FeedBlock,
   FeedStage,
+  HandOverRequest,
   type Height,
-  type ValidatorIndex,
+  toHex,
+  type ValidatorSet,
 } from '@squad/types';
 import type * as derivation from '../derivation/api.ts';
 import {
@@ -18,6 +21,7 @@ import {
   type Follower,
   type FollowerConfig,
   type FollowerOptions,
+  HAND_OVER_RETRY_MS,
   LIVE_DISTANCE_BLOCKS,
   MAINTENANCE_INTERVAL_MS,
   type RefusalCode,
@@ -26,7 +30,7 @@ import { type ConnectionEnd, FeedConnection } from './connection.ts';
 import { Inbox, type WaitingBlock } from './inbox.ts';
 import { type FollowerMetrics, followerMetrics } from './metrics.ts';
 import { setHead } from './set-head.ts';
-import { SequencerSlot } from './slot.ts';
+import { type SequencerKey, SequencerSlot } from './slot.ts';
 
 export function createFollower(config: FollowerConfig): Follower {
   return new SequenceFollower(config);
@@ -39,9 +43,11 @@ class SequenceFollower implements Follower {
   readonly #config: FollowerConfig;
   readonly #options: FollowerOptions;
   readonly #random: () => number;
-  readonly #slots: readonly SequencerSlot[];
+  #slots: readonly SequencerSlot[] = [];
   readonly #inbox = new Inbox();
-  readonly #claims = new Map<ValidatorIndex, Height>();
+  #verifier: Verifier;
+  /** When the proof of an epoch's end may be asked for again. */
+  #handOverAtMs = 0;
   readonly #metrics: FollowerMetrics;
   #head: BlockPoint;
   /** All feeds give blocks; otherwise one does, and the others tell their head. */
@@ -55,7 +61,9 @@ class SequenceFollower implements Follower {
     this.#config = config;
     this.#options = { ...DEFAULT_FOLLOWER_OPTIONS, ...config.options };
     this.#random = config.random ?? Math.random;
-    this.#slots = config.validatorSet.validators.map((_, index) => new SequencerSlot(index, this.#options));
+    const { validatorSet, scheme } = config.epochs;
+    this.#verifier = config.createVerifier(validatorSet, scheme);
+    this.#takePlaces(validatorSet);
     this.#head = config.start;
     this.#metrics = followerMetrics(config.metrics, this);
   }
@@ -65,14 +73,23 @@ class SequenceFollower implements Follower {
   }
 
   get setHead(): Height | undefined {
-    return setHead(this.#config.validatorSet, this.#claims);
+    const claims = this.#slots.flatMap(({ index, claimedHead }) =>
+      claimedHead === undefined ? [] : [[index, claimedHead] as const],
+    );
+    return setHead(this.#config.epochs.validatorSet, claims);
+  }
+
+  get epoch(): Epoch {
+    return this.#config.epochs.validatorSet.epoch;
   }
 
   get feeds(): readonly FeedStatus[] {
-    return this.#slots.map(({ index, state, distrustedUntilMs }) => {
-      const claimedHead = this.#claims.get(index);
-      return { sequencer: index, state, distrustedUntilMs, claimedHead };
-    });
+    return this.#slots.map(({ index, state, distrustedUntilMs, claimedHead }) => ({
+      sequencer: index,
+      state,
+      distrustedUntilMs,
+      claimedHead,
+    }));
   }
 
   start(): void {
@@ -96,6 +113,7 @@ class SequenceFollower implements Follower {
     this.#openFeeds(nowMs);
     this.#assignRoles();
     this.#noticeStall(nowMs);
+    this.#work();
   }
 
   /** The sequencer that was not tried for longest comes first; at the start, any. */
@@ -136,14 +154,14 @@ class SequenceFollower implements Follower {
   }
 
   #subscribe(slot: SequencerSlot, active: boolean): void {
-    this.#inbox.forgetFeed(slot.index);
+    this.#inbox.forgetFeed(slot.key);
     slot.active = active;
     slot.connection?.subscribe(active ? this.#head.height + 1 : FEED_HEAD_ONLY);
   }
 
   #ended(slot: SequencerSlot, end: ConnectionEnd): void {
     slot.ended();
-    this.#inbox.forgetFeed(slot.index);
+    this.#inbox.forgetFeed(slot.key);
     if (this.#stopped) return;
     if (end.kind === 'fault') {
       this.#refuse(slot, end.code, end.message, undefined);
@@ -156,7 +174,7 @@ class SequenceFollower implements Follower {
   }
 
   #claim(slot: SequencerSlot, height: Height): void {
-    this.#claims.set(slot.index, height);
+    slot.claimedHead = height;
     this.#assignRoles();
   }
 
@@ -165,7 +183,7 @@ class SequenceFollower implements Follower {
     if (this.#stopped) return;
     const open = this.#slots.filter(({ connection }) => connection !== undefined);
     const primary = open.find(({ active }) => active);
-    const target = this.setHead ?? (primary && this.#claims.get(primary.index));
+    const target = this.setHead ?? primary?.claimedHead;
     if (target === undefined) this.#live = false;
     else if (target - this.#head.height <= LIVE_DISTANCE_BLOCKS) this.#live = true;
     else if (target - this.#head.height > CATCH_UP_DISTANCE_BLOCKS) this.#live = false;
@@ -179,9 +197,7 @@ class SequenceFollower implements Follower {
 
   /** One that has something new, or may have; one that was not asked in vain first. */
   #mostPromising(open: readonly SequencerSlot[]): SequencerSlot | undefined {
-    const mayHave = open.filter(
-      ({ index }) => (this.#claims.get(index) ?? Number.POSITIVE_INFINITY) > this.#head.height,
-    );
+    const mayHave = open.filter(({ claimedHead = Number.POSITIVE_INFINITY }) => claimedHead > this.#head.height);
     return mayHave.sort((a, b) => a.asked - b.asked)[0];
   }
 
@@ -189,7 +205,7 @@ class SequenceFollower implements Follower {
   #noticeStall(nowMs: number): void {
     if (this.#working || nowMs - this.#progressAtMs < this.#options.stallMs) return;
     const { height } = this.#head;
-    const claimants = this.#slots.filter(({ index }) => (this.#claims.get(index) ?? 0) > height);
+    const claimants = this.#slots.filter(({ claimedHead = 0 }) => claimedHead > height);
     if (claimants.length === 0 && !this.#inbox.hasFinalAbove(height)) return;
     if (this.#slots.some(({ connection }) => connection?.isReceiving(height + 1, this.#options.stallMs))) return;
     this.#progressAtMs = nowMs;
@@ -214,7 +230,7 @@ class SequenceFollower implements Follower {
 
   /** It is not known to lie, but is of no use: others first. */
   #abandon(slot: SequencerSlot): void {
-    this.#claims.delete(slot.index);
+    slot.claimedHead = undefined;
     slot.connection?.close();
   }
 
@@ -223,7 +239,7 @@ class SequenceFollower implements Follower {
     // Told once: what else it sent before its feed was closed adds nothing.
     if (nowMs < (slot.distrustedUntilMs ?? Number.NEGATIVE_INFINITY)) return;
     slot.distrust(nowMs);
-    this.#claims.delete(slot.index);
+    slot.claimedHead = undefined;
     this.#metrics.refused.increment({ code });
     const refusal = { sequencer: slot.index, code, message, height };
     this.#config.logger.warn(refusal, 'a sequencer sent what fails verification: its feed is closed');
@@ -234,7 +250,7 @@ class SequenceFollower implements Follower {
   // Blocks
 
   #receive(slot: SequencerSlot, block: FeedBlock, bytes: number): void {
-    const { height, parentHash } = block.block.header;
+    const { height, parentHash, epoch } = block.block.header;
     const head = this.#head;
     if (height <= head.height) return;
     if (Inbox.isAhead(height, head.height)) {
@@ -243,10 +259,10 @@ class SequenceFollower implements Follower {
         this.#refuse(slot, 'PROTOCOL', `block ${height} is beyond the window above ${head.height}`, height);
       return;
     }
-    const waiting: WaitingBlock = { from: slot.index, block, bytes };
+    const waiting: WaitingBlock = { from: slot.key, block, bytes };
     if (block.stage === FeedStage.final) {
       if (!this.#inbox.addFinal(waiting)) this.#abandon(slot);
-    } else if (height > head.height + 1 || equalBytes(parentHash, head.hash)) {
+    } else if (epoch === this.epoch && (height > head.height + 1 || equalBytes(parentHash, head.hash))) {
       this.#inbox.addSoft(waiting);
     }
     this.#work();
@@ -254,8 +270,11 @@ class SequenceFollower implements Follower {
 
   /** Before its bodies are taken: what is held of unfinished blocks is what a quorum certified. */
   #checkBegun(slot: SequencerSlot, block: FeedBlock): void {
-    if (block.block.header.height <= this.#head.height) return;
-    const error = this.#config.verifier.checkCertified(block);
+    const { height, epoch } = block.block.header;
+    if (height <= this.#head.height) return;
+    // Of the next epoch, whose set is not known yet: the feed begins again when it is.
+    if (epoch === this.epoch + 1) return this.#abandon(slot);
+    const error = this.#verifier.checkCertified(block);
     if (error) this.#refuse(slot, error.code, error.message, error.height);
   }
 
@@ -278,6 +297,7 @@ class SequenceFollower implements Follower {
 
   /** Soft blocks first: they are few, and a final block may rely on the bodies of its soft one. */
   #nextJob(): (() => Promise<void>) | undefined {
+    if (this.#config.epochs.endsBefore(this.#head.height + 1)) return this.#crossing();
     const soft = this.#inbox.takeSoft();
     if (soft) return () => this.#judgeSoft(soft);
     const final = this.#inbox.takeFinal(this.#head.height + 1);
@@ -286,7 +306,7 @@ class SequenceFollower implements Follower {
 
   async #judgeSoft({ from, block }: WaitingBlock): Promise<void> {
     if (block.block.header.height <= this.#head.height) return;
-    const proven = this.#config.verifier.verifyFeedBlock(block, this.#head);
+    const proven = this.#verifier.verifyFeedBlock(block, this.#head);
     if (!proven.ok) return this.#refuseBlock(from, proven.error);
     this.#inbox.holdSoft(proven.value);
     const outcome = await this.#config.derivation.applySoft(forDerivation(proven.value));
@@ -295,19 +315,80 @@ class SequenceFollower implements Follower {
 
   async #judgeFinal({ from, block }: WaitingBlock): Promise<void> {
     const held = (hash: Uint8Array) => this.#inbox.heldBatches(hash);
-    const proven = this.#config.verifier.verifyFeedBlock(block, this.#head, held);
+    const proven = this.#verifier.verifyFeedBlock(block, this.#head, held);
     if (!proven.ok) return this.#refuseBlock(from, proven.error);
     await this.#config.derivation.applyFinal(forDerivation(proven.value));
     this.#advance({ height: proven.value.header.height, hash: proven.value.hash });
-    this.#slots[from]!.delivered();
+    this.#slotOf(from)?.delivered();
     this.#measure(proven.value);
   }
 
-  #refuseBlock(from: ValidatorIndex, { code, message, height }: VerificationError): void {
-    const slot = this.#slots[from]!;
+  #refuseBlock(from: SequencerKey, { code, message, height }: VerificationError): void {
+    const slot = this.#slotOf(from);
+    if (!slot) return;
     // Its soft block was dropped here: not its fault. It posts in full after a new subscription.
     if (code === 'BODIES_NOT_HELD') this.#askAgain(slot);
     else this.#refuse(slot, code, message, height);
+  }
+
+  #slotOf(key: SequencerKey): SequencerSlot | undefined {
+    return this.#slots.find((slot) => slot.key === key);
+  }
+
+  // From epoch to epoch (R22)
+
+  #crossing(): (() => Promise<void>) | undefined {
+    return performance.now() < this.#handOverAtMs ? undefined : () => this.#cross();
+  }
+
+  /** Asks one sequencer after another for the proof that the epoch is over: whoever has its last block has it, or will soon. */
+  async #cross(): Promise<void> {
+    const { network, epochs, logger } = this.#config;
+    this.#handOverAtMs = performance.now() + HAND_OVER_RETRY_MS;
+    const { epoch } = epochs.validatorSet;
+    const nowMs = performance.now();
+    const open = (slot: SequencerSlot) => (slot.connection ? 0 : 1);
+    const trusted = this.#slots.filter(({ distrustedUntilMs }) => nowMs >= (distrustedUntilMs ?? nowMs));
+    for (const slot of trusted.sort((a, b) => open(a) - open(b))) {
+      try {
+        const answer = await network.request(slot.index, 'handOver', HandOverRequest.serialize({ epoch }));
+        if (answer.length === 0) continue;
+        const taken = await epochs.take(answer);
+        if (taken.ok) return this.#changeSet(taken.value);
+        this.#refuse(
+          slot,
+          'HAND_OVER',
+          `the proof that epoch ${epoch} is over proves nothing: ${taken.error}`,
+          undefined,
+        );
+      } catch (error) {
+        logger.debug({ sequencer: slot.index, err: error }, 'the proof that an epoch is over was not had');
+      }
+      if (this.#stopped) return;
+    }
+  }
+
+  #changeSet(set: ValidatorSet): void {
+    const { epochs, createVerifier, onValidatorSet, logger } = this.#config;
+    this.#verifier = createVerifier(set, epochs.scheme);
+    onValidatorSet(set);
+    this.#takePlaces(set);
+    this.#handOverAtMs = 0;
+    logger.info({ epoch: set.epoch, validators: set.validators.length }, 'a new epoch began');
+    this.#assignRoles();
+  }
+
+  /** Feeds of those who stay go on, whatever their places. */
+  #takePlaces({ validators }: ValidatorSet): void {
+    const before = new Map(this.#slots.map((slot) => [slot.key, slot]));
+    this.#slots = validators.map(({ nodePublicKey }, index) => {
+      const key = toHex(nodePublicKey);
+      const slot = before.get(key) ?? new SequencerSlot(index, key, this.#options);
+      slot.index = index;
+      before.delete(key);
+      return slot;
+    });
+    for (const { connection } of before.values()) connection?.close();
   }
 
   #advance(head: BlockPoint): void {

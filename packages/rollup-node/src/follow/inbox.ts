@@ -12,18 +12,18 @@ import {
   type Height,
   MAX_FEED_UNACKNOWLEDGED_BLOCKS,
   toHex,
-  type ValidatorIndex,
 } from '@squad/types';
 import { MAX_HELD_SOFT_BLOCKS, MAX_HELD_SOFT_BYTES, MAX_WAITING_BYTES, MAX_WAITING_SOFT_BLOCKS } from './api.ts';
+import type { SequencerKey } from './slot.ts';
 
 export interface WaitingBlock {
-  readonly from: ValidatorIndex;
+  readonly from: SequencerKey;
   readonly block: FeedBlock;
   readonly bytes: number;
 }
 
 export class Inbox {
-  readonly #finals = new Map<ValidatorIndex, Map<Height, WaitingBlock>>();
+  readonly #finals = new Map<SequencerKey, Map<Height, WaitingBlock>>();
   /** By feed and hash: a feed that garbles a block must not keep out another that does not. */
   readonly #softs = new Map<string, WaitingBlock>();
   readonly #held = new Map<
@@ -116,7 +116,7 @@ export class Inbox {
   }
 
   /** A feed ended, or begins anew. Its soft blocks may stay: they are judged by themselves. */
-  forgetFeed(from: ValidatorIndex): void {
+  forgetFeed(from: SequencerKey): void {
     for (const { bytes } of this.#finals.get(from)?.values() ?? []) this.#finalBytes -= bytes;
     this.#finals.delete(from);
   }

@@ -12,7 +12,7 @@ export interface FollowerMetrics {
 }
 
 const STAGES: readonly string[] = ['soft', 'final'];
-const REFUSAL_CODES: readonly RefusalCode[] = [...VERIFICATION_ERROR_CODES, 'PROTOCOL'];
+const REFUSAL_CODES: readonly RefusalCode[] = [...VERIFICATION_ERROR_CODES, 'PROTOCOL', 'HAND_OVER'];
 
 export function followerMetrics(
   metrics: Metrics | undefined,

@@ -6,7 +6,7 @@ import { faultyWeight, type Height, totalWeight, type ValidatorIndex, type Valid
  * The greatest height that members of more than the tolerated faulty weight claim or exceed: at least one honest member
  * does. Undefined while those who were heard do not weigh so much.
  */
-export function setHead(set: ValidatorSet, claims: ReadonlyMap<ValidatorIndex, Height>): Height | undefined {
+export function setHead(set: ValidatorSet, claims: readonly (readonly [ValidatorIndex, Height])[]): Height | undefined {
   const faulty = faultyWeight(totalWeight(set));
   let weight = 0;
   for (const [validator, height] of [...claims].sort(([, a], [, b]) => b - a)) {

@@ -1,19 +1,26 @@
 /** What is known of one sequencer: its feed, when it may be tried again, and whether it is trusted to try. */
 
-import type { ValidatorIndex } from '@squad/types';
+import type { Height, Hex, ValidatorIndex } from '@squad/types';
 import type { FeedStatus, FollowerOptions } from './api.ts';
 import type { FeedConnection } from './connection.ts';
+
+/** Its node key as hex: what it is known by whatever its place in the set. */
+export type SequencerKey = Hex;
 
 export type SlotTimes = Pick<FollowerOptions, 'distrustMs' | 'maxDistrustMs' | 'firstBackOffMs' | 'maxBackOffMs'>;
 
 export class SequencerSlot {
-  readonly index: ValidatorIndex;
+  /** Its place in the set of now. */
+  index: ValidatorIndex;
+  readonly key: SequencerKey;
   state: FeedStatus['state'] = 'idle';
   connection: FeedConnection | undefined;
   /** Its subscription asks for blocks, not for its head alone. */
   active = false;
   /** Times that it was asked for what it had not sent, since it last sent something new. */
   asked = 0;
+  /** The highest height that it claims to be final. */
+  claimedHead: Height | undefined;
   triedAtMs = Number.NEGATIVE_INFINITY;
   distrustedUntilMs: number | undefined;
   #notBeforeMs = Number.NEGATIVE_INFINITY;
@@ -21,8 +28,9 @@ export class SequencerSlot {
   #lies = 0;
   readonly #times: SlotTimes;
 
-  constructor(index: ValidatorIndex, times: SlotTimes) {
+  constructor(index: ValidatorIndex, key: SequencerKey, times: SlotTimes) {
     this.index = index;
+    this.key = key;
     this.#times = times;
   }
 
