@@ -22,6 +22,7 @@ import {
   type Epoch,
   encodeValidatorMessage,
   type Genesis,
+  type Height,
   type LaneSeq,
   quorumWeight,
   type RollupId,
@@ -183,7 +184,8 @@ export class Sequencer {
       logger,
       onComplete: (height) => {
         this.#actor.submit({ type: 'bodiesComplete', height });
-        this.indexer.onComplete(height);
+        // A node that is behind catches up first, and looks for transactions then.
+        if (!this.#isBehind(height)) this.indexer.onComplete(height);
       },
     });
     this.#actor = new Actor({
@@ -368,8 +370,10 @@ export class Sequencer {
     const reasons: string[] = [];
     const { sawHead, finalHeight } = this.core.status;
     if (!sawHead) reasons.push('it has not seen the set’s present head yet');
-    const behind = finalHeight - this.bodies.complete;
-    if (behind > READY_BODIES_BEHIND_BLOCKS) reasons.push(`it is fetching the bodies of ${behind} final blocks`);
+    const { complete } = this.bodies;
+    if (this.#isBehind(complete)) {
+      reasons.push(`it is fetching the bodies of ${finalHeight - complete} final blocks`);
+    }
     const { validatorSet, self } = this.#run;
     const reached = [...this.#network.connectedValidators, ...(self === undefined ? [] : [self])];
     const weight = weightOf(validatorSet, reached);
@@ -380,6 +384,11 @@ export class Sequencer {
       );
     }
     return reasons;
+  }
+
+  /** With bodies held up to this height. */
+  #isBehind(complete: Height): boolean {
+    return this.core.status.finalHeight - complete > READY_BODIES_BEHIND_BLOCKS;
   }
 
   // ---------------------------------------------------------------- clients

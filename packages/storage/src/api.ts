@@ -34,6 +34,8 @@ export interface Log {
    * wrong, `LOG_PRUNED` if the position is below `start`, `LOG_POSITION` if no record can be there.
    */
   read(position: LogPosition): Promise<LogRecord>;
+  /** The same for many, in their order: what stands close together is read at once. Undefined: below `start`. */
+  readMany(positions: readonly LogPosition[]): Promise<(LogRecord | undefined)[]>;
   /** All records from a position on (inclusive; 0 is the beginning), in order, up to what was appended before the call. */
   replay(from: LogPosition): AsyncIterable<PositionedRecord>;
   /** The lowest position that pruning has left; 0 in a log that was never pruned. */
@@ -134,10 +136,16 @@ export interface NodeStore {
   hasBatch(digest: BatchDigest): boolean;
   /** The batch's encoding; undefined if it is not held, or pruned. */
   readBatch(digest: BatchDigest): Promise<Uint8Array | undefined>;
+  /** The same for many, in their order, for less; all of them are in memory at once. */
+  readBatches(digests: readonly BatchDigest[]): Promise<(Uint8Array | undefined)[]>;
+  /** Those that `readBatch` would not find, in their order. */
+  missingBatches(digests: readonly BatchDigest[]): Promise<BatchDigest[]>;
 
   /** Height of the last final block held; 0 if there is none. */
   readonly head: Height;
   readBlock(height: Height): Promise<StoredBlock | undefined>;
+  /** Final blocks from a height on, at most so many, up to the head. */
+  readBlocks(from: Height, count: number): Promise<StoredBlock[]>;
   heightOf(hash: BlockHash): Promise<Height | undefined>;
   /** The finalization certificate of the very block at this height. */
   finalizationAt(height: Height): Promise<Uint8Array | undefined>;
