@@ -20,8 +20,8 @@ import {
   type ValidatorSet,
 } from '@squad/types';
 import type { StoredBatch } from './actor.ts';
+import { AskOrder } from './ask-order.ts';
 import { MAX_BATCHES_ANSWER_BYTES } from './peer-requests.ts';
-import { shuffled } from './shuffled.ts';
 
 /** Batches that are being asked for at once; what is beyond is asked for again by who needs it. */
 export const MAX_BATCHES_IN_FETCH = 512;
@@ -41,6 +41,7 @@ export interface BatchFetcherConfig {
 export class BatchFetcher {
   readonly #config: BatchFetcherConfig;
   readonly #inFetch = new Set<BatchDigest>();
+  readonly #order = new AskOrder();
 
   constructor(config: BatchFetcherConfig) {
     this.#config = config;
@@ -72,13 +73,12 @@ export class BatchFetcher {
   /** Asks one peer after another until nothing is missing. */
   async #fetchChunk(missing: Map<BatchDigest, Bytes32>, holders: readonly ValidatorIndex[]): Promise<void> {
     const { network, self, logger } = this.#config;
-    const connected = network().connectedValidators;
-    const others = shuffled(connected.filter((peer) => !holders.includes(peer)));
-    const peers = [...holders.filter((peer) => connected.includes(peer)), ...others].filter((peer) => peer !== self);
+    const peers = this.#order.of(network().connectedValidators, holders).filter((peer) => peer !== self);
     for (const peer of peers) {
       try {
         for (let isFull = true; isFull && missing.size > 0; ) {
-          const answer = await network().request(peer, 'batches', BatchesRequest.serialize([...missing.values()]));
+          const request = BatchesRequest.serialize([...missing.values()]);
+          const answer = await this.#order.ask(peer, () => network().request(peer, 'batches', request));
           const before = missing.size;
           await this.#takeAnswer(peer, answer, missing);
           // The rest did not fit; one that only sends little by little must not keep the others from being asked.

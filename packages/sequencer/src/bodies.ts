@@ -29,6 +29,13 @@ export interface BodiesConfig {
   readonly logger: Logger;
 }
 
+/** At the next start, bodies are looked for above this height. */
+export async function noteBodiesComplete(store: NodeStore, height: Height): Promise<void> {
+  const value = new Uint8Array(8);
+  new DataView(value.buffer).setBigUint64(0, BigInt(height));
+  await store.setMeta(META_KEY, value);
+}
+
 export class Bodies {
   readonly #config: BodiesConfig;
   #complete: Height = 0;
@@ -176,10 +183,8 @@ export class Bodies {
 
   async #note(): Promise<void> {
     if (this.#noted === this.#complete) return;
-    const value = new Uint8Array(8);
-    new DataView(value.buffer).setBigUint64(0, BigInt(this.#complete));
     this.#noted = this.#complete;
-    await this.#config.store.setMeta(META_KEY, value);
+    await noteBodiesComplete(this.#config.store, this.#complete);
   }
 
   async #pause(): Promise<void> {

@@ -348,7 +348,7 @@ export class Sequencer {
 
   async stop(): Promise<void> {
     this.#parts.validatorSets.stop();
-    this.#run.spread.stop();
+    this.#run.stop();
     this.#gossip.stop();
     this.#intake.stop();
     await this.#handOn.stop();
@@ -368,14 +368,15 @@ export class Sequencer {
   notReadyReasons(): string[] {
     if (!this.#isStarted) return [STARTING];
     const reasons: string[] = [];
-    const { sawHead, finalHeight } = this.core.status;
-    if (!sawHead) reasons.push('it has not seen the set’s present head yet');
+    const { finalHeight } = this.core.status;
+    if (!(this.#run.follower ?? this.core.status).sawHead) reasons.push('it has not seen the set’s present head yet');
     const { complete } = this.bodies;
     if (this.#isBehind(complete)) {
       reasons.push(`it is fetching the bodies of ${finalHeight - complete} final blocks`);
     }
     const { validatorSet, self } = this.#run;
-    const reached = [...this.#network.connectedValidators, ...(self === undefined ? [] : [self])];
+    if (self === undefined) return reasons;
+    const reached = [...this.#network.connectedValidators, self];
     const weight = weightOf(validatorSet, reached);
     const quorum = quorumWeight(totalWeight(validatorSet));
     if (weight < quorum) {
@@ -536,7 +537,7 @@ export class Sequencer {
   #startRun(restored: readonly SignedBatchHeader[]): void {
     this.#actor.submit({ type: 'start' });
     for (const signed of restored) this.#actor.submit({ type: 'batchStored', batch: heldBatch(signed) });
-    this.#run.spread.start();
+    this.#run.start();
   }
 
   /** What the next epoch begins with; nothing of it is to be seen before it is durable. */

@@ -293,7 +293,7 @@ describe('a range', () => {
 
   it('is asked for one at a time, and the next one from within the answer', async () => {
     answers.set(1, () => answerOf(blocks));
-    let again: Promise<void> | undefined;
+    let again: Promise<unknown> | undefined;
     const fetcher: BlockFetcher = new BlockFetcher({
       network: () => network,
       submit: (input) => {

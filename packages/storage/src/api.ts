@@ -126,6 +126,12 @@ export interface TransactionLocation {
 export interface NodeStore {
   /** Hands the turn to the log as one frame; returns the positions of its consensus records, in order. */
   appendTurn(turn: Turn): LogPosition[];
+  /**
+   * Begins a store that holds nothing at a final block that is trusted: nothing below it is ever held, and replay begins with
+   * the checkpoint given. Durable when it resolves; after a crash before that the store is empty still. Throws `STORE_GAP` if
+   * a block is held.
+   */
+  startAt(block: FinalToStore, checkpoint: LogRecord): Promise<void>;
   /** One fsync for all turns appended before the call; then they survive a crash and can be read. */
   sync(): Promise<void>;
 

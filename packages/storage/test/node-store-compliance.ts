@@ -159,6 +159,28 @@ export function describeNodeStore(label: string, create: (sizes: NodeStoreSizes)
       await store.close();
     });
 
+    it('begins at a block that is trusted, once, and goes on from there', async () => {
+      const subject = await create(SIZES);
+      let store = await subject.open();
+      await store.startAt(final(70), record(9, 1));
+      await append(store, { batches: [batch(1)], finals: [final(71, [1])] });
+      const check = async () => {
+        expect([store.head, store.transactionsIndexedThrough]).toEqual([71, 70]);
+        expect(await store.readBlocks(70, 9)).toEqual([stored(70), stored(71)]);
+        expect([await store.readBlock(69), await store.readBlocks(1, 100)]).toEqual([undefined, []]);
+        expect((await collect(store.replayConsensus())).map(({ kind }) => kind)).toEqual([9]);
+        await rejection(store.startAt(final(90), record(9, 1)), 'STORE_GAP');
+      };
+      await check();
+      await store.close();
+      store = await subject.open();
+      await check();
+      await store.indexTransactions(0, prefixOf(1));
+      await store.completeTransactions(71);
+      expect(await store.transactionCandidates(hashOf(1))).toEqual([place(71, 0, 0)]);
+      await store.close();
+    });
+
     it('keeps the first of two batches with one digest, and does not grow by the second', async () => {
       const store = await (await create(SIZES)).open();
       await append(store, { batches: [batch(1), { digest: name(BATCH, 1), bytes: Uint8Array.of(9) }] });

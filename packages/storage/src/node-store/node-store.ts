@@ -99,6 +99,15 @@ class LogNodeStore implements NodeStore {
     return positions.slice(0, consensus.length);
   }
 
+  async startAt(block: FinalToStore, checkpoint: LogRecord): Promise<void> {
+    if (this.#stagedHead !== undefined) throw storeGap(block.height, this.#stagedHead);
+    await this.#transactions.startAt(block.height);
+    this.#stagedHead = block.height - 1;
+    const [position] = this.appendTurn({ consensus: [checkpoint], finals: [block] });
+    await this.sync();
+    await this.checkpoint(position!);
+  }
+
   async sync(): Promise<void> {
     const end = this.#log.end;
     await this.#log.sync();
