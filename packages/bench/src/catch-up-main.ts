@@ -34,6 +34,7 @@ function text(m: CatchUp): string {
     `it is ready after   ${m.readySeconds.toFixed(1)} s`,
     `it votes after      ${m.votesSeconds.toFixed(1)} s`,
     `it catches up with  ${m.catchUpBlocksPerSecond.toFixed(0)} blocks/s, ${m.ratio.toFixed(1)} times the live rate`,
+    `its CPU             ${m.cpuMsPerBlock === undefined ? 'not measured here' : `${m.cpuMsPerBlock.toFixed(2)} ms a block, all threads`}`,
     `machine             ${cores} cores, ${cpu}`,
   ].join('\n');
 }

@@ -3,15 +3,18 @@
  * others order for as many blocks as asked for; it is started again while the load goes on.
  */
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { defineOptions, type OptionValues, rpcCall } from '@squad/service';
 import { startTestnet, type Testnet, type TestnetProcess } from '@squad/testnet';
+import { SquadError } from '@squad/types';
 import { z } from 'zod';
 import { nowUs } from './load/clock.ts';
 import type { LoadConfig } from './load/protocol.ts';
+import { usageOf } from './measure/proc.ts';
+import { INSPECTOR_FLAGS, type RunningProfile, startProfile } from './measure/profile.ts';
 import { LoadFleet } from './run/load-fleet.ts';
 import { waitReady } from './systems/ready.ts';
 
@@ -44,11 +47,31 @@ export const catchUpOptions = defineOptions({
     flag: '--tx-size',
     help: 'bytes of an opaque transaction',
   },
+  readyWithin: {
+    type: z.int().min(10).max(86_400),
+    default: 300,
+    env: 'SQUAD_BENCH_READY_WITHIN',
+    flag: '--ready-within',
+    help: 'seconds after its start in which the validator must be back and vote, else the run fails',
+  },
+  cpuProfile: {
+    type: z.string().min(1).optional(),
+    env: 'SQUAD_BENCH_CPU_PROF',
+    flag: '--cpu-prof',
+    help: 'profile this node, such as sequencer-3, while the one that was away catches up; the profile is kept in --dir',
+  },
+  directory: {
+    type: z.string().min(1),
+    default: '.squad-bench',
+    env: 'SQUAD_BENCH_DIR',
+    flag: '--dir',
+    help: 'folder for profiles',
+  },
 });
 
 const ROLLUP_ID = 901;
 const CLIENTS = 2;
-const POLL_MS = 100;
+const POLL_MS = 250;
 /** A day: the clients are stopped when enough is seen. */
 const LOAD_US = 86_400e6;
 const START_DELAY_US = 200_000;
@@ -72,15 +95,18 @@ export interface CatchUp {
   /** Blocks that it took in, divided by the time from serving to ready. */
   readonly catchUpBlocksPerSecond: number;
   readonly ratio: number;
+  /** Its own CPU in that time, all threads, divided by the blocks. Undefined where there is no /proc. */
+  readonly cpuMsPerBlock: number | undefined;
 }
 
 export async function measureCatchUp(
   options: OptionValues<typeof catchUpOptions>,
-  program: readonly string[],
+  [node, ...main]: readonly string[],
   onProgress: (text: string) => void,
 ): Promise<CatchUp> {
   const directory = mkdtempSync(join(tmpdir(), 'squad-bench-'));
   const { nodes } = options;
+  const program = [node!, ...INSPECTOR_FLAGS, ...main];
   const common = { directory, program, nodes, rollups: 1, rollupKind: 'opaque', ports: 'free' } as const;
   let testnet: Testnet | undefined;
   let fleet: LoadFleet | undefined;
@@ -95,7 +121,7 @@ export async function measureCatchUp(
     await fleet.ready();
     fleet.run(nowUs() + START_DELAY_US).catch(() => {});
     const missed = await whileAway(options, alive[0]!, fleet, onProgress);
-    return { ...missed, ...(await comeBack(testnet, away, alive[0]!, missed, onProgress)) };
+    return { ...missed, ...(await comeBack(options, testnet, away, alive[0]!, missed, onProgress)) };
   } finally {
     fleet?.stop();
     await testnet?.stop();
@@ -127,6 +153,7 @@ async function whileAway(
 }
 
 async function comeBack(
+  options: OptionValues<typeof catchUpOptions>,
   testnet: Testnet,
   away: TestnetProcess,
   witness: TestnetProcess,
@@ -138,36 +165,84 @@ async function comeBack(
   const since = () => (Date.now() - startedAtMs) / 1000;
   await testnet.restart(away.name);
   const servesSeconds = since();
+  const isLate = () => since() > options.readyWithin;
+  const profile = await beginProfile(options, testnet);
+  const cpuSeconds = () => usageOf(away.process.pid!)?.cpuSeconds ?? Number.NaN;
+  const cpuFrom = cpuSeconds();
   const from = await statusOf(away);
-  for (let status = from; ; status = await statusOf(away)) {
-    if (!status.ready) {
+  let status = from;
+  let readySeconds: number;
+  let cpuMs: number;
+  try {
+    for (let told = 0; !status.ready; status = await statusOf(away)) {
+      if (isLate()) throw tooLate(options, status.reasons.join('; '));
+      if (Math.floor(since() / 5) > told) {
+        told = Math.floor(since() / 5);
+        onProgress(`${since().toFixed(0)} s: final height ${status.final.height}; ${status.reasons.join('; ')}`);
+      }
       await sleep(POLL_MS);
-      continue;
     }
-    const readySeconds = since();
-    const catchUpBlocksPerSecond = (status.final.height - from.final.height) / (readySeconds - servesSeconds);
-    onProgress(`ready after ${readySeconds.toFixed(1)} s`);
-    await untilItVotes(testnet, away, witness, status.final.height);
-    const ratio = catchUpBlocksPerSecond / liveBlocksPerSecond;
-    return { servesSeconds, readySeconds, votesSeconds: since(), catchUpBlocksPerSecond, ratio };
+  } finally {
+    readySeconds = since();
+    cpuMs = 1_000 * (cpuSeconds() - cpuFrom);
+    await profile?.stop(profilePath(options, onProgress));
   }
+  onProgress(`ready after ${readySeconds.toFixed(1)} s`);
+  if (!(await seenVoting(testnet, away, witness, status.final.height, isLate))) {
+    throw tooLate(options, 'it is ready, and its vote is in no certificate');
+  }
+  const blocks = status.final.height - from.final.height;
+  const catchUpBlocksPerSecond = blocks / (readySeconds - servesSeconds);
+  const ratio = catchUpBlocksPerSecond / liveBlocksPerSecond;
+  const cpuMsPerBlock = Number.isNaN(cpuMs) ? undefined : cpuMs / blocks;
+  return { servesSeconds, readySeconds, votesSeconds: since(), catchUpBlocksPerSecond, ratio, cpuMsPerBlock };
 }
 
-async function untilItVotes(
+function tooLate({ readyWithin }: OptionValues<typeof catchUpOptions>, why: string): SquadError {
+  return new SquadError(
+    'CATCH_UP_TIMEOUT',
+    `the validator is not back ${readyWithin} s after its start: ${why}`,
+    'Give it longer by --ready-within, or see with --cpu-prof what it does.',
+  );
+}
+
+async function beginProfile(
+  { cpuProfile }: OptionValues<typeof catchUpOptions>,
+  testnet: Testnet,
+): Promise<RunningProfile | undefined> {
+  if (cpuProfile === undefined) return undefined;
+  const { process, logPath } = testnet.process(cpuProfile);
+  return startProfile(process.pid!, logPath);
+}
+
+function profilePath(
+  { cpuProfile, directory }: OptionValues<typeof catchUpOptions>,
+  onProgress: (text: string) => void,
+): string {
+  mkdirSync(directory, { recursive: true });
+  const path = resolve(directory, `catch-up-${cpuProfile}-${Date.now()}.cpuprofile`);
+  onProgress(`the profile: ${path}`);
+  return path;
+}
+
+/** Resolves once its vote is in a certificate; false: it became too late for that. */
+async function seenVoting(
   testnet: Testnet,
   away: TestnetProcess,
   witness: TestnetProcess,
   from: number,
-): Promise<void> {
+  isLate: () => boolean,
+): Promise<boolean> {
   const self = testnet.nodes.indexOf(away);
-  for (let height = from; ; ) {
+  for (let height = from; !isLate(); ) {
     const { final } = await statusOf(witness);
     for (; height <= final.height; height++) {
       const answer = await rpcCall(witness.rpcUrl, 'squad_getCertificate', [height], CertificateAnswer);
-      if (answer?.certificate.signers.includes(self)) return;
+      if (answer?.certificate.signers.includes(self)) return true;
     }
     await sleep(POLL_MS);
   }
+  return false;
 }
 
 function statusOf({ rpcUrl }: TestnetProcess): Promise<z.infer<typeof Status>> {

@@ -30,6 +30,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/evidence.ts'),
   },
   {
+    name: 'checkpoint',
+    summary: 'write the newest final block of a node to a file that another node can begin at',
+    load: () => import('./commands/checkpoint.ts'),
+  },
+  {
     name: 'keys',
     summary: 'make and show the keys of a validator',
     load: () => import('./commands/keys.ts'),

@@ -25,6 +25,12 @@ export interface LaneTip {
   readonly lastDigest: Bytes32;
 }
 
+/**
+ * Stands for the next seq of a lane whose last ordered batch is not known: that of a node which began at a trusted block. It
+ * takes whatever a final block orders next; a validator never has it.
+ */
+export const UNKNOWN_SEQ: LaneSeq = Number.MAX_SAFE_INTEGER;
+
 export function emptyTips(set: ValidatorSet): readonly LaneTip[] {
   return set.validators.map(() => ({ nextSeq: 0, lastDigest: ZERO_HASH }));
 }
@@ -207,7 +213,7 @@ export function advanceTips(view: View, refs: readonly Ref[], tips: readonly Lan
     if (thisPlace < place) return `lane ${author} is out of order`;
     place = thisPlace;
     const { nextSeq } = advanced[author]!;
-    if (seq !== nextSeq) return `lane ${author} goes on with ${seq}, not with ${nextSeq}`;
+    if (seq !== nextSeq && nextSeq !== UNKNOWN_SEQ) return `lane ${author} goes on with ${seq}, not with ${nextSeq}`;
     advanced[author] = { nextSeq: seq + 1, lastDigest: digest };
   }
   return advanced;

@@ -2,6 +2,7 @@
 
 import {
   type Certificate,
+  MAX_BODY_LAG_BLOCKS,
   MAX_CLOCK_DRIFT_MS,
   toHex,
   type UnixMs,
@@ -48,8 +49,19 @@ function timeoutMs(s: State): UnixMs {
 /** R13. */
 export function nullifyIfDue(s: State): void {
   const round = s.round;
-  const due = round.abandoned || s.now >= timeoutMs(s) || (!round.proposal && s.pacemaker.isInactive(s.leader, s.now));
+  const due =
+    round.abandoned ||
+    s.now >= timeoutMs(s) ||
+    (!round.proposal && s.pacemaker.isInactive(s.leader, s.now)) ||
+    isOwnAndFarBehind(s);
   if (due) cast(s, s.signer.nullify(s.view));
+}
+
+/** R21: it will not propose, and the others need not wait for it. */
+function isOwnAndFarBehind(s: State): boolean {
+  if (s.leader !== s.self || s.round.own || !s.fresh) return false;
+  const missingViews = s.awaited ? s.awaited.certificate.view - s.finalView : 0;
+  return s.lagsInBodies || missingViews > MAX_BODY_LAG_BLOCKS;
 }
 
 /** What was sent in this view and brought no certificate is sent again. */

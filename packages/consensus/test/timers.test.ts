@@ -1,6 +1,6 @@
 /** R17: timers adapt, grow while nothing is certified, fall back; a leader that is not heard from is skipped. */
 
-import { type Block, VoteKind } from '@squad/types';
+import { type Block, MAX_BODY_LAG_BLOCKS, VoteKind } from '@squad/types';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_CONSENSUS_OPTIONS } from '../src/api.ts';
 import { Fixture, ofType, sentVotes } from './harness.ts';
@@ -139,5 +139,24 @@ describe('an inactive leader', () => {
 
   it('is waited for as any other when no quorum is heard: the rule fails open', () => {
     expect(nullifiedViews(enterViewTwo(() => []))).toEqual([]);
+  });
+});
+
+describe('a leader that is far behind', () => {
+  /** What it votes as it enters the view that it leads, on the finalization of a block that it does not have. */
+  function votesAsLeader(missingViews: number): ReturnType<typeof sentVotes> {
+    const fixture = new Fixture({ leaderOf: missingViews + 1 }).start();
+    const { block } = fixture.proposal({ view: missingViews, header: { height: missingViews } });
+    fixture.take();
+    return sentVotes(fixture.sendCertificate(fixture.certificate(VoteKind.finalize, missingViews, block)));
+  }
+
+  it('gives up its view at once (R21)', () => {
+    const own = { kind: nullify, view: MAX_BODY_LAG_BLOCKS + 2 };
+    expect(votesAsLeader(MAX_BODY_LAG_BLOCKS + 1)).toMatchObject([own]);
+  });
+
+  it('that lacks little takes its time to fetch it', () => {
+    expect(votesAsLeader(MAX_BODY_LAG_BLOCKS)).toEqual([]);
   });
 });

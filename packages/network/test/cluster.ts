@@ -143,9 +143,12 @@ export class Cluster {
     );
   }
 
-  /** A validator's network, not started. `set`: the positions in `validators` of those whom it takes for validators. */
+  /**
+   * A validator's network, or that of a node that only follows; not started. `set`: the positions in `validators` of those
+   * whom it takes for validators.
+   */
   async node(
-    self: ValidatorIndex,
+    self: ValidatorIndex | undefined,
     limits: Partial<NetworkLimits> = {},
     set: readonly ValidatorIndex[] = [...this.validators.keys()],
   ): Promise<Node> {
@@ -157,8 +160,8 @@ export class Cluster {
     const network = await this.implementation.createNetwork({
       nodeKeySeed: seedOf(`validator ${self}`),
       networkId: NETWORK_ID,
-      ...this.set(self, set),
-      listen: [...this.validators[self]!.addresses],
+      ...(self === undefined ? { validators: this.validators, self } : this.set(self, set)),
+      listen: self === undefined ? [] : [...this.validators[self]!.addresses],
       bootstrap: [],
       mdns: false,
       limits,

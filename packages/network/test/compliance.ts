@@ -351,6 +351,37 @@ export function networkCompliance(implementation: Implementation): void {
         await expect(edge.openFeed(1)).rejects.toMatchObject({ code: 'NOT_CONNECTED' });
       });
 
+      it('lets a node that only follows reach validators and ask them, within what they allow it', async () => {
+        cluster = await Cluster.meshed(implementation, 2, {
+          edgeRequestRate: { frames: { perSecond: 100, burst: 10 }, bytes: { perSecond: 1e6, burst: 1e6 } },
+        });
+        const follower = await cluster.node(undefined, {
+          edgeRequestRate: { frames: { perSecond: 100, burst: 10 }, bytes: { perSecond: 1e6, burst: 1e6 } },
+        });
+        cluster.nodes.push(follower);
+        const [a, b] = cluster.nodes;
+        a!.journal.onRequest = async (_from, _protocol, request) => request;
+        const before = a!.journal.events.length;
+        await follower.network.start();
+        await follower.journal.until('both', () => follower.network.connectedValidators.length === 2);
+        expect(follower.journal.events.toSorted()).toEqual(['connected 0', 'connected 1']);
+        const asked = Array.from({ length: 40 }, (_, i) => Uint8Array.of(i));
+        for (let i = 0; i < asked.length; i += 8) {
+          const some = asked.slice(i, i + 8);
+          expect(await Promise.all(some.map((one) => follower.network.request(0, 'range', one)))).toEqual(some);
+        }
+        follower.network.send('all', 'consensus', Uint8Array.of(1));
+        follower.network.send(1, 'data', Uint8Array.of(1));
+        await b!.network.stop();
+        await follower.journal.until('one less', () => follower.network.connectedValidators.length === 1);
+        // To validators it is a peer like any other: no channel, and nothing that it would be struck for.
+        expect([b!.journal.frames, a!.journal.frames]).toEqual([[], []]);
+        const connectedSince = a!.journal.events.slice(before).filter((event) => event.startsWith('connected'));
+        expect(connectedSince).toEqual([]);
+        const { refusals } = a!.network.statistics();
+        expect(Object.values(refusals).every((count) => count === 0)).toBe(true);
+      });
+
       it('answers requests of an edge node', async () => {
         cluster = await Cluster.meshed(implementation, 2);
         const edge = await cluster.edge('a');

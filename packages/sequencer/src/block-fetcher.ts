@@ -24,10 +24,20 @@ import {
   toHex,
   type ValidatorIndex,
 } from '@squad/types';
+import { AskOrder } from './ask-order.ts';
 import { shuffled } from './shuffled.ts';
 
 /** Blocks that are being asked for by hash at once; what is beyond the core asks for again. */
 export const MAX_BLOCKS_IN_FETCH = 16;
+
+/** What was said to a request for a range. */
+export interface RangeAnswers {
+  /** Blocks that were handed to the core, and who had them; it may still find them wrong. */
+  readonly blocks: number;
+  readonly from: ValidatorIndex | undefined;
+  /** Those who have none from that height on. */
+  readonly without: ValidatorIndex[];
+}
 
 export interface BlockFetcherConfig {
   readonly network: () => Pick<Network, 'request' | 'connectedValidators'>;
@@ -42,6 +52,7 @@ export class BlockFetcher {
   readonly #blocksInFetch = new Set<BlockHash>();
   #isFetchingRange = false;
   #isFetchingHandOver = false;
+  readonly #order = new AskOrder();
 
   constructor(config: BlockFetcherConfig) {
     this.#config = config;
@@ -70,9 +81,10 @@ export class BlockFetcher {
     if (found) this.#config.submit(found);
   }
 
-  /** One at a time: the core asks again for as long as it needs more. */
-  async fetchRange(fromHeight: Height, holders: readonly ValidatorIndex[]): Promise<void> {
-    if (this.#isFetchingRange) return;
+  /** One at a time: the core asks again for as long as it needs more. Tells what the peers that were asked said. */
+  async fetchRange(fromHeight: Height, holders: readonly ValidatorIndex[]): Promise<RangeAnswers> {
+    const answers: RangeAnswers = { blocks: 0, from: undefined, without: [] };
+    if (this.#isFetchingRange) return answers;
     this.#isFetchingRange = true;
     const { network } = this.#config;
     const found = await this.#ask(shuffled(holders), async (peer) => {
@@ -81,7 +93,10 @@ export class BlockFetcher {
       if (!range.ok) return this.#lied(peer, `answered a request for a range with ${range.error.reason}`);
       const { blocks, certificates } = range.value;
       const [certificate] = certificates;
-      if (!blocks[0] || !certificate) return undefined;
+      if (!blocks[0] || !certificate) {
+        answers.without.push(peer);
+        return undefined;
+      }
       return blocks[0].header.height === fromHeight
         ? ({ type: 'rangeFetched', from: peer, blocks, certificate } as const)
         : this.#lied(peer, `answered a request for blocks from ${fromHeight} on with others`);
@@ -89,6 +104,8 @@ export class BlockFetcher {
     this.#isFetchingRange = false;
     // The rest, parents and certificate, the core checks; it may ask for more at once.
     if (found) this.#config.submit(found);
+    if (found?.type !== 'rangeFetched') return answers;
+    return { ...answers, blocks: found.blocks.length, from: found.from };
   }
 
   /** The proof that an epoch is over: the core judges it. */
@@ -118,11 +135,9 @@ export class BlockFetcher {
     holders: readonly ValidatorIndex[],
     ask: (peer: ValidatorIndex) => Promise<Input | undefined>,
   ): Promise<Input | undefined> {
-    const connected = this.#config.network().connectedValidators;
-    const peers = [...new Set([...holders.filter((peer) => connected.includes(peer)), ...shuffled(connected)])];
-    for (const peer of peers) {
+    for (const peer of this.#order.of(this.#config.network().connectedValidators, holders)) {
       try {
-        const found = await ask(peer);
+        const found = await this.#order.ask(peer, () => ask(peer));
         if (found) return found;
       } catch (error) {
         this.#config.logger.debug({ err: error, peer }, 'a request failed');

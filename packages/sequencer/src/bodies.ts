@@ -9,9 +9,9 @@ import { type BatchRef, Block, type Height, MAX_BATCHES_PER_REQUEST, toHex } fro
 import type { BatchFetcher } from './batch-fetcher.ts';
 
 /** Blocks of a run, whose bodies are asked for together; fewer if they lack more than one request asks for. */
-export const MAX_BLOCKS_PER_BODY_RUN = 16;
+export const MAX_BLOCKS_PER_BODY_RUN = 64;
 /** Runs that are fetched at the same time when this node is behind. */
-export const BODY_RUNS_FETCHED_AHEAD = 8;
+export const BODY_RUNS_FETCHED_AHEAD = 4;
 const RETRY_AFTER_MS = 500;
 const META_KEY = 'bodiesComplete';
 /** Blocks between two notes of how far the bodies are complete; after a crash these are looked through again. */
@@ -27,6 +27,13 @@ export interface BodiesConfig {
   readonly fetcher: Pick<BatchFetcher, 'fetch'>;
   readonly onComplete: (height: Height) => void;
   readonly logger: Logger;
+}
+
+/** At the next start, bodies are looked for above this height. */
+export async function noteBodiesComplete(store: NodeStore, height: Height): Promise<void> {
+  const value = new Uint8Array(8);
+  new DataView(value.buffer).setBigUint64(0, BigInt(height));
+  await store.setMeta(META_KEY, value);
 }
 
 export class Bodies {
@@ -126,17 +133,22 @@ export class Bodies {
     }
   }
 
-  /** The next blocks, as many as lack what one request asks for, and the way to them begun. */
+  /** The next blocks, as many as lack what one request asks for, and their bodies' way here begun. */
   async #begin(from: Height): Promise<BodyRun> {
-    const blocks: Block[] = [];
-    const missing: BatchRef[] = [];
-    for (let height = from; height <= this.#head; height++) {
-      const stored = await this.#config.store.readBlock(height);
-      if (!stored) throw new Error(`final block ${height} is not in the store`);
-      const block = Block.deserialize(stored.block);
-      blocks.push(block);
-      missing.push(...(await this.#missingOf([block])));
-      if (blocks.length === MAX_BLOCKS_PER_BODY_RUN || missing.length >= MAX_BATCHES_PER_REQUEST) break;
+    const count = Math.min(MAX_BLOCKS_PER_BODY_RUN, this.#head - from + 1);
+    const stored = await this.#config.store.readBlocks(from, count);
+    if (stored.length < count) throw new Error(`final block ${from + stored.length} is not in the store`);
+    let blocks = stored.map(({ block }) => Block.deserialize(block));
+    let missing = await this.#missingOf(blocks);
+    if (missing.length > MAX_BATCHES_PER_REQUEST) {
+      const lacking = new Set(missing);
+      let lacked = 0;
+      const end = blocks.findIndex(({ refs }) => {
+        lacked += refs.reduce((sum, ref) => sum + Number(lacking.has(ref)), 0);
+        return lacked >= MAX_BATCHES_PER_REQUEST;
+      });
+      blocks = blocks.slice(0, end + 1);
+      missing = missing.slice(0, lacked);
     }
     return { blocks, fetched: this.#fetch(missing) };
   }
@@ -149,36 +161,30 @@ export class Bodies {
   }
 
   async #missingOf(blocks: readonly Block[]): Promise<BatchRef[]> {
-    const missing: BatchRef[] = [];
-    for (const ref of blocks.flatMap(({ refs }) => refs)) if (!(await this.#isHeld(ref))) missing.push(ref);
-    return missing;
+    const refs = blocks.flatMap((block) => block.refs);
+    const digests = refs.map(({ digest }) => toHex(digest));
+    const missing = new Set(await this.#config.store.missingBatches(digests));
+    return missing.size === 0 ? [] : refs.filter((_, i) => missing.has(digests[i]!));
   }
 
-  /** Tells of the blocks that are complete, in order; false if one is not. */
+  /** Tells how far the blocks are complete; false if one is not. */
   async #completed({ blocks }: BodyRun): Promise<boolean> {
-    for (const block of blocks) {
-      const { height } = block.header;
-      if (height <= this.#complete) continue;
-      if ((await this.#missingOf([block])).length > 0) return false;
+    const missing = new Set(await this.#missingOf(blocks));
+    const end = missing.size === 0 ? -1 : blocks.findIndex(({ refs }) => refs.some((ref) => missing.has(ref)));
+    const height = blocks.at(end === -1 ? -1 : end - 1)?.header.height;
+    if (end !== 0 && height !== undefined && height > this.#complete) {
       this.#complete = height;
       this.#config.onComplete(height);
       for (const waiting of this.#waiting) if (waiting.height <= height) waiting.done();
       if (height - this.#noted >= NOTE_INTERVAL_BLOCKS) await this.#note();
     }
-    return true;
-  }
-
-  async #isHeld({ digest }: BatchRef): Promise<boolean> {
-    const hex = toHex(digest);
-    return this.#config.store.hasBatch(hex) || (await this.#config.store.readBatch(hex)) !== undefined;
+    return end === -1;
   }
 
   async #note(): Promise<void> {
     if (this.#noted === this.#complete) return;
-    const value = new Uint8Array(8);
-    new DataView(value.buffer).setBigUint64(0, BigInt(this.#complete));
     this.#noted = this.#complete;
-    await this.#config.store.setMeta(META_KEY, value);
+    await noteBodiesComplete(this.#config.store, this.#complete);
   }
 
   async #pause(): Promise<void> {

@@ -28,6 +28,7 @@ import { BatchFetcher } from './batch-fetcher.ts';
 import { BlockFetcher } from './block-fetcher.ts';
 import type { HandOn } from './hand-on.ts';
 import type { HashPrefixes } from './hash-prefixes.ts';
+import { HeadFollower } from './head-follower.ts';
 import { HeldLanes } from './held-lanes.ts';
 import { Lane } from './lane.ts';
 import type { SequencerParts } from './sequencer.ts';
@@ -63,6 +64,8 @@ export class EpochRun implements Ordering {
   readonly spread: Spread;
   readonly batches: BatchFetcher;
   readonly blocks: BlockFetcher;
+  /** Of a node that does not validate the epoch. */
+  readonly follower: HeadFollower | undefined;
   readonly #config: EpochRunConfig;
   #isOver = false;
 
@@ -130,6 +133,19 @@ export class EpochRun implements Ordering {
       blame,
       logger,
     });
+    if (self === undefined) {
+      this.follower = new HeadFollower({
+        validatorSet,
+        blocks: this.blocks,
+        head: () => this.core.status.finalHeight,
+        taken: () => new Promise((resolve) => config.actor().whenDurable(resolve)),
+        // Blocks that were found and not taken: the epoch may be over, and who validates the next one not known here (R22).
+        onNothingTaken: () => {
+          if (!this.#isOver) config.actor().submit({ type: 'laterEpoch' });
+        },
+        now,
+      });
+    }
     this.spread = new Spread({
       networkId,
       validatorSet,
@@ -169,10 +185,20 @@ export class EpochRun implements Ordering {
     if (this.lanes.standing(signed.header, digest) === 'new') this.lanes.add(signed, digest);
   }
 
+  start(): void {
+    this.spread.start();
+    this.follower?.start();
+  }
+
+  stop(): void {
+    this.spread.stop();
+    this.follower?.stop();
+  }
+
   /** What was under way for this epoch has no effect any more. */
   end(): void {
     this.#isOver = true;
-    this.spread.stop();
+    this.stop();
   }
 
   #nextValidatorSet(): ValidatorSet {

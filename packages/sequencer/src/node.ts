@@ -12,8 +12,9 @@ import {
   type Logger,
 } from '@squad/service';
 import { openNodeStore } from '@squad/storage';
-import { toHex } from '@squad/types';
+import { type Genesis, SquadError, toHex } from '@squad/types';
 import { createAdmission } from './admission/index.ts';
+import { beginAt, readCheckpoint, refuseToValidate } from './checkpoint.ts';
 import { createFeed } from './feed/index.ts';
 import { checkIsValidator, type Identity, readIdentity } from './identity.ts';
 import { createNetworkMetrics } from './network-metrics.ts';
@@ -60,6 +61,7 @@ async function open(
 ): Promise<SequencerNode> {
   const identity = await readIdentity(options);
   const { genesis, nodeKey, placeIn } = identity;
+  const checkpoint = await checkpointOf(options, genesis);
   const logger = createLogger({ name: options.name, level: options.logLevel });
   const metrics = createPrometheusMetrics();
   const sequencerMetrics = createSequencerMetrics(metrics);
@@ -72,6 +74,10 @@ async function open(
     onFailure: (error) => die(logger, error),
   });
   closing.add(() => store.close());
+  if (options.keystore !== undefined) await refuseToValidate(store);
+  if (checkpoint && (await beginAt(store, checkpoint, genesis.validatorSet.validators.length))) {
+    logger.info({ height: checkpoint.block.header.height }, 'the data folder begins at the checkpoint');
+  }
   const admission = createAdmission({
     logger,
     metrics,
@@ -170,6 +176,16 @@ async function open(
     'sequencer started',
   );
   return { rpcUrl: rpc.url, metricsUrl: monitor.url, addresses: network.addresses, stop: () => closing.close() };
+}
+
+async function checkpointOf({ checkpoint, keystore }: SequencerOptions, genesis: Genesis) {
+  if (checkpoint === undefined) return undefined;
+  if (keystore === undefined) return readCheckpoint(checkpoint, genesis);
+  throw new SquadError(
+    'CHECKPOINT_OF_VALIDATOR',
+    'a checkpoint was given to a validator, which has to hold the whole chain',
+    'Leave --checkpoint out, or --keystore to follow without voting.',
+  );
 }
 
 /** The line for people; returns what ends it. */

@@ -50,6 +50,12 @@ export const sequencerOptions = defineOptions({
     flag: '--validator-schedule',
     help: 'path of a file with the validator sets of later epochs, on which the validators agreed; read again when it changes',
   },
+  checkpoint: {
+    type: z.string().min(1).optional(),
+    env: 'SQUAD_CHECKPOINT',
+    flag: '--checkpoint',
+    help: 'path of a checkpoint (`squad checkpoint`) to begin at instead of genesis; not for validators',
+  },
   nodeKey: {
     type: z.string().min(1),
     env: 'SQUAD_NODE_KEY',

@@ -9,6 +9,7 @@ import {
   Block,
   BlockRequest,
   BlockResponse,
+  type Bytes32,
   Certificate,
   decode,
   epochOfHeight,
@@ -25,6 +26,11 @@ import type { HandOvers } from './hand-overs.ts';
 /** Bytes of blocks in one answer by height; beyond it only up to the first finalization. */
 export const MAX_RANGE_ANSWER_BYTES: number = 2 * 1024 * 1024;
 
+/** Bytes of batches after which an answer ends; one fits always. What is left out is asked for again. */
+export const MAX_BATCHES_ANSWER_BYTES: number = 4 * 1024 * 1024;
+/** Batches that are read at a time for an answer. */
+const BATCHES_READ_AT_ONCE = 32;
+
 /** Rejects for a request that is none: the stream is closed on it. */
 export async function answerRequest(
   protocol: RequestProtocol,
@@ -39,8 +45,7 @@ export async function answerRequest(
   switch (protocol) {
     case 'batches': {
       const digests = unwrap(decode(BatchesRequest, 'BatchesRequest', request));
-      const batches = await Promise.all(digests.map((digest) => node.store.readBatch(toHex(digest))));
-      return BatchesResponse.serialize(batches.filter((batch) => batch !== undefined));
+      return BatchesResponse.serialize(await batches(node.store, digests));
     }
     case 'block': {
       const { hash } = unwrap(decode(BlockRequest, 'BlockRequest', request));
@@ -66,15 +71,28 @@ async function finalBlock(store: NodeStore, hash: Uint8Array): Promise<Block | u
   return stored && Block.deserialize(stored.block);
 }
 
+async function batches(store: NodeStore, digests: readonly Bytes32[]): Promise<Uint8Array[]> {
+  const found: Uint8Array[] = [];
+  let bytes = 0;
+  for (let from = 0; from < digests.length && bytes < MAX_BATCHES_ANSWER_BYTES; from += BATCHES_READ_AT_ONCE) {
+    const read = await store.readBatches(digests.slice(from, from + BATCHES_READ_AT_ONCE).map(toHex));
+    for (const batch of read) {
+      if (batch === undefined || bytes >= MAX_BATCHES_ANSWER_BYTES) continue;
+      bytes += batch.length;
+      found.push(batch);
+    }
+  }
+  return found;
+}
+
 /** Blocks of one epoch from a height on, up to the last one within the limits that has a finalization with it. */
 async function range(store: NodeStore, fromHeight: Height, lastHeight: Height): Promise<RangeResponse> {
   const blocks: Block[] = [];
   let certificate: Uint8Array | undefined;
   let proven = 0;
   let bytes = 0;
-  for (let height = fromHeight; height <= lastHeight && blocks.length < MAX_BLOCKS_PER_RANGE; height++) {
-    const stored = height === 0 ? undefined : await store.readBlock(height);
-    if (!stored) break;
+  const count = Math.min(MAX_BLOCKS_PER_RANGE, lastHeight - fromHeight + 1);
+  for (const stored of fromHeight === 0 ? [] : await store.readBlocks(fromHeight, count)) {
     bytes += stored.block.length;
     if (bytes > MAX_RANGE_ANSWER_BYTES && proven > 0) break;
     blocks.push(Block.deserialize(stored.block));

@@ -22,6 +22,7 @@ import {
   type Epoch,
   encodeValidatorMessage,
   type Genesis,
+  type Height,
   type LaneSeq,
   quorumWeight,
   type RollupId,
@@ -183,7 +184,8 @@ export class Sequencer {
       logger,
       onComplete: (height) => {
         this.#actor.submit({ type: 'bodiesComplete', height });
-        this.indexer.onComplete(height);
+        // A node that is behind catches up first, and looks for transactions then.
+        if (!this.#isBehind(height)) this.indexer.onComplete(height);
       },
     });
     this.#actor = new Actor({
@@ -346,7 +348,7 @@ export class Sequencer {
 
   async stop(): Promise<void> {
     this.#parts.validatorSets.stop();
-    this.#run.spread.stop();
+    this.#run.stop();
     this.#gossip.stop();
     this.#intake.stop();
     await this.#handOn.stop();
@@ -366,12 +368,15 @@ export class Sequencer {
   notReadyReasons(): string[] {
     if (!this.#isStarted) return [STARTING];
     const reasons: string[] = [];
-    const { sawHead, finalHeight } = this.core.status;
-    if (!sawHead) reasons.push('it has not seen the set’s present head yet');
-    const behind = finalHeight - this.bodies.complete;
-    if (behind > READY_BODIES_BEHIND_BLOCKS) reasons.push(`it is fetching the bodies of ${behind} final blocks`);
+    const { finalHeight } = this.core.status;
+    if (!(this.#run.follower ?? this.core.status).sawHead) reasons.push('it has not seen the set’s present head yet');
+    const { complete } = this.bodies;
+    if (this.#isBehind(complete)) {
+      reasons.push(`it is fetching the bodies of ${finalHeight - complete} final blocks`);
+    }
     const { validatorSet, self } = this.#run;
-    const reached = [...this.#network.connectedValidators, ...(self === undefined ? [] : [self])];
+    if (self === undefined) return reasons;
+    const reached = [...this.#network.connectedValidators, self];
     const weight = weightOf(validatorSet, reached);
     const quorum = quorumWeight(totalWeight(validatorSet));
     if (weight < quorum) {
@@ -380,6 +385,11 @@ export class Sequencer {
       );
     }
     return reasons;
+  }
+
+  /** With bodies held up to this height. */
+  #isBehind(complete: Height): boolean {
+    return this.core.status.finalHeight - complete > READY_BODIES_BEHIND_BLOCKS;
   }
 
   // ---------------------------------------------------------------- clients
@@ -527,7 +537,7 @@ export class Sequencer {
   #startRun(restored: readonly SignedBatchHeader[]): void {
     this.#actor.submit({ type: 'start' });
     for (const signed of restored) this.#actor.submit({ type: 'batchStored', batch: heldBatch(signed) });
-    this.#run.spread.start();
+    this.#run.start();
   }
 
   /** What the next epoch begins with; nothing of it is to be seen before it is durable. */

@@ -87,7 +87,7 @@ describe('bodies', () => {
     const one = createBodies();
     await one.start();
     await until('all three', () => one.complete === 3);
-    expect([completed, asked]).toEqual([[1, 2, 3], []]);
+    expect([completed, asked]).toEqual([[3], []]);
   });
 
   it('tell those who wait for a height when it is complete, and let go of those who give up', async () => {
@@ -106,7 +106,7 @@ describe('bodies', () => {
     await waits[2];
     await one.start();
     await Promise.all(waits);
-    expect(told).toEqual(['gave up', 'first', 'second']);
+    expect([told[0], told.slice(1).sort()]).toEqual(['gave up', ['first', 'second']]);
     await one.reached(2, new AbortController().signal);
   });
 

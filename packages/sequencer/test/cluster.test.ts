@@ -1,8 +1,9 @@
 /** Whole sequencers together: one order everywhere, crashes, stops, long absences. */
 
-import { toHex } from '@squad/types';
+import type { Network } from '@squad/network';
+import { Block, bodyTransactions, Certificate, decodeBatch, toHex } from '@squad/types';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Cluster, expectOneOrder, hold, OTHER_ROLLUP, ROLLUP, type TestNode, transaction, until } from './support.ts';
+import { Cluster, expectOneOrder, hold, OTHER_ROLLUP, ROLLUP, TestNode, transaction, until } from './support.ts';
 
 let cluster: Cluster;
 afterEach(() => cluster.close());
@@ -94,5 +95,123 @@ describe('four sequencers', () => {
     await d.submit([transaction(3, 1)]);
     await hold([a, b, d], [toHex(transaction(3, 1))]);
     await expectOneOrder([a, b, d]);
+  });
+});
+
+describe('a node that is no validator', () => {
+  const OBSERVER = 9;
+
+  async function withObserver(): Promise<TestNode> {
+    const observer = new TestNode(cluster, OBSERVER);
+    cluster.nodes.push(observer);
+    await observer.start();
+    return observer;
+  }
+
+  it('takes in what is final from genesis on, is ready, follows the head, and takes no transactions', async () => {
+    cluster = new Cluster({ heartbeatMs: 1 });
+    await cluster.start();
+    const [a] = cluster.nodes as [TestNode];
+    const sent: string[] = [];
+    for (let number = 0; number < 30; number++) {
+      await a.submit([transaction(0, number)]);
+      sent.push(toHex(transaction(0, number)));
+      await until('ten more blocks', () => a.height >= 10 * number);
+    }
+    const observer = await withObserver();
+    expect(observer.sequencer.notReadyReasons()).not.toEqual([]);
+    await hold([observer], sent);
+    await until('the observer to be ready', () => observer.sequencer.notReadyReasons().length === 0);
+    await a.submit([transaction(0, 1_000)]);
+    await hold([observer], [toHex(transaction(0, 1_000))]);
+    await expectOneOrder(cluster.nodes);
+    const [refused] = await observer.submit([transaction(9, 0)]);
+    expect(refused).toMatchObject({ accepted: false });
+    for (const node of cluster.nodes) expect(node.journal.blamed).toEqual([]);
+  });
+
+  it('goes on after a crash where it was, and serves others what it holds', async () => {
+    cluster = new Cluster({ heartbeatMs: 1 });
+    await cluster.start();
+    const [a] = cluster.nodes as [TestNode];
+    const observer = await withObserver();
+    await a.submit([transaction(0, 0)]);
+    await hold([observer], [toHex(transaction(0, 0))]);
+    await observer.crash();
+    await a.submit([transaction(0, 1)]);
+    await observer.start();
+    await hold([observer], [transaction(0, 0), transaction(0, 1)].map(toHex));
+    await expectOneOrder(cluster.nodes);
+  });
+
+  it('begins at a block that is trusted, holds what came after it, and goes on from there after a crash', async () => {
+    cluster = new Cluster({ heartbeatMs: 1 });
+    await cluster.start();
+    const [a] = cluster.nodes as [TestNode];
+    await a.submit([transaction(0, 0)]);
+    await hold([a], [toHex(transaction(0, 0))]);
+    await until('a block with a certificate', () => a.height > 20);
+    const at = (await a.store.nextFinalizationAtOrAfter(20))!;
+    const checkpoint = {
+      block: Block.deserialize((await a.store.readBlock(at.height))!.block),
+      certificate: Certificate.deserialize(at.certificate) as Certificate,
+    };
+    await a.submit([transaction(0, 1)]);
+    const observer = new TestNode(cluster, OBSERVER);
+    observer.checkpoint = checkpoint;
+    cluster.nodes.push(observer);
+    await observer.start();
+    const holds = (number: number) => async () => {
+      const { complete } = observer.sequencer.bodies;
+      if (complete <= at.height) return false;
+      const blocks = await observer.store.readBlocks(at.height + 1, complete - at.height);
+      const digests = blocks.flatMap(({ block }) => Block.deserialize(block).refs.map(({ digest }) => toHex(digest)));
+      const batches = (await observer.store.readBatches(digests)).map((bytes) => decodeBatch(bytes!));
+      const held = batches.flatMap((batch) => (batch.ok ? bodyTransactions(batch.value.body).map(toHex) : []));
+      return held.includes(toHex(transaction(0, number)));
+    };
+    await until('what came after it', holds(1));
+    await until('the observer to be ready', () => observer.sequencer.notReadyReasons().length === 0);
+    expect(await observer.store.readBlock(at.height - 1)).toBeUndefined();
+    await observer.crash();
+    await a.submit([transaction(0, 2)]);
+    await observer.start();
+    await until('what came after the crash', holds(2));
+    expect(await observer.hashes(at.height)).toEqual(await a.hashes(at.height, observer.height));
+    for (const node of cluster.nodes) expect([node.journal.blamed, node.failures]).toEqual([[], []]);
+  });
+
+  it('drops validators that lie about what is final, and goes on with the others', async () => {
+    cluster = new Cluster({ heartbeatMs: 1 });
+    await cluster.start();
+    const [a] = cluster.nodes as [TestNode];
+    await until('some blocks', () => a.height > 40);
+    const observer = new TestNode(cluster, OBSERVER);
+    await observer.open();
+    const { network } = observer;
+    const lied = new Set<number>();
+    const lying = (to: number, answer: Uint8Array) => {
+      lied.add(to);
+      return to === 1 ? answer.map((byte, i) => (i === answer.length - 1 ? byte ^ 1 : byte)) : Uint8Array.of(1, 2);
+    };
+    const through: Network = Object.create(network, {
+      request: {
+        value: async (...[to, protocol, request]: Parameters<Network['request']>) => {
+          const answer = await network.request(to, protocol, request);
+          return protocol === 'range' && (to === 1 || to === 2) ? lying(to, answer) : answer;
+        },
+      },
+      connectedValidators: { get: () => network.connectedValidators },
+      disconnect: { value: (...args: Parameters<Network['disconnect']>) => network.disconnect(...args) },
+      send: { value: () => {} },
+    });
+    cluster.nodes.push(observer);
+    observer.network = through;
+    await observer.sequencer.start(through, observer.feed);
+    await network.start();
+    observer.network = network;
+    await until('it to have caught up', () => observer.height > 40 && lied.size === 2);
+    expect(new Set(observer.journal.blamed.map(({ peer }) => peer))).toEqual(lied);
+    await expectOneOrder(cluster.nodes);
   });
 });

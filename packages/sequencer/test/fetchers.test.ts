@@ -24,7 +24,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { StoredBatch } from '../src/actor.ts';
 import { BatchFetcher, MAX_BATCHES_IN_FETCH } from '../src/batch-fetcher.ts';
 import { BlockFetcher, MAX_BLOCKS_IN_FETCH } from '../src/block-fetcher.ts';
-import { createGenesis, mutations, refOf, sealBatch, sealRun } from './support.ts';
+import { createGenesis, mutations, refOf, sealBatch, sealRun, transaction } from './support.ts';
 
 const genesis = createGenesis(4);
 type Answer = (request: Uint8Array) => Uint8Array | Promise<Uint8Array>;
@@ -56,10 +56,10 @@ beforeEach(() => {
   inputs = [];
 });
 
-function batchFetcher(isHeld: (digest: string) => boolean = () => false): BatchFetcher {
+function batchFetcher(isHeld: (digest: string) => boolean = () => false, areFinal = false): BatchFetcher {
   return new BatchFetcher({
     networkId: genesis.networkId,
-    validatorSet: genesis.validatorSet,
+    validatorSet: areFinal ? undefined : genesis.validatorSet,
     self: 0,
     network: () => network,
     blame: (peer, reason) => network.disconnect(peer, reason),
@@ -81,7 +81,7 @@ const refsOf = (batches: readonly StoredBatch[]): BatchRef[] => batches.map(refO
 const digestsOf = (batches: readonly StoredBatch[]) => batches.map(({ digest }) => toHex(digest)).sort();
 
 describe('batches', () => {
-  const run = sealRun(genesis, 1, 40);
+  const run = sealRun(genesis, 1, MAX_BATCHES_PER_REQUEST + 8);
 
   it('are asked of a holder first, many in one request', async () => {
     for (const peer of [1, 2, 3]) answers.set(peer, honestly(run));
@@ -98,6 +98,22 @@ describe('batches', () => {
     expect(asked).toEqual([1, 2, 3]);
     expect(stored).toHaveLength(5);
     expect(blamed).toEqual([]);
+  });
+
+  it('that did not fit into an answer are asked of the same peer again, of one that sends little of the next', async () => {
+    const bulk = [0, 1, 2].map((number) => transaction(1, number, 100_000));
+    const all = Array.from({ length: 17 }, (_, seq) => sealBatch(genesis, 1, { seq }, bulk));
+    const atATime =
+      (count: number): Answer =>
+      (request) => {
+        const digests = BatchesRequest.deserialize(request).map(toHex);
+        return answerWith(all.filter(({ digest }) => digests.includes(toHex(digest))).slice(0, count));
+      };
+    answers.set(1, atATime(1));
+    answers.set(2, atATime(8));
+    await batchFetcher().fetch(refsOf(all), [1, 2]);
+    expect(asked).toEqual([1, 2, 2]);
+    expect(digestsOf(stored)).toEqual(digestsOf(all));
   });
 
   it('come back empty-handed if nobody has them, and may be asked for again', async () => {
@@ -147,7 +163,7 @@ describe('batches', () => {
   const lies: readonly (readonly [string, Uint8Array, RegExp | undefined])[] = [
     ['bytes that are no list', Uint8Array.of(1, 2, 3), /answered a request for batches/],
     ['a batch that is none', BatchesResponse.serialize([new Uint8Array(300)]), /a batch that is none/],
-    ['the header over another body', answerWith([forged]), /batch that is not its author/],
+    ['the header over another body', answerWith([forged]), /not the one asked for/],
     [
       'the header without its signature',
       answerWith([
@@ -156,7 +172,7 @@ describe('batches', () => {
           batch: { ...unsigned.batch, signed: { ...unsigned.batch.signed, signature: new Uint8Array(64) } },
         },
       ]),
-      /batch that is not its author/,
+      undefined,
     ],
     ['another batch', answerWith([other]), undefined],
   ];
@@ -170,6 +186,19 @@ describe('batches', () => {
     expect(digestsOf(stored)).toEqual([...new Set(digestsOf(wanted))]);
     if (reason) expect(blamed).toEqual([expect.stringMatching(reason)]);
     else expect(blamed).toEqual([]);
+  });
+
+  it('of final blocks are taken whoever signed them, and only with their own bodies', async () => {
+    const anySignature = {
+      ...good,
+      batch: { ...good.batch, signed: { ...good.batch.signed, signature: new Uint8Array(64) } },
+    };
+    answers.set(1, () => answerWith([forged]));
+    answers.set(2, () => answerWith([anySignature]));
+    await batchFetcher(() => false, true).fetch([refOf(good)], [1]);
+    expect(asked).toEqual([1, 2]);
+    expect(stored).toEqual([anySignature]);
+    expect(blamed).toEqual([expect.stringMatching(/^1: .*not the one asked for/)]);
   });
 
   it('mutations of an answer bring in nothing that was not asked for', async () => {
@@ -264,7 +293,7 @@ describe('a range', () => {
 
   it('is asked for one at a time, and the next one from within the answer', async () => {
     answers.set(1, () => answerOf(blocks));
-    let again: Promise<void> | undefined;
+    let again: Promise<unknown> | undefined;
     const fetcher: BlockFetcher = new BlockFetcher({
       network: () => network,
       submit: (input) => {

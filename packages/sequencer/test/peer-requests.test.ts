@@ -14,6 +14,7 @@ import {
   Certificate,
   decodeRangeResponse,
   encodeBatch,
+  fromHex,
   genesisBlock,
   genesisCertificate,
   MAX_BATCH_REFS_PER_BLOCK,
@@ -24,11 +25,11 @@ import {
 } from '@squad/types';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { HandOvers } from '../src/hand-overs.ts';
-import { answerRequest, MAX_RANGE_ANSWER_BYTES } from '../src/peer-requests.ts';
+import { answerRequest, MAX_BATCHES_ANSWER_BYTES, MAX_RANGE_ANSWER_BYTES } from '../src/peer-requests.ts';
 import { createGenesis, mutations, refOf, sealRun } from './support.ts';
 
 const genesis = createGenesis(4);
-const run = sealRun(genesis, 1, 20);
+const run = sealRun(genesis, 1, MAX_BATCHES_PER_REQUEST);
 
 let store: NodeStore;
 let above: Map<string, Block>;
@@ -39,7 +40,7 @@ const node = (epochLengthBlocks = 1_000_000) => ({
   epochLengthBlocks,
 });
 
-const REFS = run.map(refOf);
+const REFS = run.slice(0, 20).map(refOf);
 function blockAt(height: number, refs: readonly BatchRef[] = REFS): Block {
   const { header } = genesisBlock(genesis.networkId, 0);
   return { header: { ...header, height, view: height, refsRoot: BatchRefs.hashTreeRoot([...refs]) }, refs: [...refs] };
@@ -85,6 +86,25 @@ describe('batches', () => {
     const answer = await answerRequest('batches', BatchesRequest.serialize(digests), node());
     const expected = run.slice(0, MAX_BATCHES_PER_REQUEST - 1).map(({ batch }) => encodeBatch(batch));
     expect(BatchesResponse.deserialize(answer)).toEqual(expected);
+  });
+
+  it('end at the limit of bytes, with the one that reaches it', async () => {
+    const half = MAX_BATCHES_ANSWER_BYTES / 2;
+    const large = [half, half - 1, 1, 1].map((bytes, i) => ({
+      digest: toHex(new Uint8Array(32).fill(i + 1)),
+      bytes: new Uint8Array(bytes).fill(i),
+    }));
+    const sizes: number[] = [];
+    const store = {
+      readBatches: async (digests: readonly string[]) =>
+        digests.map((digest) => large.find((one) => one.digest === digest)?.bytes),
+    } as unknown as NodeStore;
+    const digests = large.map(({ digest }) => fromHex(digest));
+    const answer = await answerRequest('batches', BatchesRequest.serialize(digests), { ...node(), store });
+    // SSZ lists of bytes: the offset of the first says how many there are.
+    const count = new DataView(answer.buffer, answer.byteOffset).getUint32(0, true) / 4;
+    sizes.push(count, answer.length - 4 * count);
+    expect(sizes).toEqual([3, MAX_BATCHES_ANSWER_BYTES]);
   });
 
   it('are refused beyond the limit', async () => {

@@ -34,6 +34,7 @@ import {
 import { expect } from 'vitest';
 import type { StoredBatch } from '../src/actor.ts';
 import { type Admission, createAdmission } from '../src/admission/index.ts';
+import { beginAt, type TrustedBlock } from '../src/checkpoint.ts';
 import { createFeed, type Feed } from '../src/feed/index.ts';
 import type { SubmitOutcome } from '../src/rpc/api.ts';
 import { Sequencer } from '../src/sequencer.ts';
@@ -246,6 +247,8 @@ export interface ClusterOptions extends GenesisOptions {
 
 export class TestNode {
   readonly index: ValidatorIndex;
+  /** Where it begins, if not at genesis. */
+  checkpoint: TrustedBlock | undefined;
   readonly journal = new Journal();
   readonly failures: unknown[] = [];
   sequencer!: Sequencer;
@@ -255,7 +258,7 @@ export class TestNode {
   /** Replace it before the start to have another one. */
   log = new MemoryLog();
   #keyValueStore = new MemoryKeyValueStore();
-  #feed!: Feed;
+  feed!: Feed;
   #run = 0;
   #transactionsThrough = 0;
   #transactions: string[] = [];
@@ -272,6 +275,7 @@ export class TestNode {
     this.#transactionsThrough = 0;
     this.#transactions = [];
     this.store = await openMemoryNodeStore({ log: this.log, keyValueStore: this.#keyValueStore });
+    if (this.checkpoint) await beginAt(this.store, this.checkpoint, genesis.validatorSet.validators.length);
     const { node } = keysOf(this.index);
     this.sequencer = await Sequencer.open({
       genesis,
@@ -291,7 +295,7 @@ export class TestNode {
         if (run === this.#run) this.failures.push(error);
       },
     });
-    this.#feed = createFeed({
+    this.feed = createFeed({
       source: this.store,
       self: () => this.sequencer.self,
       handOvers: this.sequencer.handOvers,
@@ -306,14 +310,14 @@ export class TestNode {
 
   async start(): Promise<void> {
     await this.open();
-    await this.sequencer.start(this.network, this.#feed);
+    await this.sequencer.start(this.network, this.feed);
     await this.network.start();
   }
 
   /** As `squad sequencer` ends on SIGTERM. */
   async stop(): Promise<void> {
     await this.sequencer.stop();
-    this.#feed.stop();
+    this.feed.stop();
     await this.network.stop();
     await this.store.close();
     this.log = this.log.reopen();
@@ -326,7 +330,7 @@ export class TestNode {
     this.log = this.log.crash();
     this.#keyValueStore = this.#keyValueStore.crash();
     await this.network.stop();
-    this.#feed.stop();
+    this.feed.stop();
     // Not awaited: its store may never answer. It is cut off from everything.
     this.sequencer.stop().catch(() => {});
   }

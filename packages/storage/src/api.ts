@@ -34,6 +34,8 @@ export interface Log {
    * wrong, `LOG_PRUNED` if the position is below `start`, `LOG_POSITION` if no record can be there.
    */
   read(position: LogPosition): Promise<LogRecord>;
+  /** The same for many, in their order: what stands close together is read at once. Undefined: below `start`. */
+  readMany(positions: readonly LogPosition[]): Promise<(LogRecord | undefined)[]>;
   /** All records from a position on (inclusive; 0 is the beginning), in order, up to what was appended before the call. */
   replay(from: LogPosition): AsyncIterable<PositionedRecord>;
   /** The lowest position that pruning has left; 0 in a log that was never pruned. */
@@ -124,6 +126,12 @@ export interface TransactionLocation {
 export interface NodeStore {
   /** Hands the turn to the log as one frame; returns the positions of its consensus records, in order. */
   appendTurn(turn: Turn): LogPosition[];
+  /**
+   * Begins a store that holds nothing at a final block that is trusted: nothing below it is ever held, and replay begins with
+   * the checkpoint given. Durable when it resolves; after a crash before that the store is empty still. Throws `STORE_GAP` if
+   * a block is held.
+   */
+  startAt(block: FinalToStore, checkpoint: LogRecord): Promise<void>;
   /** One fsync for all turns appended before the call; then they survive a crash and can be read. */
   sync(): Promise<void>;
 
@@ -134,10 +142,16 @@ export interface NodeStore {
   hasBatch(digest: BatchDigest): boolean;
   /** The batch's encoding; undefined if it is not held, or pruned. */
   readBatch(digest: BatchDigest): Promise<Uint8Array | undefined>;
+  /** The same for many, in their order, for less; all of them are in memory at once. */
+  readBatches(digests: readonly BatchDigest[]): Promise<(Uint8Array | undefined)[]>;
+  /** Those that `readBatch` would not find, in their order. */
+  missingBatches(digests: readonly BatchDigest[]): Promise<BatchDigest[]>;
 
   /** Height of the last final block held; 0 if there is none. */
   readonly head: Height;
   readBlock(height: Height): Promise<StoredBlock | undefined>;
+  /** Final blocks from a height on, at most so many, up to the head. */
+  readBlocks(from: Height, count: number): Promise<StoredBlock[]>;
   heightOf(hash: BlockHash): Promise<Height | undefined>;
   /** The finalization certificate of the very block at this height. */
   finalizationAt(height: Height): Promise<Uint8Array | undefined>;

@@ -31,6 +31,20 @@ export function describeLog(label: string, create: (segmentBytes?: number) => Pr
       await log.close();
     });
 
+    it('gives back many at a time, in the order asked for, whichever segments they stand in', async () => {
+      const log = await (await create(400)).open();
+      const records = [...Array.from({ length: 30 }, (_, i) => sized(i + 1, i * 20)), sized(99, 300_000)];
+      const positions = records.flatMap((one) => log.append([one]));
+      const asked = [30, 3, 17, 3, 0].map((i) => positions[i]!);
+      expect(await log.readMany(asked)).toEqual([30, 3, 17, 3, 0].map((i) => records[i]));
+      expect(await log.readMany([])).toEqual([]);
+      await log.sync();
+      await log.pruneBefore(positions[20]!);
+      expect(await log.readMany([positions[0]!, positions[25]!])).toEqual([undefined, records[25]]);
+      await rejection(log.readMany([positions[25]!, log.end]), 'LOG_POSITION');
+      await log.close();
+    });
+
     it('gives ascending positions below its end', async () => {
       const log = await (await create()).open();
       const positions = [

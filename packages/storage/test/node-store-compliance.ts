@@ -122,6 +122,65 @@ export function describeNodeStore(label: string, create: (sizes: NodeStoreSizes)
       await store.close();
     });
 
+    it('reads many batches at a time, from memory and from the log, and tells which are missing', async () => {
+      const subject = await create(SIZES);
+      let store = await subject.open();
+      for (let i = 1; i <= 20; i++) await append(store, { batches: [batch(i)] });
+      store.appendTurn({ batches: [batch(21)] });
+      const asked = [20, 30, 1, 7, 21, 1];
+      const digests = asked.map((i) => name(BATCH, i));
+      const check = async (held: readonly number[]) => {
+        const expected = asked.map((i) => (held.includes(i) ? batch(i).bytes : undefined));
+        expect(await store.readBatches(digests)).toEqual(expected);
+        expect(await store.missingBatches(digests)).toEqual(digests.filter((_, i) => !held.includes(asked[i]!)));
+      };
+      await check([1, 7, 20]); // 21 is not durable yet
+      await store.close();
+      store = await subject.open();
+      await check([1, 7, 20, 21]);
+      expect([await store.readBatches([]), await store.missingBatches([])]).toEqual([[], []]);
+      await store.close();
+    });
+
+    it('reads blocks from a height on, up to a number of them and to its head', async () => {
+      const subject = await create(SIZES);
+      let store = await subject.open();
+      const finals = Array.from({ length: 9 }, (_, i) => final(i + 1, [], i % 2 === 1));
+      await append(store, { finals: finals.slice(0, 6) });
+      await store.close();
+      store = await subject.open();
+      await append(store, { finals: finals.slice(6) }); // not in the index yet
+      store.appendTurn({ finals: [final(10)] });
+      const heights = async (from: number, count: number) =>
+        (await store.readBlocks(from, count)).map(({ height }) => height);
+      expect(await store.readBlocks(5, 3)).toEqual([5, 6, 7].map((height) => stored(height, height % 2 === 0)));
+      expect(await heights(1, 100)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+      expect([await heights(10, 5), await heights(0, 5), await heights(3, 0)]).toEqual([[], [], []]);
+      await store.close();
+    });
+
+    it('begins at a block that is trusted, once, and goes on from there', async () => {
+      const subject = await create(SIZES);
+      let store = await subject.open();
+      await store.startAt(final(70), record(9, 1));
+      await append(store, { batches: [batch(1)], finals: [final(71, [1])] });
+      const check = async () => {
+        expect([store.head, store.transactionsIndexedThrough]).toEqual([71, 70]);
+        expect(await store.readBlocks(70, 9)).toEqual([stored(70), stored(71)]);
+        expect([await store.readBlock(69), await store.readBlocks(1, 100)]).toEqual([undefined, []]);
+        expect((await collect(store.replayConsensus())).map(({ kind }) => kind)).toEqual([9]);
+        await rejection(store.startAt(final(90), record(9, 1)), 'STORE_GAP');
+      };
+      await check();
+      await store.close();
+      store = await subject.open();
+      await check();
+      await store.indexTransactions(0, prefixOf(1));
+      await store.completeTransactions(71);
+      expect(await store.transactionCandidates(hashOf(1))).toEqual([place(71, 0, 0)]);
+      await store.close();
+    });
+
     it('keeps the first of two batches with one digest, and does not grow by the second', async () => {
       const store = await (await create(SIZES)).open();
       await append(store, { batches: [batch(1), { digest: name(BATCH, 1), bytes: Uint8Array.of(9) }] });

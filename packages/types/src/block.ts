@@ -68,8 +68,15 @@ export interface Proposal {
   leaderSignature: Uint8Array;
 }
 
+/** A header is never changed once it is made, and asked for its hash in many places. */
+const hashes = new WeakMap<BlockHeader, Bytes32>();
+
 export function blockHash(header: BlockHeader): Bytes32 {
-  return BlockHeader.hashTreeRoot(header);
+  const known = hashes.get(header);
+  if (known) return known;
+  const hash = BlockHeader.hashTreeRoot(header);
+  hashes.set(header, hash);
+  return hash;
 }
 
 export function blockHashHex(header: BlockHeader): BlockHash {

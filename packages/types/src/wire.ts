@@ -136,10 +136,10 @@ function map<T, U>(result: Result<T>, f: (value: T) => U): Result<U> {
 }
 
 /** Batches in one answer to a batch request, and digests in one request. */
-export const MAX_BATCHES_PER_REQUEST = 16;
+export const MAX_BATCHES_PER_REQUEST = 128;
 const ENCODED_BATCH_MAX_BYTES = MAX_BATCH_BODY_BYTES + 512;
 
-/** Asks for batches by digest. The answer is a `BatchesResponse`, in any order, what is not held left out. */
+/** Asks for batches by digest. The answer is a `BatchesResponse`, in any order, without what is not held and what is too much for it. */
 export const BatchesRequest = new ListCompositeType(Bytes32Type, MAX_BATCHES_PER_REQUEST);
 export const BatchesResponse = new ListCompositeType(
   new ByteListType(ENCODED_BATCH_MAX_BYTES),

@@ -20,6 +20,7 @@ import { ProtocolBudget } from '../rate-limit.ts';
 import { readFrames } from './channel.ts';
 import type { ValidatorEntry } from './directory.ts';
 import { FeedServer } from './feed.ts';
+import { FollowedValidators } from './followed.ts';
 import { TransactionGossip } from './gossip.ts';
 import { createHost, type Host, startHost } from './host.ts';
 import { PeerKeeper } from './keeper.ts';
@@ -54,6 +55,8 @@ class Libp2pNetwork implements Network {
   #isRunning = false;
   readonly #gossip: TransactionGossip;
   readonly #keeper: PeerKeeper;
+  /** What there is instead of links as long as this node only follows. */
+  readonly #followed: FollowedValidators;
 
   constructor(config: NetworkConfig, host: Host) {
     this.#config = config;
@@ -65,6 +68,7 @@ class Libp2pNetwork implements Network {
     this.#requests = new RequestServer(host, (from, protocol, request) =>
       config.handlers.onRequest(from, protocol, request),
     );
+    this.#followed = new FollowedValidators(host, this.#keeper, config.handlers);
     this.#createPeers(config.self);
     libp2p.addEventListener('connection:open', ({ detail }) => {
       this.#peers.get(detail.remotePeer.toString())?.link.onConnection();
@@ -80,6 +84,7 @@ class Libp2pNetwork implements Network {
   }
 
   get connectedValidators(): readonly ValidatorIndex[] {
+    if (this.#followed.isActive) return this.#followed.connected;
     const connected: ValidatorIndex[] = [];
     for (const { link, validator } of this.#peers.values()) if (link.connected) connected.push(validator.index);
     return connected.sort((a, b) => a - b);
@@ -100,7 +105,9 @@ class Libp2pNetwork implements Network {
   }
 
   async request(to: ValidatorIndex, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array> {
-    return ask(this.#host, connectionTo(this.#host, to), protocol, request);
+    const connection = connectionTo(this.#host, to);
+    if (!this.#followed.isActive) return ask(this.#host, connection, protocol, request);
+    return this.#followed.paced(to, () => ask(this.#host, connection, protocol, request));
   }
 
   publish(message: Uint8Array): Promise<number> {
@@ -157,6 +164,7 @@ class Libp2pNetwork implements Network {
   /** Links to the validators to which there are none yet. */
   #createPeers(self: ValidatorIndex | undefined): void {
     const { limits, directory } = this.#host;
+    this.#followed.change(self === undefined);
     if (self === undefined) return;
     for (const validator of directory.entries) {
       if (validator.index === self || this.#peers.has(validator.peer)) continue;

@@ -12,7 +12,7 @@ import type { MemoryPeer, MemorySession } from './session.ts';
 
 export class MemoryNetwork extends MemoryNode implements Network {
   readonly #handlers: NetworkHandlers;
-  /** With the other validators; none for a node that only follows. */
+  /** With the other validators. */
   readonly #sessions = new Map<PeerId, MemorySession>();
   readonly #feedsOf = new Map<MemoryPeer, number>();
 
@@ -35,6 +35,7 @@ export class MemoryNetwork extends MemoryNode implements Network {
 
   send(to: ValidatorIndex | 'all', channel: Channel, frame: Uint8Array): void {
     checkFrame(channel, frame, this.limits);
+    if (this.self === undefined) return; // it has no channels
     const copy = copyBytes(frame);
     if (to === 'all') {
       for (const session of this.#sessions.values()) this.#send(session, channel, copy);
@@ -57,7 +58,7 @@ export class MemoryNetwork extends MemoryNode implements Network {
 
   connected(session: MemorySession, { peerId }: MemoryPeer): void {
     const index = this.indexOf(peerId);
-    if (index === undefined || this.self === undefined || this.#sessions.get(peerId) === session) return;
+    if (index === undefined || this.#sessions.get(peerId) === session) return;
     this.#sessions.set(peerId, session);
     this.call('onValidatorConnected', () => this.#handlers.onValidatorConnected(index));
   }

@@ -65,6 +65,7 @@ export class SimulatedDisk {
       },
       sync,
       read: (position) => log.read(position),
+      readMany: (positions) => log.readMany(positions),
       replay: (from) => log.replay(from),
       get start() {
         return log.start;

@@ -27,7 +27,6 @@ import {
   createSegment,
   encodeSegmentHeader,
   readFrame,
-  readFully,
   SEGMENT_HEADER_BYTES,
   type Segment,
   WindowReader,
@@ -67,6 +66,8 @@ interface SyncWaiter {
   reject(error: unknown): void;
 }
 
+/** What is read at once when many records are asked for: a batch of the usual size, and those around it. */
+const SCATTERED_READ_AHEAD_BYTES = 128 * 1024;
 /** What the operating system takes in one call (IOV_MAX). */
 const MAX_BUFFERS_PER_WRITE = 1024;
 
@@ -189,10 +190,41 @@ export class DiskLog implements Log {
     if (position >= this.#written) await this.#syncThrough(this.end);
     const handle = await this.#openForReading(segment);
     try {
-      return await readRecord(handle, segment, position);
+      return await readRecordIn(new WindowReader(handle, segment.byteLength, 0), segment, position);
     } finally {
       await handle.close();
     }
+  }
+
+  async readMany(positions: readonly LogPosition[]): Promise<(LogRecord | undefined)[]> {
+    this.#refuseIfUnusable();
+    if (positions.some((position) => position >= this.#written)) await this.#syncThrough(this.end);
+    const records = new Array<LogRecord | undefined>(positions.length);
+    const bySegment = new Map<Segment, number[]>();
+    for (const [index, position] of positions.entries()) {
+      if (position < this.start) continue;
+      const segment = this.#segmentAt(position);
+      if (segment === undefined || !Number.isSafeInteger(position)) throw logPosition(position, this.end);
+      const indexes = bySegment.get(segment);
+      if (indexes) indexes.push(index);
+      else bySegment.set(segment, [index]);
+    }
+    for (const [segment, indexes] of bySegment) {
+      indexes.sort((a, b) => positions[a]! - positions[b]!);
+      try {
+        const handle = await this.#openForReading(segment);
+        try {
+          const reader = new WindowReader(handle, segment.byteLength, SCATTERED_READ_AHEAD_BYTES);
+          for (const index of indexes) records[index] = await readRecordIn(reader, segment, positions[index]!);
+        } finally {
+          await handle.close();
+        }
+      } catch (error) {
+        // It was pruned meanwhile.
+        if (!(error instanceof SquadError && error.code === 'LOG_PRUNED')) throw error;
+      }
+    }
+    return records;
   }
 
   async *replay(from: LogPosition): AsyncIterable<PositionedRecord> {
@@ -387,18 +419,20 @@ async function beginSegment(directory: string, segment: Segment): Promise<FileHa
   return handle;
 }
 
-async function readRecord(handle: FileHandle, segment: Segment, position: LogPosition): Promise<LogRecord> {
+async function readRecordIn(reader: WindowReader, segment: Segment, position: LogPosition): Promise<LogRecord> {
   const offset = position - segment.base;
-  const head = await readFully(handle, offset, RECORD_HEADER_BYTES);
-  if (head.length < RECORD_HEADER_BYTES) throw logCorrupt(segment.path, offset, 'the file ends within a record');
+  const head = await reader.bytes(offset, RECORD_HEADER_BYTES);
+  if (head === undefined) throw logCorrupt(segment.path, offset, 'the file ends within a record');
   const { payloadBytes, kind, expectedChecksum } = decodeRecordHeader(head, 0);
-  const fits = payloadBytes <= MAX_RECORD_BYTES && offset + RECORD_HEADER_BYTES + payloadBytes <= segment.byteLength;
-  if (!fits) throw logCorrupt(segment.path, offset, 'what stands there is not a record');
-  const payload = await readFully(handle, offset + RECORD_HEADER_BYTES, payloadBytes);
-  const isWhole =
-    payload.length === payloadBytes && segment.checksum(position, payloadBytes, kind, payload) === expectedChecksum;
-  if (!isWhole) throw logCorrupt(segment.path, offset, "the record's checksum is wrong");
-  return { kind, payload };
+  if (payloadBytes > MAX_RECORD_BYTES || offset + RECORD_HEADER_BYTES + payloadBytes > segment.byteLength) {
+    throw logCorrupt(segment.path, offset, 'what stands there is not a record');
+  }
+  const payload = await reader.bytes(offset + RECORD_HEADER_BYTES, payloadBytes);
+  if (payload === undefined || segment.checksum(position, payloadBytes, kind, payload) !== expectedChecksum) {
+    throw logCorrupt(segment.path, offset, "the record's checksum is wrong");
+  }
+  // The reader's window is much larger than what may be kept of it.
+  return { kind, payload: payload.slice() };
 }
 
 function dropBytes(buffers: readonly Uint8Array[], count: number): readonly Uint8Array[] {

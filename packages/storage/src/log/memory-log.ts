@@ -75,6 +75,10 @@ export class MemoryLog implements Log {
     return { kind: record.kind, payload: record.payload };
   }
 
+  async readMany(positions: readonly LogPosition[]): Promise<(LogRecord | undefined)[]> {
+    return Promise.all(positions.map((position) => (position < this.start ? undefined : this.read(position))));
+  }
+
   async *replay(from: LogPosition): AsyncIterable<PositionedRecord> {
     this.#refuseIfClosed();
     for (const frame of this.#frames.slice()) {

@@ -76,13 +76,15 @@ export function decodeSegmentHeader(bytes: Uint8Array | undefined): SegmentHeade
 export class WindowReader {
   readonly #handle: FileHandle;
   readonly #end: number;
+  readonly #readAheadBytes: number;
   #window: Uint8Array = new Uint8Array(0);
   #windowStart = 0;
 
   /** `end`: bytes of the file to look at. */
-  constructor(handle: FileHandle, end: number) {
+  constructor(handle: FileHandle, end: number, readAheadBytes: number = READ_AHEAD_BYTES) {
     this.#handle = handle;
     this.#end = end;
+    this.#readAheadBytes = readAheadBytes;
   }
 
   /** The bytes from an offset on; undefined if the file does not have all of them. */
@@ -93,7 +95,7 @@ export class WindowReader {
       this.#window = await readFully(
         this.#handle,
         offset,
-        Math.min(this.#end - offset, Math.max(length, READ_AHEAD_BYTES)),
+        Math.min(this.#end - offset, Math.max(length, this.#readAheadBytes)),
       );
       this.#windowStart = offset;
       if (this.#window.length < length) return undefined;

@@ -99,6 +99,15 @@ class LogNodeStore implements NodeStore {
     return positions.slice(0, consensus.length);
   }
 
+  async startAt(block: FinalToStore, checkpoint: LogRecord): Promise<void> {
+    if (this.#stagedHead !== undefined) throw storeGap(block.height, this.#stagedHead);
+    await this.#transactions.startAt(block.height);
+    this.#stagedHead = block.height - 1;
+    const [position] = this.appendTurn({ consensus: [checkpoint], finals: [block] });
+    await this.sync();
+    await this.checkpoint(position!);
+  }
+
   async sync(): Promise<void> {
     const end = this.#log.end;
     await this.#log.sync();
@@ -116,13 +125,32 @@ class LogNodeStore implements NodeStore {
     const position = await this.#index.position(digest);
     const record = position === undefined ? undefined : await this.#readUnlessPruned(position);
     if (record === undefined || position === undefined) return undefined;
-    const decoded = decodeStoreRecord({ ...record, position });
-    if (decoded.type !== 'batch' || decoded.digest !== digest) {
-      throw keyValueCorrupt('of batches', new Error(`it says that batch ${digest} stands at ${position} of the log`));
+    return this.#takeRead(digest, position, record);
+  }
+
+  async readBatches(digests: readonly BatchDigest[]): Promise<(Uint8Array | undefined)[]> {
+    const found = digests.map((digest) => this.#cache.get(digest));
+    const wanted = [...digests.keys()].filter((i) => found[i] === undefined);
+    if (wanted.length === 0) return found;
+    const positions = await this.#index.positions(wanted.map((i) => digests[i]!));
+    const stored = [...wanted.keys()].filter((at) => positions[at] !== undefined);
+    const records = await this.#log.readMany(stored.map((at) => positions[at]!));
+    for (const [i, at] of stored.entries()) {
+      const record = records[i];
+      if (record === undefined) continue;
+      const index = wanted[at]!;
+      found[index] = this.#takeRead(digests[index]!, positions[at]!, record);
     }
-    const bytes = batchBytes(record.payload);
-    this.#cache.set(digest, bytes);
-    return bytes;
+    return found;
+  }
+
+  async missingBatches(digests: readonly BatchDigest[]): Promise<BatchDigest[]> {
+    const positions = await this.#index.positions(digests);
+    return digests.filter((_, i) => positions[i] === undefined);
+  }
+
+  async readBlocks(from: Height, count: number): Promise<StoredBlock[]> {
+    return this.#index.blocks(from, count);
   }
 
   async readBlock(height: Height): Promise<StoredBlock | undefined> {
@@ -205,6 +233,17 @@ class LogNodeStore implements NodeStore {
       await this.#keyValueStore.close();
       await this.#log.close();
     }
+  }
+
+  /** Checks that a record is the batch that the index says it is, and keeps it in memory. */
+  #takeRead(digest: BatchDigest, position: LogPosition, record: LogRecord): Uint8Array {
+    const decoded = decodeStoreRecord({ ...record, position });
+    if (decoded.type !== 'batch' || decoded.digest !== digest) {
+      throw keyValueCorrupt('of batches', new Error(`it says that batch ${digest} stands at ${position} of the log`));
+    }
+    const bytes = batchBytes(record.payload);
+    this.#cache.set(digest, bytes);
+    return bytes;
   }
 
   #newBatches(batches: readonly BatchToStore[]): BatchToStore[] {

@@ -99,6 +99,42 @@ export class StoreIndex {
     return position === undefined || position < this.#log.start ? undefined : position;
   }
 
+  /** The positions of many batches, in their order. */
+  async positions(digests: readonly BatchDigest[]): Promise<(LogPosition | undefined)[]> {
+    const positions = digests.map((digest) => this.recentPosition(digest));
+    const older = [...digests.keys()].filter((i) => positions[i] === undefined);
+    if (older.length === 0) return positions;
+    const values = await this.#keyValueStore.getMany(older.map((i) => batchKey(digests[i]!)));
+    for (const [at, i] of older.entries()) {
+      const position = values[at] === undefined ? undefined : decodeUint64(values[at]);
+      if (position !== undefined && position >= this.#log.start) positions[i] = position;
+    }
+    return positions;
+  }
+
+  async blocks(from: Height, count: number): Promise<StoredBlock[]> {
+    const heights = Array.from({ length: Math.min(count, (this.#head ?? -1) - from + 1) }, (_, i) => from + i);
+    const waiting = heights.map(
+      (height) => this.#unwritten.blocks.get(height) ?? this.#beingWritten?.blocks.get(height),
+    );
+    const written = heights.filter((_, i) => waiting[i] === undefined);
+    const values = await this.#keyValueStore.getMany([...written.map(blockKey), ...written.map(certificateKey)]);
+    const blocks: StoredBlock[] = [];
+    let next = 0;
+    for (const [i, height] of heights.entries()) {
+      const found = waiting[i];
+      if (found !== undefined) {
+        blocks.push({ height, hash: found.hash, block: found.block, certificate: found.certificate });
+        continue;
+      }
+      const value = values[next];
+      if (value === undefined) break; // a store may begin after the first blocks
+      blocks.push({ height, ...decodeBlockValue(value), certificate: values[written.length + next] });
+      next++;
+    }
+    return blocks;
+  }
+
   async block(height: Height): Promise<StoredBlock | undefined> {
     const waiting = this.#unwritten.blocks.get(height) ?? this.#beingWritten?.blocks.get(height);
     if (waiting !== undefined) {

@@ -53,6 +53,13 @@ export class TransactionIndex {
     this.#open = new TransactionRun(run, through + 1, TRANSACTION_RUN_ENTRIES);
   }
 
+  /** Of a store that holds no blocks up to this height. */
+  async startAt(through: Height): Promise<void> {
+    await this.#keyValueStore.write([[STATE_KEYS.transactionsIndexedThrough, encodeUint64(through)]], { sync: true });
+    this.#through = through;
+    this.#open = new TransactionRun(this.#open.number, through + 1, TRANSACTION_RUN_ENTRIES);
+  }
+
   get through(): Height {
     return this.#through;
   }
