@@ -62,16 +62,16 @@ export interface NextEpoch {
   placeOf(before: ValidatorIndex): ValidatorIndex | undefined;
 }
 
-export interface ActorConfig {
+export interface ActorConfig<Next extends NextEpoch> {
   readonly first: Ordering;
   readonly store: NodeStore;
   readonly now: () => number;
   /** The epoch ends in the turn that is under way: from now on nothing is sealed for it. */
   readonly onEpochEnding: (ended: EpochEndedRecord) => void;
   /** What comes after the end of an epoch. `own`: this node's batches of it that are not ordered, in the order of the lane. */
-  readonly nextEpoch: (ended: EpochEndedRecord, own: readonly StoredBatch[]) => NextEpoch;
+  readonly nextEpoch: (ended: EpochEndedRecord, own: readonly StoredBatch[]) => Next;
   /** The end of the epoch is durable, the actor drives the next one, and the effects of the old one are carried out. */
-  readonly onEpochBegun: (next: NextEpoch) => void;
+  readonly onEpochBegun: (next: Next) => void;
   /** Called in order, once everything they rest on is durable. */
   readonly onEffect: (effect: Effect) => void;
   /** Batches became durable here: of these authors there is something new to acknowledge. */
@@ -91,8 +91,8 @@ type Work = { readonly bytes: number } & (
   | { readonly whenDurable: () => void }
 );
 
-export class Actor {
-  readonly #config: ActorConfig;
+export class Actor<Next extends NextEpoch = NextEpoch> {
+  readonly #config: ActorConfig<Next>;
   #ordering: Ordering;
   #inbox: Work[] = [];
   #waitingBytes = 0;
@@ -106,7 +106,7 @@ export class Actor {
   /** Nothing more is done. */
   #stopped = false;
 
-  constructor(config: ActorConfig) {
+  constructor(config: ActorConfig<Next>) {
     this.#config = config;
     this.#ordering = config.first;
   }
@@ -261,7 +261,7 @@ export class Actor {
   // ---------------------------------------------------------------- the end of an epoch (R22)
 
   /** All own batches of the epoch that are not ordered go into the next one: also those on their way into the store. */
-  async #endEpoch(turn: Turn, ended: EpochEndedRecord): Promise<NextEpoch> {
+  async #endEpoch(turn: Turn, ended: EpochEndedRecord): Promise<Next> {
     const { store, onEpochEnding, nextEpoch } = this.#config;
     const { self, lanes } = this.#ordering;
     onEpochEnding(ended);

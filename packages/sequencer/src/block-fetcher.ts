@@ -40,6 +40,8 @@ export interface RangeAnswers {
 }
 
 export interface BlockFetcherConfig {
+  /** How many there are in the set. */
+  readonly validators: number;
   readonly network: () => Pick<Network, 'request' | 'connectedValidators'>;
   readonly submit: (input: Input) => void;
   readonly blame: (peer: ValidatorIndex, reason: string) => void;
@@ -130,12 +132,20 @@ export class BlockFetcher {
     return undefined;
   }
 
-  /** Asks connected holders one after another until one has it; they failing, the other validators. */
+  /**
+   * Asks connected holders one after another until one has it; they failing, the other validators; at last those without a
+   * channel, who may keep none with a node that has no place in their epoch, and yet answer.
+   */
   async #ask(
     holders: readonly ValidatorIndex[],
     ask: (peer: ValidatorIndex) => Promise<Input | undefined>,
   ): Promise<Input | undefined> {
-    for (const peer of this.#order.of(this.#config.network().connectedValidators, holders)) {
+    const { network, validators } = this.#config;
+    const connected = network().connectedValidators;
+    const others = shuffled(Array.from({ length: validators }, (_, index) => index)).filter(
+      (index) => !connected.includes(index),
+    );
+    for (const peer of [...this.#order.of(connected, holders), ...others]) {
       try {
         const found = await this.#order.ask(peer, () => ask(peer));
         if (found) return found;

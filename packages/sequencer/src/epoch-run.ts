@@ -6,13 +6,16 @@
 import { Consensus, type ConsensusRecord, DEFAULT_CONSENSUS_OPTIONS, type EpochEndedRecord } from '@squad/consensus';
 import { createVoteScheme, type VoteScheme } from '@squad/crypto';
 import { blstBls } from '@squad/crypto/node';
-import type { Network } from '@squad/network';
+import type { Network, NetworkValidator } from '@squad/network';
 import {
   type BatchDigest,
+  type BatchRef,
   type Bytes32,
   batchDigest,
+  decodeBatch,
   type Epoch,
   genesisBlock,
+  type Height,
   type LaneFork,
   type LaneSeq,
   lastHeightOf,
@@ -31,8 +34,19 @@ import type { HashPrefixes } from './hash-prefixes.ts';
 import { HeadFollower } from './head-follower.ts';
 import { HeldLanes } from './held-lanes.ts';
 import { Lane } from './lane.ts';
-import type { SequencerParts } from './sequencer.ts';
+import { heldBatch } from './records.ts';
+import type { SequencerParts } from './sequencer-parts.ts';
 import { Spread } from './spread.ts';
+
+/** Milliseconds between two looks at whether anything becomes final. */
+const DOUBT_INTERVAL_MS = 1_000;
+/** Milliseconds without a final block after which a node asks whether the epoch is over; with slow heartbeats later. */
+const MIN_DOUBT_MS = 2_000;
+
+export interface NetworkSet {
+  readonly validators: NetworkValidator[];
+  readonly self: ValidatorIndex | undefined;
+}
 
 export interface EpochRunConfig {
   readonly parts: SequencerParts;
@@ -43,7 +57,7 @@ export interface EpochRunConfig {
   /** Batches of the epoch that are held and may not be ordered. */
   readonly batches: readonly SignedBatchHeader[];
   readonly handOn: HandOn;
-  readonly actor: () => Actor;
+  readonly actor: () => Pick<Actor, 'submit' | 'storeBatch' | 'whenDurable'>;
   readonly network: () => Network;
   readonly hashPrefixes: HashPrefixes;
   readonly onHeldByQuorum: (seq: LaneSeq) => void;
@@ -68,6 +82,8 @@ export class EpochRun implements Ordering {
   readonly follower: HeadFollower | undefined;
   readonly #config: EpochRunConfig;
   #isOver = false;
+  #lastFinal: { readonly height: Height; readonly atMs: number };
+  #doubtTimer: NodeJS.Timeout | undefined;
 
   constructor(config: EpochRunConfig) {
     const { parts, validatorSet, startedBy, network, hashPrefixes } = config;
@@ -101,6 +117,7 @@ export class EpochRun implements Ordering {
       now(),
       config.records,
     );
+    this.#lastFinal = { height: this.core.status.finalHeight, atMs: now() };
     this.lanes = new HeldLanes(validatorSet.validators.length);
     for (const author of validatorSet.validators.keys()) {
       const { nextSeq, lastDigest } = this.core.laneTip(author);
@@ -126,6 +143,7 @@ export class EpochRun implements Ordering {
       logger,
     });
     this.blocks = new BlockFetcher({
+      validators: validatorSet.validators.length,
       network,
       submit: (input) => {
         if (!this.#isOver) config.actor().submit(input);
@@ -172,6 +190,48 @@ export class EpochRun implements Ordering {
   /** Own batches of earlier epochs for which others are to find a place. */
   readonly handedOn = (): readonly SignedBatchHeader[] => this.#config.handOn.headers;
 
+  /** For people: who validates. */
+  get summary(): Readonly<Record<string, unknown>> {
+    const { validatorSets } = this.#config.parts;
+    const names = this.validatorSet.validators.map(({ nodePublicKey }) => validatorSets.describe(nodePublicKey)?.name);
+    return {
+      epoch: this.epoch,
+      validator: this.self,
+      validators: names,
+      hash: toHex(validatorSetHash(this.validatorSet)),
+    };
+  }
+
+  /** The validators, as the network has to know them. */
+  get networkSet(): NetworkSet {
+    const { validatorSets } = this.#config.parts;
+    const validators = this.validatorSet.validators.map(({ nodePublicKey }) => ({
+      nodePublicKey,
+      addresses: validatorSets.describe(nodePublicKey)?.addresses ?? [],
+    }));
+    return { validators, self: this.self };
+  }
+
+  /**
+   * The core may ask for what the store has: the other batch of a lane that forks is not in a checkpoint, and one that
+   * came before its place was in the core's window was not counted then.
+   */
+  provideBatches(refs: readonly BatchRef[], holders: readonly ValidatorIndex[]): void {
+    const { actor, parts } = this.#config;
+    const provide = async () => {
+      const missing: BatchRef[] = [];
+      for (const ref of refs) {
+        const bytes = await parts.store.readBatch(toHex(ref.digest));
+        const held = bytes && decodeBatch(bytes);
+        if (!held?.ok) missing.push(ref);
+        else if (!this.#isOver)
+          actor().submit({ type: 'batchStored', batch: heldBatch(held.value.signed, ref.digest) });
+      }
+      await this.batches.fetch(missing, holders);
+    };
+    provide().catch((error: unknown) => parts.logger.error({ err: error }, 'batches could not be looked up'));
+  }
+
   /** Own batches of the epoch before that were not ordered, each in its new place, in the order of the lane. */
   reseal(own: readonly StoredBatch[]): StoredBatch[] {
     return own.map(({ batch }) => {
@@ -188,9 +248,11 @@ export class EpochRun implements Ordering {
   start(): void {
     this.spread.start();
     this.follower?.start();
+    this.#doubtTimer = setInterval(() => this.#doubt(), DOUBT_INTERVAL_MS);
   }
 
   stop(): void {
+    clearInterval(this.#doubtTimer);
     this.spread.stop();
     this.follower?.stop();
   }
@@ -199,6 +261,15 @@ export class EpochRun implements Ordering {
   end(): void {
     this.#isOver = true;
     this.stop();
+  }
+
+  /** Nothing became final for a while: the others may be in a later epoch, in which this node has no place (R22). */
+  #doubt(): void {
+    const { now, heartbeatMs } = this.#config.parts;
+    const { finalHeight } = this.core.status;
+    if (finalHeight !== this.#lastFinal.height) this.#lastFinal = { height: finalHeight, atMs: now() };
+    const patienceMs = Math.max(MIN_DOUBT_MS, 3 * heartbeatMs);
+    if (now() - this.#lastFinal.atMs > patienceMs) this.#config.actor().submit({ type: 'laterEpoch' });
   }
 
   #nextValidatorSet(): ValidatorSet {

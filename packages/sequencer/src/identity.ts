@@ -6,7 +6,7 @@ import { blstBls, readKeystoreFile, readNodeKeyFile } from '@squad/crypto/node';
 import { equalBytes, fromHex, type Genesis, SquadError, type ValidatorSet } from '@squad/types';
 import { readGenesis } from './genesis-file.ts';
 import type { SequencerOptions } from './options.ts';
-import type { ValidatorPlace } from './sequencer.ts';
+import type { ValidatorPlace } from './sequencer-parts.ts';
 import type { ValidatorSetSource } from './validator-sets.ts';
 
 export interface Identity {

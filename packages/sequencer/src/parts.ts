@@ -3,6 +3,7 @@
 export { type Admission, admitOpaque } from './admission/admission.ts';
 export { createFeed, type Feed } from './feed/index.ts';
 export { decodeRecord } from './records.ts';
-export { Sequencer, type SequencerParts } from './sequencer.ts';
+export { Sequencer } from './sequencer.ts';
 export { createSequencerMetrics } from './sequencer-metrics.ts';
+export type { SequencerParts } from './sequencer-parts.ts';
 export { genesisSchedule, type ValidatorSetSource } from './validator-sets.ts';

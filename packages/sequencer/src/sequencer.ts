@@ -4,26 +4,18 @@
  */
 
 import { type Consensus, type ConsensusRecord, type EpochEndedRecord, sinceLastEpoch } from '@squad/consensus';
-import { createVoteScheme, type NodeKey, type VoteScheme } from '@squad/crypto';
-import { blstBls, keccak256 } from '@squad/crypto/node';
-import type { Channel, GossipVerdict, Network, NetworkHandlers, NetworkValidator } from '@squad/network';
-import type { Logger } from '@squad/service';
-import type { NodeStore } from '@squad/storage';
+import { createVoteScheme } from '@squad/crypto';
+import { blstBls } from '@squad/crypto/node';
+import type { Channel, GossipVerdict, Network, NetworkHandlers } from '@squad/network';
 import {
   type BatchDigest,
-  type BatchRef,
   type Block,
   type BlockHeader,
-  batchDigest,
-  bodyTransactions,
   type Certificate,
-  decodeBatch,
   decodeValidatorMessage,
   type Epoch,
   encodeValidatorMessage,
-  type Genesis,
   type Height,
-  type LaneSeq,
   quorumWeight,
   type RollupId,
   type SignedBatchHeader,
@@ -32,15 +24,14 @@ import {
   totalWeight,
   type ValidatorIndex,
   type ValidatorSet,
-  validatorSetHash,
   weightOf,
 } from '@squad/types';
-import { Actor, type Effect, type NextEpoch, type StoredBatch } from './actor.ts';
-import type { Admission } from './admission/admission.ts';
+import { Actor, type Effect } from './actor.ts';
 import { notReady } from './admission/rejection.ts';
 import { BatchFetcher } from './batch-fetcher.ts';
 import { Bodies } from './bodies.ts';
-import { EpochRun } from './epoch-run.ts';
+import { type PreparedEpoch, prepareEpoch } from './epoch-change.ts';
+import { EpochRun, type NetworkSet } from './epoch-run.ts';
 import { EpochSets, EvidenceKeeper } from './evidence/index.ts';
 import type { Feed } from './feed/index.ts';
 import { GossipIntake } from './gossip-intake.ts';
@@ -49,48 +40,19 @@ import { HandOvers } from './hand-overs.ts';
 import { HashPrefixes } from './hash-prefixes.ts';
 import type { HeldLanes } from './held-lanes.ts';
 import { Intake } from './intake.ts';
-import type { SealedBatch } from './lane.ts';
 import { answerRequest } from './peer-requests.ts';
-import { decodeRecord, heldBatch } from './records.ts';
+import { heldBatch } from './records.ts';
+import { readRecords, rememberOwnTransactions } from './restart.ts';
 import type { LanePlaces, StagedBlock, SubmitOutcome } from './rpc/api.ts';
-import type { SequencerMetrics } from './sequencer-metrics.ts';
+import type { SequencerParts } from './sequencer-parts.ts';
 import { TransactionIndexer } from './transaction-indexer.ts';
 import { findTransaction } from './transaction-lookup.ts';
 import { Transactions } from './transactions.ts';
 import { Turns } from './turns.ts';
-import type { ValidatorSetSource } from './validator-sets.ts';
 
 const STARTING = 'it is starting';
 /** Final blocks without all of their bodies that a node may have and still serve: those that peers are still sending. */
 const READY_BODIES_BEHIND_BLOCKS = 16;
-
-/** This node as a validator of one epoch. */
-export interface ValidatorPlace {
-  readonly self: ValidatorIndex;
-  /** Undefined only where `createScheme` needs none. */
-  readonly blsSecretKey: Uint8Array | undefined;
-}
-
-export interface SequencerParts {
-  readonly genesis: Genesis;
-  /** Who validates later epochs (R22). */
-  readonly validatorSets: ValidatorSetSource;
-  /** This node's place in a validator set; undefined: it has none and only follows. */
-  readonly placeIn: (set: ValidatorSet) => ValidatorPlace | undefined;
-  readonly nodeKey: NodeKey;
-  readonly store: NodeStore;
-  readonly admission: Admission;
-  readonly logger: Logger;
-  readonly metrics: SequencerMetrics;
-  readonly now: () => number;
-  readonly batchBytes: number;
-  readonly batchAgeMs: number;
-  readonly heartbeatMs: number;
-  readonly gossipTakeoverMs: number;
-  readonly onFailure: (error: unknown) => void;
-  /** How votes are signed and checked. Default: BLS by blst. */
-  readonly createScheme?: (set: ValidatorSet, self: ValidatorIndex | undefined) => VoteScheme;
-}
 
 export interface Head {
   readonly block: Block;
@@ -105,7 +67,7 @@ export class Sequencer {
   readonly indexer: TransactionIndexer;
   readonly evidence: EvidenceKeeper;
   readonly handOvers: HandOvers;
-  readonly #actor: Actor;
+  readonly #actor: Actor<PreparedEpoch>;
   readonly #hashPrefixes = new HashPrefixes();
   readonly #handOn: HandOn;
   readonly #intake: Intake;
@@ -114,8 +76,6 @@ export class Sequencer {
   readonly #listeners = new Set<(staged: StagedBlock, certificate: Certificate) => void>();
   /** Of the epoch that is ordered now. */
   #run: EpochRun;
-  /** What the epoch that is being made durable will begin with. */
-  #prepared: Prepared = { places: new Map(), resealed: [], unsealed: [] };
   readonly #restored: readonly SignedBatchHeader[];
   #network!: Network;
   #feed!: Feed;
@@ -125,14 +85,7 @@ export class Sequencer {
 
   /** Replays the store's log. */
   static async open(parts: SequencerParts): Promise<Sequencer> {
-    const records: ConsensusRecord[] = [];
-    let batches: SignedBatchHeader[] = [];
-    for await (const record of parts.store.replayConsensus()) {
-      const decoded = decodeRecord(record);
-      if (decoded.type === 'batch') batches.push(decoded.signed);
-      else records.push(decoded);
-      if (decoded.type === 'checkpoint' || decoded.type === 'epochEnded') batches = [];
-    }
+    const { records, batches } = await readRecords(parts.store);
     const sequencer = new Sequencer(parts, records, batches);
     const { startedBy } = sequencer.#run;
     if (startedBy) await sequencer.handOvers.keep(startedBy.proof);
@@ -195,8 +148,11 @@ export class Sequencer {
       onEffect: (effect) => this.#onEffect(effect),
       onBatchesDurable: (stored, authors) => this.#run.spread.onDurable(stored, authors),
       onEpochEnding: ({ proof }) => this.#intake.hold(parts.placeIn(proof.nextValidatorSet) !== undefined),
-      nextEpoch: (end, own) => this.#prepareEpoch(end, own),
-      onEpochBegun: ({ ordering, placeOf }) => this.#beginEpoch(ordering as EpochRun, placeOf),
+      nextEpoch: (end, own) => {
+        const next = this.#createRun(end.proof.nextValidatorSet, end, [], []);
+        return prepareEpoch(this.#run, next, own, { nowMs: now(), handOn: this.#handOn });
+      },
+      onEpochBegun: (next) => this.#beginEpoch(next),
       onFailure: parts.onFailure,
     });
     this.evidence = new EvidenceKeeper({
@@ -295,13 +251,8 @@ export class Sequencer {
   }
 
   /** The validators of now, as the network has to know them. */
-  get networkSet(): { readonly validators: NetworkValidator[]; readonly self: ValidatorIndex | undefined } {
-    const { validatorSets } = this.#parts;
-    const validators = this.#run.validatorSet.validators.map(({ nodePublicKey }) => ({
-      nodePublicKey,
-      addresses: validatorSets.describe(nodePublicKey)?.addresses ?? [],
-    }));
-    return { validators, self: this.#run.self };
+  get networkSet(): NetworkSet {
+    return this.#run.networkSet;
   }
 
   get soft(): Head {
@@ -339,7 +290,7 @@ export class Sequencer {
   async start(network: Network, feed: Feed): Promise<void> {
     this.#network = network;
     this.#feed = feed;
-    await this.#rememberOwnTransactions();
+    await rememberOwnTransactions(this.#run, this.#parts.store, this.transactions);
     this.#startRun(this.#restored);
     await this.bodies.start();
     this.#handOn.start();
@@ -456,7 +407,7 @@ export class Sequencer {
         return this.#network.send(effect.to ?? 'all', 'consensus', frame);
       }
       case 'fetchBatches':
-        return this.#provideBatches(effect.refs, effect.holders);
+        return this.#run.provideBatches(effect.refs, effect.holders);
       case 'fetchBlock':
         return void this.#run.blocks.fetchBlock(effect.hash, effect.holders);
       case 'fetchRange':
@@ -476,24 +427,6 @@ export class Sequencer {
       case 'epochEnded':
         return; // `#beginEpoch` follows
     }
-  }
-
-  /**
-   * The core may ask for what the store has: the other batch of a lane that forks is not in a checkpoint, and one that
-   * came before its place was in the core's window was not counted then.
-   */
-  #provideBatches(refs: readonly BatchRef[], holders: readonly ValidatorIndex[]): void {
-    const provide = async () => {
-      const missing: BatchRef[] = [];
-      for (const ref of refs) {
-        const bytes = await this.#parts.store.readBatch(toHex(ref.digest));
-        const held = bytes && decodeBatch(bytes);
-        if (held?.ok) this.#actor.submit({ type: 'batchStored', batch: heldBatch(held.value.signed, ref.digest) });
-        else missing.push(ref);
-      }
-      await this.#run.batches.fetch(missing, holders);
-    };
-    provide().catch((error: unknown) => this.#parts.logger.error({ err: error }, 'batches could not be looked up'));
   }
 
   #onSoft(block: Block, certificate: Certificate): void {
@@ -540,84 +473,23 @@ export class Sequencer {
     this.#run.start();
   }
 
-  /** What the next epoch begins with; nothing of it is to be seen before it is durable. */
-  #prepareEpoch(ended: EpochEndedRecord, own: readonly StoredBatch[]): NextEpoch {
-    const before = this.#run;
-    const run = this.#createRun(ended.proof.nextValidatorSet, ended, [], []);
-    const placeOf = placesIn(run.validatorSet, before.validatorSet);
-    if (run.lane) {
-      const batches = run.reseal(own);
-      const seqOf = ({ batch }: StoredBatch) => batch.signed.header.seq;
-      const places = new Map(own.map((batch, i) => [seqOf(batch), seqOf(batches[i]!)]));
-      this.#prepared = { places, resealed: batches, unsealed: [] };
-      return { ordering: run, batches, placeOf };
-    }
-    const unsealed = before.lane?.sealRest(this.#parts.now()) ?? [];
-    this.#handOn.add([...own, ...unsealed].map(({ batch }) => batch.signed));
-    this.#prepared = { places: new Map(), resealed: [], unsealed };
-    return { ordering: run, batches: unsealed, placeOf };
-  }
-
-  #beginEpoch(run: EpochRun, placeOf: NextEpoch['placeOf']): void {
-    const { logger, validatorSets } = this.#parts;
-    const before = this.#run;
-    before.end();
+  #beginEpoch({ ordering: run, placeOf, places, resealed, unsealed }: PreparedEpoch): void {
+    this.#run.end();
     this.#run = run;
-    const { epoch, self, validatorSet, startedBy } = run;
-    const { places, resealed, unsealed } = this.#prepared;
+    const { self, validatorSet, startedBy } = run;
     this.handOvers.keep(startedBy!.proof).catch((error: unknown) => this.#parts.onFailure(error));
     this.transactions.beginEpoch(self, places);
     for (const { onPlaced, batch } of unsealed) {
       for (const [i, tell] of onPlaced.entries()) tell?.(batch.signed.header.seq, i);
     }
     this.evidence.epochBegan(validatorSet, placeOf);
-    const names = validatorSet.validators.map(({ nodePublicKey }) => validatorSets.describe(nodePublicKey)?.name);
-    logger.info(
-      { epoch, validator: self, validators: names, hash: toHex(validatorSetHash(validatorSet)) },
-      self === undefined ? 'a new epoch began; this node does not validate it' : 'a new epoch began',
-    );
-    const { validators } = this.networkSet;
-    this.#network.changeValidators(validators, self);
+    const { logger } = this.#parts;
+    logger.info(run.summary, `a new epoch began${self === undefined ? '; this node does not validate it' : ''}`);
+    this.#network.changeValidators(run.networkSet.validators, self);
     this.#startRun(resealed.map(({ batch }) => batch.signed));
     for (const batch of resealed) run.spread.send(batch);
     this.#actor.submit({ type: 'bodiesComplete', height: this.bodies.complete });
     this.#intake.changeLane(run.lane);
     this.#handOn.start();
   }
-
-  // ---------------------------------------------------------------- restart
-
-  /** Own batches that are not final yet: their transactions are pending again. */
-  async #rememberOwnTransactions(): Promise<void> {
-    const { store } = this.#parts;
-    const { self, lanes } = this.#run;
-    if (self === undefined) return;
-    for (const { header } of lanes.unordered()) {
-      if (header.author !== self) continue;
-      const bytes = await store.readBatch(toHex(batchDigest(header)));
-      const batch = bytes && decodeBatch(bytes);
-      if (!batch?.ok) continue;
-      const hashes = bodyTransactions(batch.value.body).map((transaction) => toHex(keccak256(transaction)));
-      for (const hash of hashes) this.transactions.accept(hash, header.rollupId);
-      this.transactions.sealed(header.seq, header.rollupId, hashes);
-    }
-  }
-}
-
-/** Own batches at the turn of two epochs. */
-interface Prepared {
-  /** Of what was sealed anew: the places in the new lane, by those in the old one. */
-  readonly places: ReadonlyMap<LaneSeq, LaneSeq>;
-  readonly resealed: readonly StoredBatch[];
-  /** What waited in the lane of a validator that is none any more: sealed only to be durable. */
-  readonly unsealed: readonly SealedBatch[];
-}
-
-/** Where the validators of one set stand in another. */
-function placesIn(set: ValidatorSet, before: ValidatorSet): NextEpoch['placeOf'] {
-  const places = new Map(set.validators.map(({ nodePublicKey }, index) => [toHex(nodePublicKey), index]));
-  return (index) => {
-    const validator = before.validators[index];
-    return validator && places.get(toHex(validator.nodePublicKey));
-  };
 }

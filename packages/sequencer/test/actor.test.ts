@@ -12,6 +12,7 @@ import {
   type Effect,
   MAX_TURN_BYTES,
   MAX_WAITING_PEER_BYTES,
+  type NextEpoch,
   type StoredBatch,
 } from '../src/actor.ts';
 import { HeldLanes } from '../src/held-lanes.ts';
@@ -110,7 +111,7 @@ async function createActor(answer?: (input: Input) => Output[]): Promise<Harness
     onEffect: (effect: Effect) => void seen.push(effect.type),
     onBatchesDurable: (batches, authors) => void seen.push(`durable ${batches.length} of ${authors}`),
     onEpochEnding: () => {},
-    nextEpoch: () => {
+    nextEpoch: (): NextEpoch => {
       throw new Error('no epoch ends here');
     },
     onEpochBegun: () => {},

@@ -223,6 +223,7 @@ function blockAt(height: number, change: Partial<Block['header']> = {}): Block {
 
 function blockFetcher(): BlockFetcher {
   return new BlockFetcher({
+    validators: 4,
     network: () => network,
     submit: (input) => void inputs.push(input),
     blame: (peer, reason) => void blamed.push(`${peer}: ${reason}`),
@@ -295,6 +296,7 @@ describe('a range', () => {
     answers.set(1, () => answerOf(blocks));
     let again: Promise<unknown> | undefined;
     const fetcher: BlockFetcher = new BlockFetcher({
+      validators: 4,
       network: () => network,
       submit: (input) => {
         inputs.push(input);

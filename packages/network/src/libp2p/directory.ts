@@ -8,6 +8,7 @@ import { createNodeKey } from '@squad/crypto/node';
 import { concatBytes, equalBytes, SquadError, type ValidatorIndex } from '@squad/types';
 import type { NetworkValidator, PeerId } from '../api.ts';
 import { unknownValidator } from '../checks.ts';
+import { MAX_REMEMBERED_PEERS } from '../limits.ts';
 
 const P2P_CODE = 421;
 
@@ -23,8 +24,8 @@ export interface ValidatorEntry {
 export class ValidatorDirectory {
   #entries: readonly ValidatorEntry[] = [];
   #byPeer: ReadonlyMap<PeerId, ValidatorEntry> = new Map();
-  /** Of the set before this one. */
-  #former: ReadonlyMap<PeerId, ValidatorEntry> = new Map();
+  /** Of sets before this one, the oldest forgotten. */
+  readonly #former = new Set<PeerId>();
 
   /** Throws `ADDRESS_INVALID` for an address that is no multiaddr, `NODE_KEY_INVALID` for a key of a wrong length. */
   constructor(validators: readonly NetworkValidator[]) {
@@ -37,7 +38,11 @@ export class ValidatorDirectory {
       const before = this.#byPeer.get(entry.peer);
       return before && entry.addresses.length === 0 ? { ...entry, addresses: before.addresses } : entry;
     });
-    this.#former = this.#byPeer;
+    for (const peer of this.#byPeer.keys()) this.#former.add(peer);
+    for (const peer of this.#former) {
+      if (this.#former.size <= MAX_REMEMBERED_PEERS) break;
+      this.#former.delete(peer);
+    }
     this.#entries = entries;
     this.#byPeer = new Map(entries.map((entry) => [entry.peer, entry]));
   }
@@ -46,7 +51,7 @@ export class ValidatorDirectory {
     return this.#entries;
   }
 
-  /** Whether it was a validator until the last change: it may not know yet that it is none any more. */
+  /** Whether it was a validator before: it may not know yet that it is none any more. */
   wasValidator(peer: PeerId): boolean {
     return this.#former.has(peer);
   }
