@@ -29,6 +29,8 @@ export interface Network {
   readonly addresses: readonly string[];
   /** Validators whose channel is open now, ascending. */
   readonly connectedValidators: readonly ValidatorIndex[];
+  /** Connected peers that were validators before, while this network ran: they may hold what those of now do not. */
+  readonly formerValidators: readonly PeerId[];
   /** All connected peers, edge peers included. */
   readonly peerCount: number;
 
@@ -39,8 +41,8 @@ export interface Network {
    */
   send(to: ValidatorIndex | 'all', channel: Channel, frame: Uint8Array): void;
 
-  /** Asks a validator. Rejects with a SquadError (`REQUEST_TIMEOUT`, `REQUEST_FAILED`, `NOT_CONNECTED`). */
-  request(to: ValidatorIndex, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array>;
+  /** Asks a validator, or a former one. Rejects with a SquadError (`REQUEST_TIMEOUT`, `REQUEST_FAILED`, `NOT_CONNECTED`). */
+  request(to: ValidatorIndex | PeerId, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array>;
 
   /**
    * Publishes transactions to the network's gossip topic (edge peers and validators alike). Resolves with the number of

@@ -70,7 +70,11 @@ export function requestFailed(peer: PeerId, protocol: string, reason: string, ca
 }
 
 /** `NOT_CONNECTED`. */
-export function notConnected(validator: number, reason = 'there is no connection', cause?: unknown): SquadError {
+export function notConnected(
+  validator: number | PeerId,
+  reason = 'there is no connection',
+  cause?: unknown,
+): SquadError {
   const message = `validator ${validator} is not reached: ${reason}`;
   return new SquadError('NOT_CONNECTED', message, 'Try another validator.', { validator }, cause);
 }

@@ -1,5 +1,6 @@
 /** Whom to ask for something, one after the other: likely holders first, those that lately gave no answer last. */
 
+import type { PeerId } from '@squad/network';
 import type { ValidatorIndex } from '@squad/types';
 import { shuffled } from './shuffled.ts';
 
@@ -7,7 +8,7 @@ import { shuffled } from './shuffled.ts';
 export const ASKS_UNTIL_FORGIVEN = 256;
 
 export class AskOrder {
-  readonly #silent = new Set<ValidatorIndex>();
+  readonly #silent = new Set<ValidatorIndex | PeerId>();
   #asks = 0;
 
   /** All of `connected`, in another order each time. */
@@ -18,7 +19,7 @@ export class AskOrder {
   }
 
   /** Asks by `ask`; throws what that throws. */
-  async ask<T>(peer: ValidatorIndex, ask: () => Promise<T>): Promise<T> {
+  async ask<T>(peer: ValidatorIndex | PeerId, ask: () => Promise<T>): Promise<T> {
     if (++this.#asks % ASKS_UNTIL_FORGIVEN === 0) this.#silent.clear();
     try {
       const answer = await ask();

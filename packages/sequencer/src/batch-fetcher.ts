@@ -2,7 +2,7 @@
 
 import { type BatchFault, isBodyOf } from '@squad/crypto';
 import { sha256, verifyBatch } from '@squad/crypto/node';
-import type { Network } from '@squad/network';
+import type { Network, PeerId } from '@squad/network';
 import type { Logger } from '@squad/service';
 import {
   type Batch,
@@ -31,8 +31,8 @@ export interface BatchFetcherConfig {
   /** Of the epoch whose batches are fetched; undefined: of blocks that are final, whose certificates vouch for what their refs name. */
   readonly validatorSet: ValidatorSet | undefined;
   readonly self: ValidatorIndex | undefined;
-  readonly network: () => Pick<Network, 'request' | 'connectedValidators'>;
-  readonly blame: (peer: ValidatorIndex, reason: string) => void;
+  readonly network: () => Pick<Network, 'request' | 'connectedValidators' | 'formerValidators'>;
+  readonly blame: (peer: ValidatorIndex | PeerId, reason: string) => void;
   readonly isHeld: (digest: BatchDigest) => boolean;
   readonly store: (batch: StoredBatch) => Promise<void>;
   readonly logger: Logger;
@@ -74,7 +74,8 @@ export class BatchFetcher {
   async #fetchChunk(missing: Map<BatchDigest, Bytes32>, holders: readonly ValidatorIndex[]): Promise<void> {
     const { network, self, logger } = this.#config;
     const peers = this.#order.of(network().connectedValidators, holders).filter((peer) => peer !== self);
-    for (const peer of peers) {
+    // A set that is new as a whole has to get the last bodies of the epoch before from those who had them.
+    for (const peer of [...peers, ...network().formerValidators]) {
       try {
         for (let isFull = true; isFull && missing.size > 0; ) {
           const request = BatchesRequest.serialize([...missing.values()]);
@@ -90,7 +91,11 @@ export class BatchFetcher {
     }
   }
 
-  async #takeAnswer(peer: ValidatorIndex, answer: Uint8Array, missing: Map<BatchDigest, Bytes32>): Promise<void> {
+  async #takeAnswer(
+    peer: ValidatorIndex | PeerId,
+    answer: Uint8Array,
+    missing: Map<BatchDigest, Bytes32>,
+  ): Promise<void> {
     const { store, blame } = this.#config;
     const list = decode(BatchesResponse, 'BatchesResponse', answer);
     if (!list.ok) return blame(peer, `answered a request for batches with ${list.error.reason}`);

@@ -6,7 +6,7 @@
 import { Consensus, type ConsensusRecord, DEFAULT_CONSENSUS_OPTIONS, type EpochEndedRecord } from '@squad/consensus';
 import { createVoteScheme, type VoteScheme } from '@squad/crypto';
 import { blstBls } from '@squad/crypto/node';
-import type { Network, NetworkValidator } from '@squad/network';
+import type { Network, NetworkValidator, PeerId } from '@squad/network';
 import {
   type BatchDigest,
   type BatchRef,
@@ -62,7 +62,7 @@ export interface EpochRunConfig {
   readonly hashPrefixes: HashPrefixes;
   readonly onHeldByQuorum: (seq: LaneSeq) => void;
   readonly onEvidence: (evidence: LaneFork) => void;
-  readonly blame: (peer: ValidatorIndex, reason: string) => void;
+  readonly blame: (peer: ValidatorIndex | PeerId, reason: string) => void;
 }
 
 export class EpochRun implements Ordering {
@@ -129,7 +129,7 @@ export class EpochRun implements Ordering {
       this.lane = new Lane({ networkId, epoch: this.epoch, author: self, key, batchBytes }, this.lanes.head(self));
     }
     // What was asked of a validator of this epoch and comes later is no matter of who stands in its place then.
-    const blame = (peer: ValidatorIndex, reason: string) => {
+    const blame = (peer: ValidatorIndex | PeerId, reason: string) => {
       if (!this.#isOver) config.blame(peer, reason);
     };
     this.batches = new BatchFetcher({

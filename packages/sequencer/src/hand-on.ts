@@ -20,6 +20,8 @@ const INTERVAL_MS = 1_000;
 /** Bytes of transactions in one gossip message, and how many: within what a message of the topic may have. */
 const MAX_MESSAGE_BYTES: number = 128 * 1024;
 const MAX_MESSAGE_TRANSACTIONS = 1024;
+/** Rounds until a message is the same again: by then no peer remembers it. */
+const MAX_COPIES = 256;
 
 export interface HandOnConfig {
   readonly store: Pick<NodeStore, 'readBatch'>;
@@ -69,7 +71,6 @@ export class HandOn {
   }
 
   async #giveAway(): Promise<void> {
-    this.#round++;
     for (const signed of this.#headers) {
       if (this.#stopped) return;
       const bytes = await this.#config.store.readBatch(toHex(batchDigest(signed.header)));
@@ -88,19 +89,19 @@ export class HandOn {
     }
   }
 
-  /** Cut otherwise each time: gossip carries no message twice. */
+  /** Gossip carries no message twice: in each round the first transaction stands there once more. */
   async #publish(rollupId: number, transactions: readonly Uint8Array[]): Promise<void> {
     let message: Uint8Array[] = [];
     let bytes = 0;
-    const limit = Math.max(1, MAX_MESSAGE_TRANSACTIONS - this.#round);
     const send = async () => {
       if (message.length > 0)
         await this.#config.publish(GossipTransactions.serialize({ rollupId, transactions: message }));
       message = [];
       bytes = 0;
     };
-    for (const transaction of transactions) {
-      if (message.length === limit || bytes + transaction.length > MAX_MESSAGE_BYTES) await send();
+    const again = Array.from({ length: this.#round++ % MAX_COPIES }, () => transactions[0]!);
+    for (const transaction of [...again, ...transactions]) {
+      if (message.length === MAX_MESSAGE_TRANSACTIONS || bytes + transaction.length > MAX_MESSAGE_BYTES) await send();
       message.push(transaction);
       bytes += transaction.length;
     }

@@ -6,7 +6,7 @@
 import { type Consensus, type ConsensusRecord, type EpochEndedRecord, sinceLastEpoch } from '@squad/consensus';
 import { createVoteScheme } from '@squad/crypto';
 import { blstBls } from '@squad/crypto/node';
-import type { Channel, GossipVerdict, Network, NetworkHandlers } from '@squad/network';
+import type { Channel, GossipVerdict, Network, NetworkHandlers, PeerId } from '@squad/network';
 import {
   type BatchDigest,
   type Block,
@@ -372,6 +372,7 @@ export class Sequencer {
           this.#run.spread.onBatch(from, message.batch, message.hashPrefixes),
         );
       case 'acknowledgements':
+        if (message.epoch !== this.epoch) return; // of other lanes
         this.#run.spread.onAcknowledgements(from, message.acknowledgements);
         return this.#actor.submit(
           { type: 'acknowledged', from, acknowledgements: message.acknowledgements },
@@ -391,7 +392,7 @@ export class Sequencer {
     this.#actor.submit({ type: 'peerConnected', peer });
   }
 
-  #blame(peer: ValidatorIndex, reason: string): void {
+  #blame(peer: ValidatorIndex | PeerId, reason: string): void {
     this.#parts.logger.warn({ peer, reason }, 'disconnecting a validator that misbehaved');
     this.#parts.metrics.misbehaved.increment();
     this.#network.disconnect(peer, reason);

@@ -96,8 +96,8 @@ export class Spread {
   onBatch(from: ValidatorIndex, batch: Batch, prefixes?: Uint8Array): void {
     const { networkId, validatorSet, rollupIds, lanes, actor, blame, hashPrefixes, random } = this.#config;
     const { header } = batch.signed;
+    if (header.epoch !== validatorSet.epoch) return; // of other lanes
     if (header.author !== from) return blame(from, `sent a batch of validator ${header.author} as its own`);
-    if (header.epoch !== validatorSet.epoch) return;
     if (!rollupIds.has(header.rollupId)) {
       return blame(from, `sent a batch of rollup ${header.rollupId}, which this network does not order`);
     }
@@ -176,11 +176,15 @@ export class Spread {
   }
 
   #sendAcknowledgements(to: 'all' | readonly ValidatorIndex[], authors: Iterable<ValidatorIndex>): void {
-    const { self, lanes, network } = this.#config;
+    const { self, validatorSet, lanes, network } = this.#config;
     if (self === undefined) return;
     const acknowledgements = lanes.acknowledgements(authors);
     if (acknowledgements.length === 0) return;
-    const frame = encodeValidatorMessage({ type: 'acknowledgements', acknowledgements });
+    const frame = encodeValidatorMessage({
+      type: 'acknowledgements',
+      epoch: validatorSet.epoch,
+      acknowledgements,
+    });
     if (to === 'all') network().send('all', 'consensus', frame);
     else for (const peer of to) network().send(peer, 'consensus', frame);
   }

@@ -15,9 +15,11 @@ import {
   encodeBatch,
   genesisBlock,
   genesisCertificate,
+  HandOverProof,
   MAX_BATCHES_PER_REQUEST,
   RangeResponse,
   toHex,
+  VoteKind,
   ZERO_HASH,
 } from '@squad/types';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -36,6 +38,7 @@ let stored: StoredBatch[];
 let inputs: Input[];
 
 const network = {
+  formerValidators: [],
   get connectedValidators() {
     return [...answers.keys()];
   },
@@ -223,7 +226,8 @@ function blockAt(height: number, change: Partial<Block['header']> = {}): Block {
 
 function blockFetcher(): BlockFetcher {
   return new BlockFetcher({
-    validators: 4,
+    // Whoever is asked here is connected.
+    validators: 0,
     network: () => network,
     submit: (input) => void inputs.push(input),
     blame: (peer, reason) => void blamed.push(`${peer}: ${reason}`),
@@ -318,5 +322,45 @@ describe('a range', () => {
     for (const input of inputs) expect(input.type).toBe('rangeFetched');
     expect(inputs.length + blamed.length).toBeGreaterThan(100);
     expect(BlockRequest.fixedSize).toBe(32);
+  });
+});
+
+describe('the end of an epoch', () => {
+  const proof = HandOverProof.serialize({
+    boundaryHeader: blockAt(16).header,
+    path: [],
+    certificate: { ...genesisCertificate(4, ZERO_HASH), kind: VoteKind.finalize },
+    nextValidatorSet: { ...genesis.validatorSet, epoch: 1 },
+  });
+
+  it('is asked of one after the other until it is had', async () => {
+    answers.set(1, () => new Uint8Array());
+    answers.set(2, () => proof);
+    await blockFetcher().fetchHandOver(0, [1]);
+    expect(asked).toEqual([1, 2]);
+    expect(inputs).toMatchObject([{ type: 'handOverFetched', from: 2, proof: { path: [] } }]);
+    expect(blamed).toEqual([]);
+  });
+
+  it('is asked of validators without a channel too: they may have gone on without this node', async () => {
+    const fetcher = new BlockFetcher({
+      validators: 4,
+      network: () => ({
+        connectedValidators: [],
+        request: async (to) => (to === 3 ? proof : Promise.reject(new Error())),
+      }),
+      submit: (input) => void inputs.push(input),
+      blame: (peer, reason) => void blamed.push(`${peer}: ${reason}`),
+      logger: silentLogger,
+    });
+    await fetcher.fetchHandOver(0, []);
+    expect(inputs).toMatchObject([{ type: 'handOverFetched', from: 3 }]);
+  });
+
+  it('is no garbage', async () => {
+    answers.set(1, () => proof.subarray(1));
+    await blockFetcher().fetchHandOver(0, []);
+    expect(inputs).toEqual([]);
+    expect(blamed).toHaveLength(1);
   });
 });

@@ -8,7 +8,7 @@ import { type Batch, decodeBatch, encodeBatch, HASH_PREFIX_BYTES, splitBatch } f
 import { Block, BlockHeader, decodeProposal, Proposal } from './block.ts';
 import { decodeEvidence, type Evidence, encodeEvidence } from './evidence.ts';
 import { decodeHandOverProof, HandOverProof } from './hand-over.ts';
-import { concatBytes } from './ids.ts';
+import { concatBytes, type Epoch } from './ids.ts';
 import {
   MAX_BATCH_BODY_BYTES,
   MAX_BATCH_REFS_PER_BLOCK,
@@ -38,7 +38,11 @@ export const Acknowledgement = new ContainerType(
   { typeName: 'Acknowledgement' },
 );
 export type Acknowledgement = ValueOf<typeof Acknowledgement>;
-const Acknowledgements = new ListCompositeType(Acknowledgement, MAX_VALIDATORS);
+/** Positions and places are those of one epoch. */
+const Acknowledgements = new ContainerType(
+  { epoch: EpochType, acknowledgements: new ListCompositeType(Acknowledgement, MAX_VALIDATORS) },
+  { typeName: 'Acknowledgements' },
+);
 
 /** What validators say to each other. */
 export type ValidatorMessage =
@@ -51,7 +55,11 @@ export type ValidatorMessage =
       /** The first `HASH_PREFIX_BYTES` of each transaction's hash, so that not every node hashes all: the author's word only. */
       readonly hashPrefixes?: Uint8Array;
     }
-  | { readonly type: 'acknowledgements'; readonly acknowledgements: readonly Acknowledgement[] }
+  | {
+      readonly type: 'acknowledgements';
+      readonly epoch: Epoch;
+      readonly acknowledgements: readonly Acknowledgement[];
+    }
   | { readonly type: 'evidence'; readonly evidence: Evidence }
   /** To a validator that speaks of an epoch that is over (R22). */
   | { readonly type: 'handOver'; readonly proof: HandOverProof };
@@ -80,7 +88,10 @@ export function encodeValidatorMessage(message: ValidatorMessage): Uint8Array {
         message.hashPrefixes ?? new Uint8Array(),
       );
     case 'acknowledgements':
-      return frame(KIND.acknowledgements, Acknowledgements.serialize([...message.acknowledgements]));
+      return frame(
+        KIND.acknowledgements,
+        Acknowledgements.serialize({ epoch: message.epoch, acknowledgements: [...message.acknowledgements] }),
+      );
     case 'evidence':
       return frame(KIND.evidence, encodeEvidence(message.evidence));
     case 'handOver':
@@ -100,9 +111,9 @@ export function decodeValidatorMessage(bytes: Uint8Array): Result<ValidatorMessa
     case KIND.batch:
       return decodeBatchMessage(payload);
     case KIND.acknowledgements:
-      return map(decode(Acknowledgements, 'Acknowledgements', payload), (acknowledgements) => ({
+      return map(decode(Acknowledgements, 'Acknowledgements', payload), (value) => ({
         type: 'acknowledgements',
-        acknowledgements,
+        ...value,
       }));
     case KIND.evidence:
       return map(decodeEvidence(payload), (evidence) => ({ type: 'evidence', evidence }));

@@ -239,6 +239,7 @@ export const validatorMessages: readonly ValidatorMessage[] = [
   { type: 'batch', batch },
   {
     type: 'acknowledgements',
+    epoch: 7,
     acknowledgements: [
       { author: 0, seq: 5, digest: pattern(32, 0x50) },
       { author: 3, seq: 0, digest: pattern(32, 0x51) },

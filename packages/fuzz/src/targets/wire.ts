@@ -137,6 +137,7 @@ function randomMessage(random: Random): Uint8Array {
     },
     () => ({
       type: 'acknowledgements',
+      epoch: random.below(3),
       acknowledgements: Array.from({ length: random.below(5) }, () =>
         randomOf<Acknowledgement>(Acknowledgement, random),
       ),

@@ -60,8 +60,8 @@ export class FollowedValidators {
   }
 
   /** Asks once the validator grants another request. */
-  async paced(to: ValidatorIndex, ask: () => Promise<Uint8Array>): Promise<Uint8Array> {
-    const budget = this.#budgets.get(this.#host.directory.at(to).peer);
+  async paced(to: ValidatorIndex | PeerId, ask: () => Promise<Uint8Array>): Promise<Uint8Array> {
+    const budget = this.#budgets.get(typeof to === 'number' ? this.#host.directory.at(to).peer : to);
     const waitMs = budget.take(1, 0, Date.now());
     if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
     const answer = await ask();

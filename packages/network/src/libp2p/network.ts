@@ -90,6 +90,12 @@ class Libp2pNetwork implements Network {
     return connected.sort((a, b) => a - b);
   }
 
+  get formerValidators(): readonly PeerId[] {
+    const { libp2p, directory } = this.#host;
+    const peers = libp2p.getPeers().map(String);
+    return peers.filter((peer) => directory.wasValidator(peer) && !directory.has(peer));
+  }
+
   get peerCount(): number {
     return this.#host.libp2p.getPeers().length;
   }
@@ -104,7 +110,7 @@ class Libp2pNetwork implements Network {
     this.#peers.get(this.#host.directory.at(to).peer)?.link.send(channel, framed);
   }
 
-  async request(to: ValidatorIndex, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array> {
+  async request(to: ValidatorIndex | PeerId, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array> {
     const connection = connectionTo(this.#host, to);
     if (!this.#followed.isActive) return ask(this.#host, connection, protocol, request);
     return this.#followed.paced(to, () => ask(this.#host, connection, protocol, request));
@@ -257,10 +263,12 @@ class Libp2pNetwork implements Network {
   }
 }
 
-/** The newest open connection with a validator. Throws `NOT_CONNECTED`. */
-function connectionTo(host: Host, to: ValidatorIndex): Connection {
-  const { id } = host.directory.at(to);
-  const connection = host.libp2p.getConnections(id).findLast(({ status }) => status === 'open');
+/** The newest open connection with a peer. Throws `NOT_CONNECTED`. */
+function connectionTo(host: Host, to: ValidatorIndex | PeerId): Connection {
+  const id = typeof to === 'number' ? host.directory.at(to).peer : to;
+  const connection = host.libp2p
+    .getConnections()
+    .findLast(({ status, remotePeer }) => status === 'open' && remotePeer.toString() === id);
   if (connection !== undefined) return connection;
   throw notConnected(to);
 }

@@ -38,6 +38,7 @@ export abstract class MemoryNode implements MemoryPeer {
   readonly #logger: NetworkLogger;
   #validators: readonly PeerId[];
   readonly #judge: NetworkHandlers['onGossip'] | undefined;
+  readonly #former = new Set<PeerId>();
   readonly #seen = new Set<string>();
   readonly #refused = new Set<PeerId>();
 
@@ -68,6 +69,11 @@ export abstract class MemoryNode implements MemoryPeer {
     return this.hub.sessionsOf(this.peerId).length;
   }
 
+  get formerValidators(): readonly PeerId[] {
+    const others = this.hub.sessionsOf(this.peerId).map((session) => session.other(this).peerId);
+    return others.filter((peer) => this.#former.has(peer) && !this.#validators.includes(peer));
+  }
+
   get listensToGossip(): boolean {
     return this.#judge !== undefined;
   }
@@ -80,7 +86,7 @@ export abstract class MemoryNode implements MemoryPeer {
     return this.#validators.includes(peer);
   }
 
-  async request(to: ValidatorIndex, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array> {
+  async request(to: ValidatorIndex | PeerId, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array> {
     const session = this.sessionWith(to);
     this.counter.requestsSent++;
     try {
@@ -141,6 +147,7 @@ export abstract class MemoryNode implements MemoryPeer {
   }
 
   protected changeSet(validators: readonly NetworkValidator[], self: ValidatorIndex | undefined): void {
+    for (const peer of this.#validators) this.#former.add(peer);
     this.#validators = validators.map(({ nodePublicKey }) => peerIdOf(nodePublicKey));
     this.self = self;
     for (const peer of this.#validators) this.hub.connect(this.peerId, peer);
@@ -158,8 +165,8 @@ export abstract class MemoryNode implements MemoryPeer {
     return id;
   }
 
-  protected sessionWith(to: ValidatorIndex): MemorySession {
-    const session = this.hub.session(this.peerId, this.idOf(to));
+  protected sessionWith(to: ValidatorIndex | PeerId): MemorySession {
+    const session = this.hub.session(this.peerId, typeof to === 'number' ? this.idOf(to) : to);
     if (session === undefined) throw notConnected(to);
     return session;
   }

@@ -72,6 +72,9 @@ export function misbehave(network: Network, identity: Identity, how: Misbehaviou
     get connectedValidators() {
       return network.connectedValidators;
     },
+    get formerValidators() {
+      return network.formerValidators;
+    },
     get peerCount() {
       return network.peerCount;
     },

@@ -245,6 +245,7 @@ export class NodeOfWorld implements ObservedNode {
       get connectedValidators() {
         return connected();
       },
+      formerValidators: [],
       get peerCount() {
         return links.peersOf(endpoint).length;
       },
@@ -259,7 +260,7 @@ export class NodeOfWorld implements ObservedNode {
         }
       },
       request: (to, protocol, request) => {
-        const [peer] = at(to);
+        const [peer] = typeof to === 'number' ? at(to) : [];
         if (!peer || !endpoint.life.isAlive) return Promise.reject(new Error(`not connected to ${to}`));
         return links.request(endpoint, peer, protocol, request);
       },
