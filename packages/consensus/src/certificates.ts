@@ -28,6 +28,10 @@ export class HeldCertificates {
     return this.#nullifications.get(view);
   }
 
+  get hasNotarization(): boolean {
+    return this.#notarizations.size > 0;
+  }
+
   hold(certificate: Certificate): void {
     this.#of(certificate.kind).set(certificate.view, certificate);
   }

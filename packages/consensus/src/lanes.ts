@@ -126,6 +126,7 @@ export class Lanes {
   nextCollectableMs(tips: readonly LaneTip[], nowMs: UnixMs, delayMs: number): UnixMs | undefined {
     let soonest: UnixMs | undefined;
     for (let author = 0; author < tips.length; author++) {
+      if (this.#held[author]!.size === 0) continue;
       for (const held of this.#run(author, tips[author]!, MAX_UNORDERED_BATCHES_PER_LANE)) {
         if (this.#includable(held, nowMs, delayMs)) return nowMs;
         if (this.#equivocators.has(author)) continue;
@@ -139,7 +140,8 @@ export class Lanes {
   oldestUnorderedMs(tips: readonly LaneTip[]): UnixMs | undefined {
     let oldest: UnixMs | undefined;
     for (let author = 0; author < tips.length; author++) {
-      const first = this.#run(author, tips[author]!, 1)[0];
+      const { nextSeq, lastDigest } = tips[author]!;
+      const first = this.#after(author, nextSeq, lastDigest);
       if (first && !this.#equivocators.has(author)) {
         oldest = Math.min(oldest ?? first.heldSinceMs, first.heldSinceMs);
       }
@@ -177,16 +179,22 @@ export class Lanes {
 
   /** The chained run of held batches after a tip. */
   #run(author: ValidatorIndex, tip: LaneTip, limit: number): Held[] {
-    const lane = this.#held[author]!;
     const run: Held[] = [];
     let digest = tip.lastDigest;
     for (let seq = tip.nextSeq; run.length < limit; seq++) {
-      const next = lane.get(seq)?.find((held) => equalBytes(held.previousDigest, digest));
+      const next = this.#after(author, seq, digest);
       if (!next) break;
       run.push(next);
       digest = next.ref.digest;
     }
     return run;
+  }
+
+  /** What is held at a place of a lane and follows this batch. */
+  #after(author: ValidatorIndex, seq: LaneSeq, digest: Bytes32): Held | undefined {
+    const lane = this.#held[author]!;
+    const next = lane.get(seq)?.find((held) => equalBytes(held.previousDigest, digest));
+    return next;
   }
 
   /** More than F weight has it durably (its author counts), or it has been around longer than the network's delay. */

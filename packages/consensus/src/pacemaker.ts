@@ -18,6 +18,7 @@ export class Pacemaker {
   readonly #lastHeardMs: UnixMs[];
   #smoothedMs: number | undefined;
   #uncertifiedViews = 0;
+  #delayMs: number;
 
   constructor(
     options: ConsensusOptions,
@@ -31,10 +32,15 @@ export class Pacemaker {
     this.#quorum = quorum;
     this.#self = self;
     this.#lastHeardMs = set.validators.map(() => nowMs);
+    this.#delayMs = this.#computeDelayMs();
   }
 
   /** D now. */
   get delayMs(): number {
+    return this.#delayMs;
+  }
+
+  #computeDelayMs(): number {
     const { initialDelayMs, minDelayMs, maxDelayMs } = this.#options;
     const base = this.#smoothedMs === undefined ? initialDelayMs : MARGIN * this.#smoothedMs;
     const grown = Math.max(base, minDelayMs) * GROWTH ** Math.max(0, this.#uncertifiedViews - 2);
@@ -57,16 +63,19 @@ export class Pacemaker {
   /** A view ended with a notarization, `sinceOwnVoteMs` after the own vote if there was one. */
   certified(sinceOwnVoteMs: number | undefined): void {
     this.#uncertifiedViews = 0;
-    if (sinceOwnVoteMs === undefined) return;
-    // No sample may say more than what D can be: a clock that jumped, or a process that was suspended, would spoil D for long.
-    const sampleMs = Math.min(Math.max(0, sinceOwnVoteMs), this.#options.maxDelayMs / MARGIN);
-    const before = this.#smoothedMs ?? sampleMs;
-    this.#smoothedMs = before + (sampleMs - before) * SMOOTHING;
+    if (sinceOwnVoteMs !== undefined) {
+      // No sample may say more than what D can be: a clock that jumped, or a process that was suspended, would spoil D for long.
+      const sampleMs = Math.min(Math.max(0, sinceOwnVoteMs), this.#options.maxDelayMs / MARGIN);
+      const before = this.#smoothedMs ?? sampleMs;
+      this.#smoothedMs = before + (sampleMs - before) * SMOOTHING;
+    }
+    this.#delayMs = this.#computeDelayMs();
   }
 
   uncertified(): void {
     // Beyond this D is at its maximum whatever it started from; the count must not grow without end.
     this.#uncertifiedViews = Math.min(this.#uncertifiedViews + 1, 64);
+    this.#delayMs = this.#computeDelayMs();
   }
 
   /** Nothing was heard from this leader for long, or its channel is gone, while a quorum is heard. Without a quorum nobody is skipped. */

@@ -25,9 +25,9 @@ import {
 } from '@squad/types';
 
 interface ViewRecord {
-  notarize?: Vote;
-  nullify?: Vote;
-  finalize?: Vote;
+  notarize: Vote | undefined;
+  nullify: Vote | undefined;
+  finalize: Vote | undefined;
 }
 
 export class Signer {
@@ -77,8 +77,14 @@ export class Signer {
 
   /** What was voted in a view, to be sent again. */
   votesIn(view: View): Vote[] {
-    const { notarize, nullify, finalize } = this.#views.get(view) ?? {};
+    const record = this.#views.get(view);
+    if (!record) return [];
+    const { notarize, nullify, finalize } = record;
     return [notarize, nullify, finalize].filter((vote) => vote !== undefined);
+  }
+
+  hasNullified(view: View): boolean {
+    return this.#views.get(view)?.nullify !== undefined;
   }
 
   /** All votes that a checkpoint must keep: those above a view, and those of the highest view voted in. */
@@ -114,7 +120,7 @@ export class Signer {
   #record(vote: Vote): void {
     let record = this.#views.get(vote.view);
     if (!record) {
-      record = {};
+      record = { notarize: undefined, nullify: undefined, finalize: undefined };
       this.#views.set(vote.view, record);
     }
     if (vote.kind === VoteKind.notarize) record.notarize = vote;

@@ -36,16 +36,16 @@ import { Watch } from './watch.ts';
 export interface Round {
   readonly enteredAtMs: UnixMs;
   /** The leader's proposal, its form and its certificates checked. */
-  proposal?: { readonly proposal: Proposal; readonly hash: BlockHash; readonly receivedAtMs: UnixMs };
+  proposal: { readonly proposal: Proposal; readonly hash: BlockHash; readonly receivedAtMs: UnixMs } | undefined;
   /** The proposal was found wrong, or the leader nullified: an immediate timeout. */
   abandoned: boolean;
   /** Data that was asked for, and when it may be asked for again. */
   fetchAgainAtMs: UnixMs;
-  notarizedAtMs?: UnixMs;
+  notarizedAtMs: UnixMs | undefined;
   /** When something of this view was last sent. */
-  sentAtMs?: UnixMs;
+  sentAtMs: UnixMs | undefined;
   /** The own proposal, to be sent again. */
-  own?: Proposal;
+  own: Proposal | undefined;
 }
 
 export class State {
@@ -168,5 +168,13 @@ export class State {
 }
 
 export function newRound(nowMs: UnixMs): Round {
-  return { enteredAtMs: nowMs, abandoned: false, fetchAgainAtMs: 0 };
+  return {
+    enteredAtMs: nowMs,
+    proposal: undefined,
+    abandoned: false,
+    fetchAgainAtMs: 0,
+    notarizedAtMs: undefined,
+    sentAtMs: undefined,
+    own: undefined,
+  };
 }

@@ -30,6 +30,7 @@ function graceEndsMs(s: State): UnixMs {
 
 /** The highest certified block that is known. */
 function highestCertified(s: State): ChainBlock {
+  if (!s.held.hasNotarization) return s.chain.head;
   for (const view of s.held.notarizedBelow(s.view)) {
     const block = s.chain.get(toHex(s.held.notarization(view)!.blockHash));
     if (block) return block;
@@ -101,22 +102,24 @@ function justification(s: State, notarized: View | undefined): Certificate[] {
 }
 
 export function wakeAtMs(s: State): UnixMs {
-  const round = s.round;
-  const times = [retryAtMs(s)];
-  const voted = s.self !== undefined && s.signer.votesIn(s.view).some(({ kind }) => kind === VoteKind.nullify);
-  if (!voted) times.push(timeoutMs(s));
+  const { now, round } = s;
+  let soonest = Number.POSITIVE_INFINITY;
+  const wake = (atMs: UnixMs | undefined): void => {
+    if (atMs !== undefined && atMs > now && atMs < soonest) soonest = atMs;
+  };
+  // The retry is always to come: if it was due, it has just been done.
+  wake(retryAtMs(s));
+  if (s.self === undefined || !s.signer.hasNullified(s.view)) wake(timeoutMs(s));
   if (s.leader === s.self && !round.own) {
-    times.push(round.enteredAtMs + s.config.options.heartbeatMs);
-    const collectable = s.lanes.nextCollectableMs(highestCertified(s).tips, s.now, s.pacemaker.delayMs);
-    if (collectable !== undefined) times.push(collectable);
+    wake(round.enteredAtMs + s.config.options.heartbeatMs);
+    wake(s.lanes.nextCollectableMs(highestCertified(s).tips, now, s.pacemaker.delayMs));
   }
   const timestampMs = round.proposal?.proposal.block.header.timestampMs;
-  if (timestampMs !== undefined && timestampMs > s.now + MAX_CLOCK_DRIFT_MS)
-    times.push(timestampMs - MAX_CLOCK_DRIFT_MS);
-  for (const pending of Object.values(s.pending)) if (pending) times.push(pending.dueMs);
-  if (s.awaited) times.push(s.awaited.fetchAgainAtMs);
-  times.push(s.handOverAgainAtMs);
-  if (round.fetchAgainAtMs > s.now) times.push(round.fetchAgainAtMs);
-  // The retry is always to come: if it was due, it has just been done.
-  return Math.min(...times.filter((time) => time > s.now));
+  if (timestampMs !== undefined && timestampMs > now + MAX_CLOCK_DRIFT_MS) wake(timestampMs - MAX_CLOCK_DRIFT_MS);
+  wake(s.pending.notarization?.dueMs);
+  wake(s.pending.finalization?.dueMs);
+  wake(s.awaited?.fetchAgainAtMs);
+  wake(s.handOverAgainAtMs);
+  wake(round.fetchAgainAtMs);
+  return soonest;
 }

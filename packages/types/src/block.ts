@@ -83,6 +83,9 @@ export function blockHashHex(header: BlockHeader): BlockHash {
   return toHex(blockHash(header));
 }
 
+const NO_REFS_ROOT: Bytes32 = BatchRefs.hashTreeRoot([]);
+const NO_SKIPS_ROOT: Bytes32 = SkipCertificates.hashTreeRoot([]);
+
 /** The block that all nodes agree on without a vote: height 0, view 0, the network's id and start. */
 export function genesisBlock(networkId: Bytes32, timestampMs: UnixMs): Block {
   return {
@@ -98,8 +101,8 @@ export function genesisBlock(networkId: Bytes32, timestampMs: UnixMs): Block {
       timestampMs,
       l1AnchorNumber: 0,
       l1AnchorHash: ZERO_HASH,
-      refsRoot: BatchRefs.hashTreeRoot([]),
-      skipsRoot: SkipCertificates.hashTreeRoot([]),
+      refsRoot: NO_REFS_ROOT,
+      skipsRoot: NO_SKIPS_ROOT,
       nextValidatorSetHash: ZERO_HASH,
     },
     refs: [],

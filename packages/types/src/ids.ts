@@ -30,10 +30,24 @@ export const ZERO_HASH: Bytes32 = new Uint8Array(32);
 
 const HEX: readonly string[] = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'));
 
+const HASH_CODES: number[] = ['0', 'x', ...'0'.repeat(64)].map((digit) => digit.charCodeAt(0));
+const DIGIT_CODES: readonly number[] = [...'0123456789abcdef'].map((digit) => digit.charCodeAt(0));
+
 export function toHex(bytes: Uint8Array): Hex {
+  // Hashes are most of what is written, and as map keys: made in one piece, not of parts that hashing them has to join.
+  if (bytes.length === 32) return hashToHex(bytes);
   let out = '0x';
   for (let i = 0; i < bytes.length; i++) out += HEX[bytes[i]!];
   return out as Hex;
+}
+
+function hashToHex(bytes: Uint8Array): Hex {
+  for (let i = 0; i < 32; i++) {
+    const byte = bytes[i]!;
+    HASH_CODES[2 * i + 2] = DIGIT_CODES[byte >> 4]!;
+    HASH_CODES[2 * i + 3] = DIGIT_CODES[byte & 15]!;
+  }
+  return String.fromCharCode(...HASH_CODES) as Hex;
 }
 
 /** Decodes 0x-prefixed hex. Throws a `RangeError` that names what is wrong; check outside input with `isHex` first. */
@@ -54,6 +68,7 @@ export function isHex(value: unknown, byteLength?: number): value is Hex {
 }
 
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  if (a === b) return true;
   if (a.length !== b.length) return false;
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;

@@ -4,7 +4,10 @@ import { ContainerType } from '@chainsafe/ssz';
 import type { Bytes32 } from './ids.ts';
 import { Bytes32Type } from './ssz.ts';
 
-const SigningData = new ContainerType({ objectRoot: Bytes32Type, domain: Bytes32Type }, { typeName: 'SigningData' });
+export const SigningData = new ContainerType(
+  { objectRoot: Bytes32Type, domain: Bytes32Type },
+  { typeName: 'SigningData' },
+);
 
 export function signingRoot(objectRoot: Bytes32, domain: Bytes32): Bytes32 {
   return SigningData.hashTreeRoot({ objectRoot, domain });

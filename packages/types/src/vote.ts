@@ -28,7 +28,7 @@ export const VOTE_KIND_NAMES: Readonly<Record<VoteKind, 'notarize' | 'nullify' |
 };
 
 /** What a vote says; signed under the domain of its kind. */
-const VoteData = new ContainerType(
+export const VoteData = new ContainerType(
   { networkId: Bytes32Type, epoch: EpochType, view: ViewType, blockHash: Bytes32Type },
   { typeName: 'VoteData', jsonCase: 'eth2' },
 );
