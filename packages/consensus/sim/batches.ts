@@ -1,7 +1,8 @@
 /** The batches that one node holds, by digest and by lane, and how far it may acknowledge each lane (R3, R5). */
 
-import { type Acknowledgement, equalBytes, toHex, ZERO_HASH } from '@squad/types';
+import { type Acknowledgement, equalBytes, ZERO_HASH } from '@squad/types';
 import type { HeldBatch } from '../src/api.ts';
+import { hexOf } from './memo.ts';
 
 export class BatchStore {
   /** First seen per seq, per lane. */
@@ -18,7 +19,7 @@ export class BatchStore {
 
   /** False if it was held already. */
   add(batch: HeldBatch): boolean {
-    const name = toHex(batch.ref.digest);
+    const name = hexOf(batch.ref.digest);
     if (this.#byDigest.has(name)) return false;
     this.#byDigest.set(name, batch);
     this.lanes[batch.ref.author]![batch.ref.seq] ??= batch;
@@ -26,24 +27,24 @@ export class BatchStore {
   }
 
   setDurable(batch: HeldBatch): void {
-    this.#durable.add(toHex(batch.ref.digest));
+    this.#durable.add(hexOf(batch.ref.digest));
     const { author } = batch.ref;
     const lane = this.lanes[author]!;
     for (;;) {
       const seq = this.#contiguous[author]!;
       const next = lane[seq];
       const before = seq === 0 ? ZERO_HASH : lane[seq - 1]!.ref.digest;
-      if (!next || !this.#durable.has(toHex(next.ref.digest)) || !equalBytes(next.previousDigest, before)) return;
+      if (!next || !this.#durable.has(hexOf(next.ref.digest)) || !equalBytes(next.previousDigest, before)) return;
       this.#contiguous[author] = seq + 1;
     }
   }
 
   get(digest: Uint8Array): HeldBatch | undefined {
-    return this.#byDigest.get(toHex(digest));
+    return this.#byDigest.get(hexOf(digest));
   }
 
   isDurable(digest: Uint8Array): boolean {
-    return this.#durable.has(toHex(digest));
+    return this.#durable.has(hexOf(digest));
   }
 
   all(): IterableIterator<HeldBatch> {

@@ -3,8 +3,9 @@
  * ask for what is missing and answer those who ask.
  */
 
-import { type Acknowledgement, type BatchRef, type Block, toHex, type ValidatorIndex } from '@squad/types';
+import type { Acknowledgement, BatchRef, Block, ValidatorIndex } from '@squad/types';
 import type { HeldBatch, Input } from '../src/api.ts';
+import { hexOf } from './memo.ts';
 import type { SimulatedNode } from './node.ts';
 
 const ACKNOWLEDGE_AFTER_MS = 20;
@@ -130,7 +131,7 @@ export class Exchange {
   fetchBatches(refs: readonly BatchRef[], holders: readonly ValidatorIndex[]): void {
     for (const ref of refs) {
       const held = () => this.#node.held.get(ref.digest) !== undefined;
-      this.#ask(`batch ${toHex(ref.digest)}`, holders, held, (peer, answer) => {
+      this.#ask(`batch ${hexOf(ref.digest)}`, holders, held, (peer, answer) => {
         const batch = peer.held.get(ref.digest);
         if (!batch || peer.adversary?.servesBatch?.(batch) === false) return;
         answer(() => this.receiveBatch(batch));
@@ -139,7 +140,7 @@ export class Exchange {
   }
 
   fetchBlock(hash: Uint8Array, holders: readonly ValidatorIndex[]): void {
-    const name = toHex(hash);
+    const name = hexOf(hash);
     let answered = false;
     this.#ask(
       `block ${name}`,

@@ -6,10 +6,14 @@
  */
 
 import type { VoteScheme } from '@squad/crypto';
-import { equalBytes, toHex, type ValidatorIndex } from '@squad/types';
+import { equalBytes, type ValidatorIndex } from '@squad/types';
+import { hexOf } from './memo.ts';
 
 const SIGNATURE_BYTES = 96;
 const WORDS = SIGNATURE_BYTES / 4;
+/** What is added up to be compared: memory of this size is not cheap to ask for each time. */
+const SUM = new Uint32Array(WORDS);
+const SUM_BYTES = new Uint8Array(SUM.buffer);
 
 export interface SchemeCounts {
   sign: number;
@@ -24,11 +28,16 @@ export interface CountedScheme extends VoteScheme {
 /** Far above what any run needs: whoever does more does not come to an end. */
 const MAX_OPERATIONS = 2_000_000;
 
+/** What comes of a root: the signatures of those who have signed it. */
+interface SignedRoot {
+  readonly state: number;
+  readonly words: Map<ValidatorIndex, Uint32Array>;
+}
+
 export class SignatureRegistry {
   readonly #key: number;
   #operations = 0;
-  /** Signed roots, each with the set of its signers. */
-  readonly #signed = new Map<string, Set<ValidatorIndex>>();
+  readonly #signed = new Map<string, SignedRoot>();
 
   constructor(key: number) {
     this.#key = key;
@@ -43,14 +52,18 @@ export class SignatureRegistry {
         counts.sign++;
         this.#spend();
         if (self === undefined) throw new Error('an observer has no key to sign with');
-        const name = toHex(root);
-        let signers = this.#signed.get(name);
-        if (!signers) {
-          signers = new Set();
-          this.#signed.set(name, signers);
+        const name = hexOf(root);
+        let signed = this.#signed.get(name);
+        if (!signed) {
+          signed = { state: this.#stateOf(root), words: new Map() };
+          this.#signed.set(name, signed);
         }
-        signers.add(self);
-        return this.#sum([self], root);
+        let words = signed.words.get(self);
+        if (!words) {
+          words = wordsOf(signed.state, self);
+          signed.words.set(self, words);
+        }
+        return new Uint8Array(words.slice().buffer);
       },
       aggregate: (signatures) => {
         counts.aggregate++;
@@ -67,15 +80,20 @@ export class SignatureRegistry {
   /** True if each of these signers, at least one, signed `root` and `signature` is the sum of theirs. */
   genuine(signers: readonly ValidatorIndex[], root: Uint8Array, signature: Uint8Array): boolean {
     if (signers.length === 0 || signature.length !== SIGNATURE_BYTES) return false;
-    const signed = this.#signed.get(toHex(root));
+    const signed = this.#signed.get(hexOf(root));
     if (!signed) return false;
-    for (const signer of signers) if (!signed.has(signer)) return false;
-    return equalBytes(this.#sum(signers, root), signature);
+    SUM.fill(0);
+    for (const signer of signers) {
+      const words = signed.words.get(signer);
+      if (!words) return false;
+      for (let i = 0; i < WORDS; i++) SUM[i]! += words[i]!;
+    }
+    return equalBytes(SUM_BYTES, signature);
   }
 
   /** Who signed a root, so far. */
   signersOf(root: Uint8Array): ValidatorIndex[] {
-    return [...(this.#signed.get(toHex(root)) ?? [])];
+    return [...(this.#signed.get(hexOf(root))?.words.keys() ?? [])];
   }
 
   /** A step that never ends hangs its process: this is what it runs into instead. */
@@ -84,21 +102,24 @@ export class SignatureRegistry {
       throw new Error(`more than ${MAX_OPERATIONS} signatures: this does not end`);
   }
 
-  #sum(signers: readonly ValidatorIndex[], root: Uint8Array): Uint8Array {
-    const out = new Uint32Array(WORDS);
+  #stateOf(root: Uint8Array): number {
     let state = this.#key;
     for (const byte of root) state = Math.imul(state ^ byte, 0x01000193);
-    for (const signer of signers) {
-      let x = Math.imul(state ^ Math.imul(signer + 1, 0x9e3779b9), 0x85ebca6b) | 1;
-      for (let i = 0; i < WORDS - 1; i++) {
-        x ^= x << 13;
-        x ^= x >>> 17;
-        x ^= x << 5;
-        out[i]! += x;
-      }
-    }
-    return new Uint8Array(out.buffer);
+    return state;
   }
+}
+
+/** One signer's signature. */
+function wordsOf(state: number, signer: ValidatorIndex): Uint32Array {
+  const out = new Uint32Array(WORDS);
+  let x = Math.imul(state ^ Math.imul(signer + 1, 0x9e3779b9), 0x85ebca6b) | 1;
+  for (let i = 0; i < WORDS - 1; i++) {
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    out[i]! = x;
+  }
+  return out;
 }
 
 function aggregate(signatures: readonly Uint8Array[]): Uint8Array | undefined {
@@ -106,11 +127,15 @@ function aggregate(signatures: readonly Uint8Array[]): Uint8Array | undefined {
   const out = new Uint32Array(WORDS);
   for (const signature of signatures) {
     if (signature.length !== SIGNATURE_BYTES) return undefined;
-    const view = new DataView(signature.buffer, signature.byteOffset, SIGNATURE_BYTES);
-    if (view.getUint32((WORDS - 1) * 4, true) !== 0) return undefined;
-    for (let i = 0; i < WORDS; i++) out[i]! += view.getUint32(i * 4, true);
+    if (wordAt(signature, WORDS - 1) !== 0) return undefined;
+    for (let i = 0; i < WORDS; i++) out[i]! += wordAt(signature, i);
   }
   return new Uint8Array(out.buffer);
+}
+
+/** Little-endian. */
+function wordAt(bytes: Uint8Array, i: number): number {
+  return bytes[4 * i]! | (bytes[4 * i + 1]! << 8) | (bytes[4 * i + 2]! << 16) | (bytes[4 * i + 3]! << 24);
 }
 
 /** Bytes that are no signature of anything: a valid point, or not even that. */

@@ -12,7 +12,6 @@ import {
   type ConsensusMessage,
   type HandOverProof,
   MAX_UNORDERED_BATCHES_PER_LANE,
-  toHex,
   type ValidatorIndex,
 } from '@squad/types';
 import type { ConsensusRecord, HeldBatch, Input, Output } from '../src/api.ts';
@@ -26,6 +25,7 @@ import { Exchange } from './exchange.ts';
 import { Holdings } from './holdings.ts';
 import type { ObservedNode } from './invariants/api.ts';
 import type { Invariants } from './invariants/index.ts';
+import { hexOf } from './memo.ts';
 import { DurableVotes, Heard } from './observations.ts';
 import { Post } from './post.ts';
 import type { Random } from './prng.ts';
@@ -491,7 +491,7 @@ export class SimulatedNode {
   }
 
   #keepBlock(block: Block): void {
-    this.blocks.set(toHex(blockHash(block.header)), block);
+    this.blocks.set(hexOf(blockHash(block.header)), block);
     this.world.rulesOf(block)?.onBlock(block);
   }
 }

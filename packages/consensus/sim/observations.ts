@@ -1,7 +1,8 @@
 /** What a node's driver notes for the invariants, apart from what the core says: what is on the disk, what was heard. */
 
-import { quorumWeight, toHex, type ValidatorIndex, type Vote } from '@squad/types';
+import { quorumWeight, type ValidatorIndex, type Vote } from '@squad/types';
 import type { Input } from '../src/api.ts';
+import { hexOf } from './memo.ts';
 import type { LogEntry } from './node.ts';
 
 /** The votes in a log, read as the log grows. */
@@ -24,7 +25,7 @@ export class DurableVotes {
 }
 
 function nameOf({ kind, epoch, view, blockHash }: Vote): string {
-  return `${kind} ${epoch} ${view} ${toHex(blockHash)}`;
+  return `${kind} ${epoch} ${view} ${hexOf(blockHash)}`;
 }
 
 /** Whether a node can have seen or formed a certificate since it started (R19). */

@@ -3,8 +3,8 @@
  * sealed anew in the next one. Only schedules with epochs keep count.
  */
 
-import { toHex } from '@squad/types';
 import type { HeldBatch } from '../src/api.ts';
+import { hexOf } from './memo.ts';
 
 /** What every batch of a run is, by digest; of the network as a whole. */
 export class BatchRegistry {
@@ -24,19 +24,19 @@ export class BatchRegistry {
   }
 
   add(batch: HeldBatch, epoch: number, payload: number): void {
-    this.#batches.set(toHex(batch.ref.digest), { batch, epoch, payload });
+    this.#batches.set(hexOf(batch.ref.digest), { batch, epoch, payload });
   }
 
   get(digest: Uint8Array): HeldBatch | undefined {
-    return this.#batches.get(toHex(digest))?.batch;
+    return this.#batches.get(hexOf(digest))?.batch;
   }
 
   epochOf(digest: Uint8Array): number {
-    return this.#hasEpochs ? (this.#batches.get(toHex(digest))?.epoch ?? 0) : 0;
+    return this.#hasEpochs ? (this.#batches.get(hexOf(digest))?.epoch ?? 0) : 0;
   }
 
   payloadOf(digest: Uint8Array): number | undefined {
-    return this.#batches.get(toHex(digest))?.payload;
+    return this.#batches.get(hexOf(digest))?.payload;
   }
 }
 

@@ -3,14 +3,10 @@
  * whatever their position, and those that are in no set.
  */
 
-import {
-  type ConsensusMessage,
-  decodeValidatorMessage,
-  encodeValidatorMessage,
-  type ValidatorIndex,
-} from '@squad/types';
+import { type ConsensusMessage, decodeValidatorMessage, type ValidatorIndex } from '@squad/types';
 import { epochOf } from '../src/epochs.ts';
 import type { PlannedEpoch } from './epoch-plan.ts';
+import { encodingOf } from './memo.ts';
 import type { SimulatedNode } from './node.ts';
 
 /** How long a peer that misbehaved is not listened to. */
@@ -123,7 +119,7 @@ function approximateBytes(message: ConsensusMessage): number {
 }
 
 function roundTrip(message: ConsensusMessage): ConsensusMessage {
-  const decoded = decodeValidatorMessage(encodeValidatorMessage(message));
+  const decoded = decodeValidatorMessage(encodingOf(message));
   if (!decoded.ok) throw new Error(`a message does not survive its own encoding: ${decoded.error.reason}`);
   return decoded.value as ConsensusMessage;
 }

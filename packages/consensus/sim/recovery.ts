@@ -1,7 +1,8 @@
 /** The final chain as one node holds it, and what its records alone say of it after a crash. */
 
-import { type BatchRef, type Block, blockHash, type Certificate, MAX_BLOCKS_PER_RANGE, toHex } from '@squad/types';
+import { type BatchRef, type Block, blockHash, type Certificate, MAX_BLOCKS_PER_RANGE } from '@squad/types';
 import type { ConsensusRecord } from '../src/api.ts';
+import { hexOf } from './memo.ts';
 
 export class FinalChain {
   /** Heights from 1. */
@@ -77,11 +78,11 @@ export function finalBlocksIn(
     if (record.type === 'finalized') last = record;
     if (record.type === 'epochEnded') {
       const { header } = record.block;
-      last = { hash: toHex(blockHash(header)), height: header.height, certificate: record.proof.certificate };
+      last = { hash: hexOf(blockHash(header)), height: header.height, certificate: record.proof.certificate };
     }
     if (record.type === 'checkpoint') {
       const { finalized, finalization } = record.checkpoint;
-      last = { hash: toHex(blockHash(finalized.header)), height: finalized.header.height, certificate: finalization };
+      last = { hash: hexOf(blockHash(finalized.header)), height: finalized.header.height, certificate: finalization };
     }
   }
   if (!last) return { blocks: [], certificate: undefined };
@@ -91,7 +92,7 @@ export function finalBlocksIn(
     const block = known.get(hash);
     if (block?.header.height !== height) return undefined;
     blocks.unshift(block);
-    hash = toHex(block.header.parentHash);
+    hash = hexOf(block.header.parentHash);
   }
   return { blocks, certificate: last.certificate };
 }

@@ -1,6 +1,7 @@
 /** R22, as far as it can be seen from outside: what the blocks of an epoch may hold, how it ends, where the next one begins. */
 
-import { BatchRefs, type Block, blockHash, equalBytes, type HandOverProof, toHex, ZERO_HASH } from '@squad/types';
+import { BatchRefs, type Block, blockHash, equalBytes, type HandOverProof, ZERO_HASH } from '@squad/types';
+import { hexOf } from '../memo.ts';
 import { type EpochBounds, type InvariantContext, InvariantViolation, type ObservedNode } from './api.ts';
 
 /** Final blocks by height, the same for all nodes and over all epochs, genesis at 0; and how far each node has delivered. */
@@ -9,7 +10,7 @@ export class FinalLedger {
   readonly #delivered = new Map<number, number>();
 
   constructor(genesis: Block) {
-    this.chain = [{ hash: toHex(blockHash(genesis.header)), block: genesis }];
+    this.chain = [{ hash: hexOf(blockHash(genesis.header)), block: genesis }];
   }
 
   /** By place. */
@@ -81,7 +82,7 @@ export class EpochRules {
     const bounds = this.#bounds;
     if (!bounds || this.#context.isByzantine(node.index)) return;
     const who = node.name;
-    if (block.header.height !== bounds.lastHeight || toHex(blockHash(block.header)) !== boundary) {
+    if (block.header.height !== bounds.lastHeight || hexOf(blockHash(block.header)) !== boundary) {
       this.#fail('the end of an epoch', `${who} ends epoch ${bounds.number} with another block than the final one`);
     }
     if (!node.isEndDurable?.())

@@ -19,7 +19,6 @@ import {
   MAX_CLOCK_DRIFT_MS,
   type Proposal,
   SkipCertificates,
-  toHex,
   type ValidatorIndex,
   type View,
   type Vote,
@@ -36,6 +35,8 @@ import { Promised } from './restore.ts';
 import { SeenBlocks } from './seen-blocks.ts';
 
 export { ForkConvicted, type InvariantContext, InvariantViolation, type ObservedNode } from './api.ts';
+
+import { hexOf } from '../memo.ts';
 
 /** Of the protocol, written out again: what the code says is what is being checked. */
 const MAX_REFS_PER_BLOCK = 512;
@@ -158,7 +159,7 @@ export class Invariants {
   /** R9, R12, R14: a certificate is taken in, and relayed, once. */
   onTaken(node: ObservedNode, { kind, view, blockHash: hash }: Certificate): void {
     const taken = this.#taken[node.place]!;
-    const name = `${kind} ${view} ${toHex(hash)}`;
+    const name = `${kind} ${view} ${hexOf(hash)}`;
     if (taken.has(name) && !this.#context.isByzantine(node.index)) {
       this.fail('taken once', `${node.name} takes the same certificate of view ${view} for new again`);
     }
@@ -179,7 +180,7 @@ export class Invariants {
     if (vote.kind === VoteKind.notarize) {
       const said = this.#said(node.index, view);
       if (said.nullified) this.fail('no NOTARIZE after NULLIFY', `${who} in view ${view}`);
-      said.made = toHex(vote.blockHash);
+      said.made = hexOf(vote.blockHash);
     }
     if (vote.view !== view) this.fail('the current view', `${who} is in view ${view} and votes in view ${vote.view}`);
     const leads = vote.kind === VoteKind.notarize && this.#context.leaderAt(view) === node.index;
@@ -255,7 +256,7 @@ export class Invariants {
   #onVote(node: ObservedNode, vote: Vote): void {
     const who = node.name;
     const { kind, view } = vote;
-    const hash = toHex(vote.blockHash);
+    const hash = hexOf(vote.blockHash);
     this.#epochRules.checkVote(node);
     if (vote.epoch !== this.#epoch) this.fail('epoch', `${who} votes in epoch ${vote.epoch}, and is in ${this.#epoch}`);
     if (vote.signer !== node.index) this.fail('own votes', `${who} sent a vote of n${vote.signer}`);
@@ -323,7 +324,7 @@ export class Invariants {
       }
       // Its signature need not have been looked at: only a genuine one tells who signed.
       if (this.#isGenuine(parentCertificate)) this.#onCertificate(`a parent in view ${view}`, parentCertificate);
-    } else if (toHex(header.parentHash) !== this.#seen.root.hash) {
+    } else if (hexOf(header.parentHash) !== this.#seen.root.hash) {
       this.fail('certified parent', `${who} notarized in view ${view} on another start of the epoch`);
     }
     if (skips.length !== view - header.parentView - 1) {
@@ -375,7 +376,7 @@ export class Invariants {
   /** Whatever a quorum vouched for can be had from honest nodes that hold it durably, of more than F weight (R11, R12). */
   #checkAvailable({ view, blockHash: notarized }: Certificate): void {
     const { isOverloaded, nodes, isByzantine, weights } = this.#context;
-    const block = this.#seen.get(toHex(notarized));
+    const block = this.#seen.get(hexOf(notarized));
     if (isOverloaded || !block || block.refs.length === 0) return;
     let weight = 0;
     for (const node of nodes()) {
@@ -391,7 +392,7 @@ export class Invariants {
 
   onSoft({ index, name }: ObservedNode, block: Block, certificate: Certificate): void {
     if (this.#context.isByzantine(index)) return;
-    const right = certificate.kind === VoteKind.notarize && toHex(certificate.blockHash) === this.#seen.hashOf(block);
+    const right = certificate.kind === VoteKind.notarize && hexOf(certificate.blockHash) === this.#seen.hashOf(block);
     this.#epochRules.checkSoft(name, block);
     if (!right) this.fail('soft', `${name} announced a block as soft with a certificate of something else`);
     this.#onCertificate(name, certificate);
@@ -417,7 +418,7 @@ export class Invariants {
       const known = this.chain[height];
       if (known && known.hash !== hash) this.#ledger.onFork(`${who}: another block is final at height ${height}`);
       if (!known) {
-        if (toHex(parentHash) !== this.chain[height - 1]!.hash)
+        if (hexOf(parentHash) !== this.chain[height - 1]!.hash)
           this.#ledger.onFork(`${who}: height ${height} is not linked`);
         this.#epochRules.checkFinal(who, block);
         this.chain[height] = { hash, block };

@@ -4,7 +4,8 @@
  * convicted (section 4), and a fork must convict more than F.
  */
 
-import { type Certificate, toHex, type ValidatorIndex, type View, VoteKind, voteSigningRoot } from '@squad/types';
+import { type Certificate, type ValidatorIndex, type View, VoteKind, voteSigningRoot } from '@squad/types';
+import { hexOf } from '../memo.ts';
 import { ForkConvicted, type InvariantContext, InvariantViolation } from './api.ts';
 
 /** Who signed what in one view, as certificates show it: a bit for each validator. */
@@ -49,7 +50,7 @@ export class CertificateLedger {
     if (!this.#context.registry.genuine(list, root, certificate.signature)) {
       throw new InvariantViolation('genuine', `${who}: certificate of view ${view} with signers who did not sign`);
     }
-    return this.#add(kind, view, toHex(certificate.blockHash), list);
+    return this.#add(kind, view, hexOf(certificate.blockHash), list);
   }
 
   #add(kind: VoteKind, view: View, hash: string, signers: readonly ValidatorIndex[]): boolean {

@@ -3,8 +3,9 @@
  * in it; and if nothing is unsynced, it has to be the very state of the node that runs.
  */
 
-import { type Certificate, toHex, type Vote, VoteKind } from '@squad/types';
+import { type Certificate, type Vote, VoteKind } from '@squad/types';
 import type { Checkpoint, Consensus } from '../../src/index.ts';
+import { hexOf } from '../memo.ts';
 import { InvariantViolation, type ObservedNode } from './api.ts';
 
 /** What one node has let others see. */
@@ -69,15 +70,15 @@ export class Promised {
 
 function describe(state: Checkpoint): Map<string, string> {
   return new Map([
-    ['final block', `${state.finalized.header.view} ${toHex(state.finalized.header.parentHash)}`],
+    ['final block', `${state.finalized.header.view} ${hexOf(state.finalized.header.parentHash)}`],
     ['finalization', certificateName(state.finalization)],
-    ['lane tips', state.laneTips.map(({ nextSeq, lastDigest }) => `${nextSeq} ${toHex(lastDigest)}`).join(', ')],
+    ['lane tips', state.laneTips.map(({ nextSeq, lastDigest }) => `${nextSeq} ${hexOf(lastDigest)}`).join(', ')],
     ['certificates', state.certificates.map(certificateName).join(', ')],
     ['votes', state.votes.map(voteName).sort().join(', ')],
     [
       'blocks',
       state.blocks
-        .map(({ header }) => `${header.view} ${toHex(header.refsRoot)}`)
+        .map(({ header }) => `${header.view} ${hexOf(header.refsRoot)}`)
         .sort()
         .join(', '),
     ],
@@ -85,9 +86,9 @@ function describe(state: Checkpoint): Map<string, string> {
 }
 
 function voteName({ kind, view, blockHash }: Vote): string {
-  return `${kind} of view ${view} for ${toHex(blockHash)}`;
+  return `${kind} of view ${view} for ${hexOf(blockHash)}`;
 }
 
 function certificateName({ kind, view, blockHash }: Certificate): string {
-  return `${kind} of view ${view} for ${toHex(blockHash)}`;
+  return `${kind} of view ${view} for ${hexOf(blockHash)}`;
 }

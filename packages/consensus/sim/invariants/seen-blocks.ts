@@ -1,6 +1,7 @@
 /** Every block that was proposed or recorded in an epoch, by anyone: what a vote for one stands for is judged by these. */
 
-import { type Block, blockHash, type Proposal, toHex, type ValidatorIndex, type View } from '@squad/types';
+import { type Block, blockHash, type Proposal, type ValidatorIndex, type View } from '@squad/types';
+import { hexOf } from '../memo.ts';
 import { InvariantViolation } from './api.ts';
 
 export class SeenBlocks {
@@ -18,7 +19,7 @@ export class SeenBlocks {
   hashOf(block: Block): string {
     let hash = this.#hashes.get(block.header);
     if (hash === undefined) {
-      hash = toHex(blockHash(block.header));
+      hash = hexOf(blockHash(block.header));
       this.#hashes.set(block.header, hash);
     }
     return hash;
@@ -59,7 +60,7 @@ export class SeenBlocks {
   /** Height, time and lanes against the parent, which was proposed or is genesis. */
   checkOnParent(who: string, block: Block, size: number): void {
     const { header, refs } = block;
-    const parent = this.get(toHex(header.parentHash));
+    const parent = this.get(hexOf(header.parentHash));
     if (!parent) return fail('known block', `${who} built on a block that nobody proposed`);
     if (header.height !== parent.header.height + 1 || header.parentView !== this.viewOf(parent)) {
       fail('height', `${who}: height ${header.height} on a parent of height ${parent.header.height}`);
@@ -83,7 +84,7 @@ export class SeenBlocks {
       if (at === this.root.block) return 0;
       const last: { seq: number } | undefined = at.refs.findLast((ref) => ref.author === author);
       if (last) return last.seq + 1;
-      at = this.get(toHex(at.header.parentHash));
+      at = this.get(hexOf(at.header.parentHash));
     }
     return fail('known block', 'an ancestor was never proposed');
   }
