@@ -121,7 +121,7 @@ const stages = [
   ['unit', () => vitest('unit', [])],
   ['model', () => single([join(root, 'spec/run.mjs'), 'check'])],
   // The campaigns of the simulator, and every schedule that ever failed.
-  ['sim', () => single([simulator, '--seeds', '4000', '--complete'])],
+  ['sim', () => single([simulator, '--seeds', '20000', '--complete'])],
   ['sim-epochs', () => single([simulator, '--mode', 'epochs', '--seeds', '400', '--complete', '--no-corpus'])],
   ['sim-node', () => single([simulator, '--mode', 'node', '--seeds', '40', '--no-corpus'])],
   ['bundle', () => single([join(root, 'scripts/bundle.mjs')])],
