@@ -42,9 +42,9 @@ export const nodeMutants: readonly Mutant[] = [
   ]),
   mutant('R1', 'a restarted lane begins anew', [
     edit(
-      'sequencer/src/sequencer.ts',
-      '        this.lanes.head(self),\n',
-      '        { nextSeq: 0, lastDigest: new Uint8Array(32), unordered: 0 },\n',
+      'sequencer/src/epoch-run.ts',
+      'key, batchBytes }, this.lanes.head(self));',
+      'key, batchBytes }, { nextSeq: 0, lastDigest: new Uint8Array(32), unordered: 0 });',
     ),
   ]),
   mutant('R20', 'batches are not recorded', [
