@@ -1,7 +1,7 @@
 /** The composition root of a sequencer process: reads the options, opens everything real, wires it and starts it. */
 
 import { join } from 'node:path';
-import { createNetwork, type Network } from '@squad/network';
+import { createNetwork, type Network, type NetworkHandlers } from '@squad/network';
 import {
   Closing,
   createLogger,
@@ -40,14 +40,18 @@ export interface SequencerNode {
 /** Puts something between the sequencer and its network, before it starts: tests do. */
 export type DecorateNetwork = (network: Network, identity: Identity) => Network;
 
+/** Puts something between the network and the sequencer: tests do. */
+export type DecorateHandlers = (handlers: NetworkHandlers) => NetworkHandlers;
+
 /** Starts a sequencer; resolves once JSON-RPC and metrics answer. Throws SquadErrors that say what to do. */
 export async function createSequencer(
   options: SequencerOptions,
   decorateNetwork: DecorateNetwork = (network) => network,
+  decorateHandlers: DecorateHandlers = (handlers) => handlers,
 ): Promise<SequencerNode> {
   const closing = new Closing();
   try {
-    return await open(options, decorateNetwork, closing);
+    return await open(options, decorateNetwork, decorateHandlers, closing);
   } catch (error) {
     await closing.close().catch(() => {});
     throw error;
@@ -57,6 +61,7 @@ export async function createSequencer(
 async function open(
   options: SequencerOptions,
   decorateNetwork: DecorateNetwork,
+  decorateHandlers: DecorateHandlers,
   closing: Closing,
 ): Promise<SequencerNode> {
   const identity = await readIdentity(options);
@@ -119,7 +124,7 @@ async function open(
     listen: options.listen,
     bootstrap: options.bootstrap,
     mdns: options.mdns,
-    handlers: sequencer.handlers,
+    handlers: decorateHandlers(sequencer.handlers),
     logger,
   });
   const network = decorateNetwork(realNetwork, identity);

@@ -1,6 +1,5 @@
 /** `squad sequencer`: one sequencer of a network. */
 
-import type { DecorateNetwork } from '@squad/sequencer';
 import { sequencerOptions } from '@squad/sequencer/options';
 import { type Command, Option } from 'commander';
 import { addOptions, readOptions } from '../options.ts';
@@ -16,18 +15,16 @@ export function define(command: Command): void {
     .addOption(new Option('--test-misbehave <how>', 'sign what convicts this validator').hideHelp())
     .action(async ({ testMisbehave }: { readonly testMisbehave?: string }) => {
       const options = readOptions(command, sequencerOptions).values;
-      const decorate = testMisbehave === undefined ? undefined : await misbehaviour(testMisbehave);
+      const lie = testMisbehave === undefined ? undefined : await misbehaviour(testMisbehave);
       process.exitCode = await serve(async () => {
         const { createSequencer } = await import('@squad/sequencer');
-        return createSequencer(options, decorate);
+        return createSequencer(options, lie?.network, lie?.handlers);
       });
     });
 }
 
 /** Throws unless the environment allows it. */
-async function misbehaviour(text: string): Promise<DecorateNetwork> {
-  const { checkMisbehaviour, misbehave } = await import('@squad/sequencer/misbehaviour');
-  const how = checkMisbehaviour(text, process.env);
-  const decorator: DecorateNetwork = (network, identity) => misbehave(network, identity, how);
-  return decorator;
+async function misbehaviour(text: string) {
+  const { checkMisbehaviour, misbehaveBy } = await import('@squad/sequencer/misbehaviour');
+  return misbehaveBy(checkMisbehaviour(text, process.env));
 }

@@ -6,7 +6,7 @@
 
 import { createVoteScheme, signBatchHeader, type VoteScheme } from '@squad/crypto';
 import { blstBls } from '@squad/crypto/node';
-import type { Network } from '@squad/network';
+import type { Network, NetworkHandlers } from '@squad/network';
 import {
   type Block,
   blockHash,
@@ -21,8 +21,9 @@ import {
   ZERO_HASH,
 } from '@squad/types';
 import type { Identity } from '../identity.ts';
+import { ANSWER_LIES, lieInAnswers } from './answers.ts';
 
-export const MISBEHAVIOURS = ['equivocate-proposals', 'equivocate-votes', 'equivocate-lane'] as const;
+export const MISBEHAVIOURS = ['equivocate-proposals', 'equivocate-votes', 'equivocate-lane', ...ANSWER_LIES] as const;
 export type Misbehaviour = (typeof MISBEHAVIOURS)[number];
 
 const PERMISSION = 'SQUAD_ALLOW_MISBEHAVIOUR';
@@ -52,7 +53,19 @@ interface Lie {
   readonly besides: boolean;
 }
 
-export function misbehave(network: Network, identity: Identity, how: Misbehaviour): Network {
+/** What the sequencer is put between: its network, and its answers to requests. */
+export function misbehaveBy(how: Misbehaviour): {
+  readonly network: (network: Network, identity: Identity) => Network;
+  readonly handlers: (handlers: NetworkHandlers) => NetworkHandlers;
+} {
+  const lie = ANSWER_LIES.find((one) => one === how);
+  return {
+    network: (network, identity) => (lie ? network : misbehave(network, identity, how)),
+    handlers: (handlers) => (lie ? lieInAnswers(handlers, lie) : handlers),
+  };
+}
+
+function misbehave(network: Network, identity: Identity, how: Misbehaviour): Network {
   const { genesis, placeIn } = identity;
   const place = placeIn(genesis.validatorSet);
   const scheme = createVoteScheme(blstBls, genesis.validatorSet, place?.blsSecretKey);
