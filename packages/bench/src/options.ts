@@ -5,8 +5,8 @@ import { z } from 'zod';
 import type { Fault } from './run/measurement.ts';
 
 const Rate = z.string().regex(/^(max|sweep|[1-9]\d*)$/, { error: 'expected max, sweep or transactions a second' });
-const Faults = z.string().regex(/^(none|(crash|dead):[1-5])$/, {
-  error: 'expected none, crash:N (killed in the middle) or dead:N (dead from the start)',
+const Faults = z.string().regex(/^(none|(crash|dead|flood):[1-5])$/, {
+  error: 'expected none, crash:N (killed in the middle), dead:N (dead from the start) or flood:N',
 });
 const file = z.string().min(1).optional();
 
@@ -65,7 +65,7 @@ export const benchOptions = defineOptions({
     default: 'none',
     env: 'SQUAD_BENCH_FAULTS',
     flag: '--faults',
-    help: 'crash:N kills the last N validators in the middle of what is measured, dead:N before the load; they come back for the check',
+    help: 'crash:N kills the last N validators in the middle of what is measured, dead:N before the load, and they come back for the check; flood:N has them flood the others, beside a network without',
   },
   latency: {
     type: z.enum(['none', 'wan']),
@@ -156,5 +156,5 @@ export function checkBenchOptions({ nodes, faults, rate }: BenchOptions): string
 
 export function faultOf(text: string): Fault {
   const [kind, count] = text.split(':');
-  return kind === 'crash' || kind === 'dead' ? { kind, count: Number(count) } : { kind: 'none' };
+  return kind === 'crash' || kind === 'dead' || kind === 'flood' ? { kind, count: Number(count) } : { kind: 'none' };
 }

@@ -115,7 +115,7 @@ export const DATA_RATE: ProtocolRate = {
 };
 /** Requests of one validator, and bytes of the answers. Beyond it a request is refused. */
 export const VALIDATOR_REQUEST_RATE: ProtocolRate = {
-  frames: { perSecond: 200, burst: 400 },
+  frames: { perSecond: 50, burst: 200 },
   bytes: { perSecond: 64 * MIB, burst: 128 * MIB },
 };
 /** Requests of one edge peer, and bytes of the answers. Beyond it a request is refused and counts as a strike. */

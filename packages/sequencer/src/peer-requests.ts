@@ -10,15 +10,14 @@ import {
   BlockRequest,
   BlockResponse,
   type Bytes32,
-  Certificate,
   decode,
+  encodeRangeResponse,
   epochOfHeight,
   HandOverRequest,
   type Height,
   lastHeightOf,
   MAX_BLOCKS_PER_RANGE,
   RangeRequest,
-  RangeResponse,
   toHex,
 } from '@squad/types';
 import type { HandOvers } from './hand-overs.ts';
@@ -56,7 +55,7 @@ export async function answerRequest(
       const { fromHeight } = unwrap(decode(RangeRequest, 'RangeRequest', request));
       const { epochLengthBlocks } = node;
       const lastHeight = lastHeightOf(epochOfHeight(fromHeight, epochLengthBlocks), epochLengthBlocks);
-      return RangeResponse.serialize(await range(node.store, fromHeight, lastHeight));
+      return await range(node.store, fromHeight, lastHeight);
     }
     case 'handOver': {
       const { epoch } = unwrap(decode(HandOverRequest, 'HandOverRequest', request));
@@ -86,8 +85,8 @@ async function batches(store: NodeStore, digests: readonly Bytes32[]): Promise<U
 }
 
 /** Blocks of one epoch from a height on, up to the last one within the limits that has a finalization with it. */
-async function range(store: NodeStore, fromHeight: Height, lastHeight: Height): Promise<RangeResponse> {
-  const blocks: Block[] = [];
+async function range(store: NodeStore, fromHeight: Height, lastHeight: Height): Promise<Uint8Array> {
+  const blocks: Uint8Array[] = [];
   let certificate: Uint8Array | undefined;
   let proven = 0;
   let bytes = 0;
@@ -95,16 +94,13 @@ async function range(store: NodeStore, fromHeight: Height, lastHeight: Height): 
   for (const stored of fromHeight === 0 ? [] : await store.readBlocks(fromHeight, count)) {
     bytes += stored.block.length;
     if (bytes > MAX_RANGE_ANSWER_BYTES && proven > 0) break;
-    blocks.push(Block.deserialize(stored.block));
+    blocks.push(stored.block);
     if (stored.certificate) {
       certificate = stored.certificate;
       proven = blocks.length;
     }
   }
-  return {
-    blocks: blocks.slice(0, proven),
-    certificates: certificate ? [Certificate.deserialize(certificate)] : [],
-  };
+  return encodeRangeResponse(blocks.slice(0, proven), certificate ? [certificate] : []);
 }
 
 function unwrap<T>(result: { ok: true; value: T } | { ok: false; error: { what: string; reason: string } }): T {

@@ -64,6 +64,8 @@ export class Spread {
   readonly #config: SpreadConfig;
   /** When a peer last acknowledged something new. */
   readonly #progressAtMs = new Map<ValidatorIndex, number>();
+  /** When a peer was last told anew of its own lane. */
+  readonly #toldAgainAtMs = new Map<ValidatorIndex, number>();
   #resendTimer: NodeJS.Timeout | undefined;
   /** Authors whose lanes have moved since the last acknowledgement to all. */
   readonly #moved = new Set<ValidatorIndex>();
@@ -105,7 +107,7 @@ export class Spread {
     const digest = batchDigest(header);
     const standing = lanes.standing(header, digest);
     if (standing === 'outside') return;
-    if (standing === 'known') return this.#acknowledge([from], [from]);
+    if (standing === 'known') return this.#acknowledgeAgain(from);
     const checked = verifyBatch(batch, validatorSet.validators[from]!.nodePublicKey, networkId);
     if (!checked.ok) return blame(from, `sent a batch that is not good: ${checked.error.reason}`);
     if (standing === 'equivocation') return this.#recordFork(batch.signed);
@@ -168,6 +170,14 @@ export class Spread {
     // By then the lanes may show a batch whose sync is still under way.
     const again = () => this.#config.actor.whenDurable(() => this.#acknowledgeAll());
     this.#acknowledgeTimer = setTimeout(again, ACKNOWLEDGE_INTERVAL_MS);
+  }
+
+  /** A peer that sends what is held did not hear of it: it is told, now and then. */
+  #acknowledgeAgain(peer: ValidatorIndex): void {
+    const { now } = this.#config;
+    if (now() - (this.#toldAgainAtMs.get(peer) ?? Number.NEGATIVE_INFINITY) < ACKNOWLEDGE_INTERVAL_MS) return;
+    this.#toldAgainAtMs.set(peer, now());
+    this.#acknowledge([peer], [peer]);
   }
 
   /** What the lanes show may still be on its way to the disk: it is acknowledged behind the next sync. */

@@ -14,6 +14,7 @@ import {
   Certificate,
   decodeRangeResponse,
   encodeBatch,
+  encodeRangeResponse,
   fromHex,
   genesisBlock,
   genesisCertificate,
@@ -21,6 +22,7 @@ import {
   MAX_BATCHES_PER_REQUEST,
   MAX_BLOCKS_PER_RANGE,
   RangeRequest,
+  RangeResponse,
   toHex,
 } from '@squad/types';
 import { beforeEach, describe, expect, it } from 'vitest';
@@ -134,6 +136,21 @@ describe('a range', () => {
     expect(await range(1)).toEqual({ heights: upTo(1, 8), views: [8] });
     expect(await range(6)).toEqual({ heights: [6, 7, 8], views: [8] });
     expect(await range(9)).toEqual({ heights: [], views: [] });
+  });
+
+  it('is encoded as SSZ has it, without decoding what is stored', async () => {
+    const blocks = [1, 2, 3].map((height) => blockAt(height, REFS.slice(0, height)));
+    const certificate = { ...genesisCertificate(4, blockHash(blocks[2]!.header)), view: 3 };
+    for (const range of [
+      { blocks, certificates: [certificate] },
+      { blocks: [], certificates: [] },
+    ]) {
+      const encoded = encodeRangeResponse(
+        range.blocks.map((block) => Block.serialize(block)),
+        range.certificates.map((one) => Certificate.serialize(one)),
+      );
+      expect(encoded).toEqual(RangeResponse.serialize(range));
+    }
   });
 
   it('is empty below the first block, above the head, and for heights beyond all', async () => {

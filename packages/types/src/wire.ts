@@ -173,6 +173,25 @@ export const RangeResponse = new ContainerType({
 });
 export type RangeResponse = ValueOf<typeof RangeResponse>;
 
+/** A `RangeResponse` of what is encoded already: who catches up asks for much, and who floods for as much as it may. */
+export function encodeRangeResponse(blocks: readonly Uint8Array[], certificates: readonly Uint8Array[]): Uint8Array {
+  const parts = [encodeList(blocks), encodeList(certificates)];
+  return encodeList(parts); // SSZ encodes a container of variable parts like a list of them
+}
+
+/** SSZ of a list whose elements vary in size: their offsets, then they. */
+function encodeList(elements: readonly Uint8Array[]): Uint8Array {
+  let offset = 4 * elements.length;
+  const bytes = new Uint8Array(elements.reduce((sum, element) => sum + element.length, offset));
+  const view = new DataView(bytes.buffer);
+  for (const [i, element] of elements.entries()) {
+    view.setUint32(4 * i, offset, true);
+    bytes.set(element, offset);
+    offset += element.length;
+  }
+  return bytes;
+}
+
 /** `decode` checks the form of a `RangeResponse`; this also checks the certificate's kind. */
 export function decodeRangeResponse(
   bytes: Uint8Array,

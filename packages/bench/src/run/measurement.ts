@@ -23,7 +23,7 @@ const SIGNED_AHEAD_PER_SECOND = 5_000;
 const OPAQUE_WINDOW = 32_768;
 const EVM_WINDOW = 4_096;
 
-export type Fault = { readonly kind: 'none' } | { readonly kind: 'crash' | 'dead'; readonly count: number };
+export type Fault = { readonly kind: 'none' } | { readonly kind: 'crash' | 'dead' | 'flood'; readonly count: number };
 
 export interface Plan {
   readonly system: System;
@@ -109,7 +109,7 @@ async function underLoad(
     const wireAfter = await wire();
     const profilePath = await endProfile(profile, options, plan);
     // What a dead node has accepted becomes final only when it is back.
-    if (fault.kind !== 'none') await system.recover();
+    if (fault.kind === 'crash' || fault.kind === 'dead') await system.recover();
     const loads = await running;
     for (const timer of timers) clearInterval(timer);
     return {

@@ -1,6 +1,6 @@
 /** Which systems a bench measures: SQUAD, and those of --baseline that are there. */
 
-import type { BenchOptions } from '../options.ts';
+import { type BenchOptions, faultOf } from '../options.ts';
 import { cometbftSystems } from '../systems/cometbft.ts';
 import { ethereumSystems } from '../systems/ethereum.ts';
 import { squadSystem } from '../systems/squad.ts';
@@ -19,14 +19,19 @@ export async function chooseSystems(
 ): Promise<ChosenSystems> {
   const { nodes, workload, baseline } = options;
   const delayMs = options.latency === 'wan' ? options.wanDelay : 0;
-  const squad = { workload, program, version, delayMs } as const;
+  const fault = faultOf(options.faults);
+  const floods = fault.kind === 'flood' ? fault.count : 0;
+  // Those who flood take no transactions, nor do their like in the network that is compared.
+  const squad = { workload, program, version, delayMs, withoutClients: floods } as const;
   const notes: string[] = [];
   const others: System[] = [];
   const add = (found: System | string) => {
     if (typeof found === 'string') notes.push(found);
     else others.push(found);
   };
-  if (baseline.includes('single') && nodes > 1) others.push(squadSystem({ ...squad, id: 'single', nodes: 1 }));
+  if (floods > 0) others.push(squadSystem({ ...squad, id: 'unflooded', nodes }));
+  if (baseline.includes('single') && nodes > 1)
+    others.push(squadSystem({ ...squad, id: 'single', nodes: 1, withoutClients: 0 }));
   if (baseline.includes('cometbft')) {
     if (workload === 'evm') notes.push('CometBFT: skipped, its kvstore executes no transfers (--workload opaque)');
     else if (delayMs > 0) notes.push('CometBFT: skipped, --latency wan delays SQUAD alone');
@@ -39,5 +44,5 @@ export async function chooseSystems(
     if (workload === 'opaque') notes.push('anvil, geth: skipped, they take only transfers (--workload evm)');
     else for (const one of await ethereumSystems()) add(one);
   }
-  return { systems: [squadSystem({ ...squad, id: 'squad', nodes }), ...others], notes };
+  return { systems: [squadSystem({ ...squad, id: 'squad', nodes, floods }), ...others], notes };
 }

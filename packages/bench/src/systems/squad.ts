@@ -1,6 +1,6 @@
 /** SQUAD as a system under test: a testnet of real processes. */
 
-import { startTestnet, type Testnet } from '@squad/testnet';
+import { ManagedProcess, startTestnet, type Testnet, type TestnetProcess } from '@squad/testnet';
 import type { LoadTarget } from '../load/protocol.ts';
 import { DelayProxy } from '../measure/delay-proxy.ts';
 import { INSPECTOR_FLAGS } from '../measure/profile.ts';
@@ -22,13 +22,23 @@ export interface SquadOptions {
   readonly version: string;
   /** One way between two validators; 0: none is added. */
   readonly delayMs: number;
+  /** The last validators that clients do not send to. */
+  readonly withoutClients?: number;
+  /** The last validators that flood the others. */
+  readonly floods?: number;
   readonly sequencerOptions?: Readonly<Record<string, unknown>>;
 }
 
 export function squadSystem(options: SquadOptions): System {
   const { id, nodes, version } = options;
-  const title = nodes === 1 ? 'SQUAD, 1 validator' : `SQUAD, ${nodes} validators`;
+  const title = titleOf(options);
   return { id, title, nodes, version, start: (context) => start(options, context) };
+}
+
+function titleOf({ nodes, floods = 0, withoutClients = 0 }: SquadOptions): string {
+  if (nodes === 1) return 'SQUAD, 1 validator';
+  if (floods > 0) return `SQUAD, ${nodes} validators, of which ${floods} flood`;
+  return withoutClients > 0 ? `SQUAD, ${nodes} validators, nobody floods` : `SQUAD, ${nodes} validators`;
 }
 
 async function start(options: SquadOptions, { directory, onProgress }: SystemContext): Promise<RunningSystem> {
@@ -51,22 +61,50 @@ async function start(options: SquadOptions, { directory, onProgress }: SystemCon
   };
   try {
     await waitReady(testnet.processes);
-    return running(options, testnet, proxy, stop, onProgress);
+    const flooders = await startFlooders(testnet, options.floods ?? 0, onProgress);
+    const stopAll = async () => {
+      for (const flooder of flooders) await flooder.stop();
+      await stop();
+    };
+    return running(options, testnet, flooders, proxy, stopAll, onProgress);
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-function running(
-  { workload }: SquadOptions,
+/** Runs the last validators anew as ones that flood. On one machine they take CPU from the others besides. */
+async function startFlooders(
   testnet: Testnet,
+  count: number,
+  onProgress: (text: string) => void,
+): Promise<ManagedProcess[]> {
+  const flooders: ManagedProcess[] = [];
+  for (const { name, process, logPath } of testnet.nodes.slice(testnet.nodes.length - count)) {
+    onProgress(`${name} begins to flood`);
+    await testnet.kill(name, 'SIGTERM');
+    const command = [...process.command, '--test-misbehave', 'flood'];
+    const flooder = new ManagedProcess({ name, command, logPath, env: { SQUAD_ALLOW_MISBEHAVIOUR: '1' } });
+    flooders.push(flooder);
+    await flooder.start();
+  }
+  if (count > 0) await waitReady(testnet.processes);
+  return flooders;
+}
+
+function running(
+  { workload, withoutClients = 0 }: SquadOptions,
+  testnet: Testnet,
+  flooders: readonly ManagedProcess[],
   proxy: DelayProxy | undefined,
   stop: () => Promise<void>,
   onProgress: (text: string) => void,
 ): RunningSystem {
   const crashed: string[] = [];
-  const ingress = workload === 'evm' ? testnet.rollupNodes : testnet.nodes;
+  const sequencers = testnet.nodes.slice(0, testnet.nodes.length - withoutClients);
+  const ingress = workload === 'evm' ? testnet.rollupNodes : sequencers;
+  const pidOf = ({ name, process }: TestnetProcess) =>
+    (flooders.find((flooder) => flooder.name === name) ?? process).pid;
   const p2pPorts = testnet.nodes.flatMap(({ p2pAddress }) => Number(p2pAddress!.split('/').at(-1)));
   return {
     kind: workload === 'evm' ? 'squad-evm' : 'squad-opaque',
@@ -75,7 +113,7 @@ function running(
       ({ name, rpcUrl, webSocketUrl }, author): LoadTarget => ({ name, author, rpcUrl, webSocketUrl }),
     ),
     processes: [
-      ...testnet.processes.map(({ name, role, process }) => ({ name, role, pid: () => process.pid })),
+      ...testnet.processes.map((one) => ({ name: one.name, role: one.role, pid: () => pidOf(one) })),
       ...(proxy === undefined ? [] : [{ name: 'delay-proxy', role: 'proxy', pid: () => proxy.pid }]),
     ],
     p2pPorts,

@@ -22,8 +22,16 @@ import {
 } from '@squad/types';
 import type { Identity } from '../identity.ts';
 import { ANSWER_LIES, lieInAnswers } from './answers.ts';
+import { around } from './around.ts';
+import { flooding } from './flood.ts';
 
-export const MISBEHAVIOURS = ['equivocate-proposals', 'equivocate-votes', 'equivocate-lane', ...ANSWER_LIES] as const;
+export const MISBEHAVIOURS = [
+  'equivocate-proposals',
+  'equivocate-votes',
+  'equivocate-lane',
+  'flood',
+  ...ANSWER_LIES,
+] as const;
 export type Misbehaviour = (typeof MISBEHAVIOURS)[number];
 
 const PERMISSION = 'SQUAD_ALLOW_MISBEHAVIOUR';
@@ -60,7 +68,10 @@ export function misbehaveBy(how: Misbehaviour): {
 } {
   const lie = ANSWER_LIES.find((one) => one === how);
   return {
-    network: (network, identity) => (lie ? network : misbehave(network, identity, how)),
+    network: (network, identity) => {
+      if (how === 'flood') return flooding(network);
+      return lie ? network : misbehave(network, identity, how);
+    },
     handlers: (handlers) => (lie ? lieInAnswers(handlers, lie) : handlers),
   };
 }
@@ -75,29 +86,7 @@ function misbehave(network: Network, identity: Identity, how: Misbehaviour): Net
   };
   // Every other one of the peers is lied to.
   const isMisled = (peer: ValidatorIndex) => (peer + (place?.self ?? 0)) % 2 === 0;
-  return {
-    get peerId() {
-      return network.peerId;
-    },
-    get addresses() {
-      return network.addresses;
-    },
-    get connectedValidators() {
-      return network.connectedValidators;
-    },
-    get formerValidators() {
-      return network.formerValidators;
-    },
-    get peerCount() {
-      return network.peerCount;
-    },
-    request: (to, protocol, request) => network.request(to, protocol, request),
-    publish: (message) => network.publish(message),
-    disconnect: (peer, reason) => network.disconnect(peer, reason),
-    changeValidators: (validators, self) => network.changeValidators(validators, self),
-    statistics: () => network.statistics(),
-    start: () => network.start(),
-    stop: () => network.stop(),
+  return around(network, {
     send(to, channel, frame) {
       const decoded = decodeValidatorMessage(frame);
       if (!decoded.ok) throw new Error('the sequencer made a frame that does not decode');
@@ -111,7 +100,7 @@ function misbehave(network: Network, identity: Identity, how: Misbehaviour): Net
         if (misled) for (const message of lie.messages) network.send(peer, channel, encodeValidatorMessage(message));
       }
     },
-  };
+  });
 }
 
 function siblingProposal(message: ValidatorMessage, identity: Identity, scheme: VoteScheme): Lie | undefined {
