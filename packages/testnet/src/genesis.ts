@@ -2,14 +2,14 @@
 
 import { existsSync } from 'node:fs';
 import { readFile, rename, writeFile } from 'node:fs/promises';
-import { type Genesis, GenesisFile, parseGenesis, SquadError } from '@squad/types';
+import { type Genesis, GenesisFile, type GenesisValidator, parseGenesis, SquadError } from '@squad/types';
 import { secretsOf } from './keys.ts';
 import type { TestnetPaths } from './layout.ts';
 import { sequencerNames } from './layout.ts';
 import { type Manifest, rollupIds } from './manifest.ts';
 import { publicDataOf } from './validator-keys.ts';
 
-/** Testnets live in their first epoch. */
+/** Unless told otherwise, testnets live in their first epoch. */
 const EPOCH_LENGTH_BLOCKS = 10_000_000;
 
 /**
@@ -21,30 +21,47 @@ export async function ensureGenesis(
   paths: TestnetPaths,
   addressOf: (name: string) => string,
 ): Promise<{ readonly genesis: Genesis; readonly made: boolean }> {
+  const before = existsSync(paths.genesisPath) ? await readGenesis(paths.genesisPath) : undefined;
+  // The proof of possession takes a while to make: it is kept.
+  const known = validatorsOf(before);
   const names = sequencerNames(manifest.sequencers);
-  const known = existsSync(paths.genesisPath) ? await readGenesis(paths.genesisPath) : undefined;
-  if (known !== undefined && known.validators.length !== names.length) {
-    throw corrupt(paths.genesisPath, `it has ${known.validators.length} validators, the manifest ${names.length}`);
+  if (before !== undefined && known.size !== names.length) {
+    throw corrupt(paths.genesisPath, `it has ${known.size} validators, the manifest ${names.length}`);
   }
-  const validators = names.map((name, index) => {
-    const addresses = [addressOf(name)];
-    const before = known?.validators[index];
-    // The proof of possession takes a while to make: it is kept.
-    if (before !== undefined) return { ...before, addresses };
-    return publicDataOf(secretsOf(manifest, name), { name, weight: 1, addresses });
-  });
+  const everyone = names.map((_, sequencer) => ({ sequencer, weight: 1 }));
+  const { lengthBlocks, sets } = manifest.epochs ?? {
+    lengthBlocks: EPOCH_LENGTH_BLOCKS,
+    sets: [{ fromEpoch: 0, members: everyone }],
+  };
+  const [first, ...later] = sets.map(({ fromEpoch, members }) => ({
+    fromEpoch,
+    validators: members.map(({ sequencer, weight }) => {
+      const name = names[sequencer]!;
+      const addresses = [addressOf(name)];
+      const made = known.get(name) ?? publicDataOf(secretsOf(manifest, name), { name, weight, addresses });
+      known.set(name, made);
+      return { ...made, weight, addresses };
+    }),
+  }));
   const file: GenesisFile = {
     version: 1,
     name: 'squad-testnet',
     genesisTimeMs: manifest.createdAtMs,
-    epochLengthBlocks: EPOCH_LENGTH_BLOCKS,
-    validators,
+    epochLengthBlocks: lengthBlocks,
+    validators: first!.validators,
+    ...(later.length > 0 ? { validatorSchedule: later } : {}),
     rollups: rollupIds(manifest.rollups).map((rollupId) => ({ rollupId, kind: manifest.rollupKind })),
   };
   const genesis = parseGenesis(file);
   if (!genesis.ok) throw genesis.error;
   await replaceFile(paths.genesisPath, `${JSON.stringify(file, null, 2)}\n`);
-  return { genesis: genesis.value, made: known === undefined };
+  return { genesis: genesis.value, made: before === undefined };
+}
+
+/** All that a genesis file names, of whichever epoch, by name. */
+function validatorsOf(file: GenesisFile | undefined): Map<string, GenesisValidator> {
+  const all = [file?.validators, ...(file?.validatorSchedule ?? []).map(({ validators }) => validators)];
+  return new Map(all.flatMap((validators) => validators ?? []).map((validator) => [validator.name, validator]));
 }
 
 async function readGenesis(path: string): Promise<GenesisFile> {

@@ -19,6 +19,7 @@ import {
   resetDirectory,
   rollupIds,
   rollupNodeNames,
+  type TestnetEpochs,
 } from './manifest.ts';
 import { assignPorts, DEFAULT_PORT_BASES, LOOPBACK, type PortBases } from './ports.ts';
 import { type Exit, ManagedProcess, STOP_TIMEOUT_MS } from './process.ts';
@@ -34,6 +35,8 @@ export interface TestnetOptions {
   readonly rollups?: number | undefined;
   /** Of a new testnet. Opaque rollups get no node: nothing here executes them. Default: `evm`. */
   readonly rollupKind?: Manifest['rollupKind'] | undefined;
+  /** Of a new testnet. Default: all sequencers validate, in an epoch that does not end. */
+  readonly epochs?: TestnetEpochs | undefined;
   /** Milliseconds, of a new testnet's rollups. Default: the folder's own, or 1,000. */
   readonly blockTimeMs?: number | undefined;
   /** `free`: any free ports. A base of 0: any free ports for this use. */
@@ -115,6 +118,7 @@ export async function startTestnet(options: TestnetOptions): Promise<Testnet> {
       rollups: options.rollups,
       rollupKind: options.rollupKind,
       blockTimeMs: options.blockTimeMs,
+      epochs: options.epochs,
     });
     const testnet = await prepare(options, paths, manifest, created, lock);
     progress(`starting ${testnet.processes.length} processes`);

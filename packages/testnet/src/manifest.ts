@@ -20,6 +20,20 @@ export const MAX_TESTNET_ROLLUPS = 8;
 /** Rollup ids, which are chain ids, count up from here. */
 export const FIRST_ROLLUP_ID = 901;
 
+/** Who validates from which epoch on, by the number of the sequencer; the first entry is of epoch 0. */
+const Epochs = z.strictObject({
+  lengthBlocks: z.int().min(16),
+  sets: z
+    .array(
+      z.strictObject({
+        fromEpoch: z.int().min(0),
+        members: z.array(z.strictObject({ sequencer: z.int().min(0), weight: z.int().min(1).default(1) })).min(1),
+      }),
+    )
+    .min(1),
+});
+export type TestnetEpochs = z.input<typeof Epochs>;
+
 const Manifest = z.strictObject({
   kind: z.literal('squad-testnet'),
   version: z.literal(1),
@@ -32,6 +46,8 @@ const Manifest = z.strictObject({
   rollupKind: z.enum(['evm', 'opaque']).default('evm'),
   /** Of every rollup. */
   blockTimeMs: BlockTimeMs.default(DEFAULT_BLOCK_TIME_MS),
+  /** Absent: all sequencers validate, in an epoch that does not end. */
+  epochs: Epochs.optional(),
 });
 export type Manifest = z.infer<typeof Manifest>;
 
@@ -73,6 +89,7 @@ export async function openManifest(
     /** Of a new testnet; one that is there keeps its own. Default `evm`. */
     readonly rollupKind?: Manifest['rollupKind'] | undefined;
     readonly blockTimeMs?: number | undefined;
+    readonly epochs?: TestnetEpochs | undefined;
   },
 ): Promise<OpenedManifest> {
   checkCounts(asked.sequencers ?? MIN_TESTNET_SEQUENCERS, asked.rollups ?? 1);
@@ -88,6 +105,7 @@ export async function openManifest(
       rollups: asked.rollups ?? 1,
       rollupKind: asked.rollupKind ?? 'evm',
       blockTimeMs: asked.blockTimeMs ?? DEFAULT_BLOCK_TIME_MS,
+      ...(asked.epochs ? { epochs: Epochs.parse(asked.epochs) } : {}),
     };
     await makeDirectory(directory);
     await writeFile(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 });
