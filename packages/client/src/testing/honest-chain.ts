@@ -13,15 +13,18 @@ import {
   signBatchHeader,
 } from '@squad/crypto';
 import {
+  type Batch,
   type BatchRef,
   BatchRefs,
   BLOCK_VERSION,
   type Block,
   type BlockHeader,
+  type BlockProof,
   type Bytes32,
   batchDigest,
   blockHash,
   type Certificate,
+  decodeBatch,
   encodeBatch,
   encodeBody,
   type FeedBlock,
@@ -56,6 +59,8 @@ export interface HonestChainOptions {
   readonly seed?: number;
   /** What the genesis file orders; rollups 901 and 902, opaque, unless given. */
   readonly rollups?: readonly GenesisRollup[];
+  /** A million unless given. */
+  readonly epochLengthBlocks?: number;
 }
 
 const DEFAULT_ROLLUPS: readonly GenesisRollup[] = [
@@ -105,7 +110,8 @@ export class HonestChain {
   readonly #nodeKeys: NodeKey[];
   readonly #laneTips: { seq: number; digest: Bytes32 }[];
 
-  constructor({ bls, sha256, weights = [1, 1, 1, 1], seed = 0, rollups = DEFAULT_ROLLUPS }: HonestChainOptions) {
+  constructor(options: HonestChainOptions) {
+    const { bls, sha256, weights = [1, 1, 1, 1], seed = 0, rollups = DEFAULT_ROLLUPS } = options;
     this.#bls = bls;
     this.#sha256 = sha256;
     const seedOf = (index: number) => sha256(Uint8Array.of(seed, index));
@@ -116,7 +122,7 @@ export class HonestChain {
       version: 1,
       name: `honest-chain-${seed}`,
       genesisTimeMs: this.genesisTimeMs,
-      epochLengthBlocks: 1_000_000,
+      epochLengthBlocks: options.epochLengthBlocks ?? 1_000_000,
       validators: weights.map((weight, index) => ({
         name: `validator-${index}`,
         blsPublicKey: toHex(bls.publicKeyOf(this.#secretKeys[index]!)),
@@ -238,6 +244,26 @@ export class HonestChain {
       path: this.blocks.slice(height + 1, certifiedHeight + 1).map((block) => block.header),
       ...(bodiesOmitted ? { bodiesOmitted: 1, batches: [] } : {}),
     };
+  }
+
+  /** Of a block and who certified it, as a sequencer serves it. Final, certified by its own finalization, unless told else. */
+  blockProof(height: Height, { stage = FeedStage.final, certifiedHeight = height }: FeedBlockPlan = {}): BlockProof {
+    return {
+      validatorSet: this.validatorSet,
+      block: this.blocks[height]!,
+      path: this.blocks.slice(height + 1, certifiedHeight + 1).map((block) => block.header),
+      certificate: this.certificateAt(
+        certifiedHeight,
+        stage === FeedStage.final ? VoteKind.finalize : VoteKind.notarize,
+      ),
+    };
+  }
+
+  /** The batch of a ref, decoded. */
+  batchOf(ref: BatchRef): Batch {
+    const batch = decodeBatch(this.batches.get(toHex(ref.digest))!);
+    if (!batch.ok) throw new Error(batch.error.reason);
+    return batch.value;
   }
 
   /** Of a block of the chain, signed once. */
