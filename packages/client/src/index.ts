@@ -1,6 +1,11 @@
 export * from './batches.ts';
 export { CertificateChecker, type Fault, MAX_REMEMBERED_CERTIFICATES, type SignatureCheck } from './certificates.ts';
 export * from './errors.ts';
+export { type Conflict, conflictOf } from './light/conflict.ts';
+export { type KnownSet, verifyHandOverFrom } from './light/hand-over.ts';
+export * from './light/light-client.ts';
 export * from './proof/index.ts';
 export * from './proven.ts';
+export * from './remote/index.ts';
+export * from './standing.ts';
 export { createVerifier, type HeldBatches, type Verifier, type VerifierConfig } from './verifier.ts';

@@ -32,7 +32,8 @@ import type { BlockPoint, ProvenBatch, ProvenBlock } from './proven.ts';
 
 export interface VerifierConfig {
   readonly networkId: Bytes32;
-  readonly genesisTimeMs: UnixMs;
+  /** From the genesis file; only `genesis` needs it. */
+  readonly genesisTimeMs?: UnixMs;
   readonly rollupId: RollupId;
   /** Of the epoch that is followed. */
   readonly validatorSet: ValidatorSet;
@@ -66,7 +67,7 @@ export interface Verifier {
 
 export function createVerifier(config: VerifierConfig): Verifier {
   const certificates = new CertificateChecker(config.networkId, config.validatorSet, config.scheme);
-  const genesis = genesisBlock(config.networkId, config.genesisTimeMs);
+  const genesis = genesisBlock(config.networkId, config.genesisTimeMs ?? 0);
   return {
     genesis: { height: 0, hash: blockHash(genesis.header) },
     verifyFeedBlock(input, known, held) {
