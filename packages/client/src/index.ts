@@ -1,3 +1,19 @@
+export { checkPossession, nobleBls, sha256 } from '@squad/crypto';
+export {
+  type BlockProof,
+  bodyTransactions,
+  decodeReceipt,
+  fromHex,
+  type Genesis,
+  OrderingReceipt,
+  parseGenesis,
+  type Result,
+  receiptFromJson,
+  receiptToJson,
+  SquadError,
+  toHex,
+  type ValidatorSet,
+} from '@squad/types';
 export * from './batches.ts';
 export { CertificateChecker, type Fault, MAX_REMEMBERED_CERTIFICATES, type SignatureCheck } from './certificates.ts';
 export * from './errors.ts';
