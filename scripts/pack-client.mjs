@@ -1,9 +1,10 @@
 // Makes the npm package @squad/client: the compiled client with the parts of @squad/types and @squad/crypto that it uses, so
 // that whoever installs it needs no other package of this repository. `node scripts/pack-client.mjs OUT` after a build
 // writes the folder OUT/package; `npm pack OUT/package` makes the tarball.
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { buildSync } from 'esbuild';
 import { importsOf } from './architecture.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -12,6 +13,9 @@ const ENTRIES = { '.': 'index', './node': 'node' };
 /** Only the entry for Node needs them; where they cannot be installed the other entry works. */
 const OPTIONAL = ['@chainsafe/blst', 'hash-wasm'];
 
+/** Where the code of @chainsafe/ssz stands in the package: it wants Node's Buffer, which a browser has not. */
+const SSZ = { specifier: '@chainsafe/ssz', path: 'vendor/ssz.js' };
+
 /** Writes the package's folder anew and returns its path. */
 export function stageClient(out) {
   const stage = join(out, 'package');
@@ -19,6 +23,8 @@ export function stageClient(out) {
   const external = new Set();
   const done = new Set();
   for (const entry of Object.values(ENTRIES)) copyFrom({ name: 'client', file: `${entry}.js` }, stage, done, external);
+  vendorSsz(stage);
+  for (const wanted of sszDependencies()) external.add(wanted);
   const client = JSON.parse(readFileSync(join(root, 'packages/client/package.json'), 'utf8'));
   const { name, version, description, license, type } = client;
   const dependencies = Object.fromEntries([...external].sort().map((wanted) => [wanted, versionOf(wanted)]));
@@ -64,6 +70,9 @@ function copyFrom({ name, file }, stage, done, external) {
         throw new Error(`${key} imports ${specifier}`);
       }
       const target = targetOf(specifier, name, path);
+      // Declarations go on naming the library, which so remains a dependency.
+      if (specifier === SSZ.specifier && path === file)
+        text = renamed(text, specifier, relative(dirname(key), SSZ.path));
       if (target === undefined) {
         external.add(
           specifier
@@ -73,18 +82,32 @@ function copyFrom({ name, file }, stage, done, external) {
         );
         continue;
       }
-      const to = relative(dirname(key), `${target.name}/${target.file}`);
-      for (const quote of [`'`, `"`]) {
-        text = text.replaceAll(
-          `${quote}${specifier}${quote}`,
-          `${quote}${to.startsWith('.') ? to : `./${to}`}${quote}`,
-        );
-      }
+      text = renamed(text, specifier, relative(dirname(key), `${target.name}/${target.file}`));
       copyFrom(target, stage, done, external);
     }
     mkdirSync(dirname(join(stage, 'dist', key)), { recursive: true });
     writeFileSync(join(stage, 'dist', key), text);
   }
+}
+
+function renamed(text, specifier, path) {
+  const to = path.startsWith('.') ? path : `./${path}`;
+  return [`'`, `"`].reduce((out, quote) => out.replaceAll(quote + specifier + quote, quote + to + quote), text);
+}
+
+/** The library in one file, with a Buffer of its own in place of the global one. */
+function vendorSsz(stage) {
+  buildSync({
+    stdin: { contents: `export * from '${SSZ.specifier}';`, resolveDir: join(root, 'packages/types') },
+    inject: [join(root, 'scripts/ssz-buffer.mjs')],
+    outfile: join(stage, 'dist', SSZ.path),
+    bundle: true,
+    external: sszDependencies(),
+    platform: 'browser',
+    format: 'esm',
+    target: 'es2022',
+    legalComments: 'inline',
+  });
 }
 
 /** Where a module of this repository is; undefined for one of a library. */
@@ -99,12 +122,19 @@ function targetOf(specifier, name, path) {
   return { name: squad, file: entry.default.replace('./dist/src/', '') };
 }
 
-/** As the catalog of the workspace says. */
+/** The library's folder, as it is installed. */
+const sszFolder = () => realpathSync(join(root, 'packages/types/node_modules', SSZ.specifier));
+
+function sszDependencies() {
+  return Object.keys(JSON.parse(readFileSync(join(sszFolder(), 'package.json'), 'utf8')).dependencies);
+}
+
+/** As the catalog of the workspace says; what only the library wants, as it is installed beside it. */
 function versionOf(name) {
   const catalog = readFileSync(join(root, 'pnpm-workspace.yaml'), 'utf8');
   const line = new RegExp(`^  "?${name}"?: (\\S+)`, 'm').exec(catalog);
-  if (!line) throw new Error(`${name} is not in the catalog of pnpm-workspace.yaml`);
-  return line[1];
+  if (line) return line[1];
+  return `^${JSON.parse(readFileSync(join(sszFolder(), '../..', name, 'package.json'), 'utf8')).version}`;
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {

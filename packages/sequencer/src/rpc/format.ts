@@ -11,18 +11,18 @@ import {
   blockHash,
   bodyTransactions,
   Certificate,
-  quorumWeight,
   encodeBatch,
   FeedBlock,
   FeedStage,
+  quorumWeight,
   type RollupId,
   signersOf,
   toHex,
   totalWeight,
   ValidatorSet,
   VOTE_KIND_NAMES,
-  validatorSetHash,
   VoteKind,
+  validatorSetHash,
 } from '@squad/types';
 import type { Rejection } from '../admission/rejection.ts';
 import { hexOf } from '../hex.ts';
