@@ -15,6 +15,7 @@ import {
   bodyTransactions,
   FeedBlock,
   FeedStage,
+  HandOverProof,
   type Height,
   type RollupId,
   receiptToJson,
@@ -32,6 +33,7 @@ export interface Lies {
   /** What it answers in place of a receipt. */
   readonly receipt?: (honest: unknown) => unknown;
   readonly blockProof?: (proof: BlockProof) => BlockProof;
+  readonly handOver?: (proof: HandOverProof) => HandOverProof;
   /** It takes transactions and orders none. */
   readonly drops?: boolean;
   /** Takes none, with this error. */
@@ -115,6 +117,16 @@ export class FakeSequencer {
         handler: ({ hash }) => {
           const honest = this.#receipt(hash);
           return this.lies.receipt ? this.lies.receipt(honest) : honest;
+        },
+      }),
+      defineMethod({
+        name: 'squad_getHandOver',
+        summary: 'a hand-over',
+        params: { epoch: Quantity },
+        result,
+        handler: ({ epoch }) => {
+          const proof = this.chain.handOver(epoch);
+          return proof ? toHex(HandOverProof.serialize(this.lies.handOver?.(proof) ?? proof)) : null;
         },
       }),
       defineMethod({

@@ -1,11 +1,20 @@
 /** Following over JSON-RPC: each block once and in order, whoever is killed or lies on the way; and who it was. */
 
-import { type FeedBlock, toHex, VoteKind } from '@squad/types';
+import { type FeedBlock, type HandOverProof, toHex, VoteKind } from '@squad/types';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type FollowOptions, follow, type Liar, type NetworkAccess, type ProvenBlock } from '../src/index.ts';
+import {
+  type FollowOptions,
+  follow,
+  getReceipt,
+  type Liar,
+  LightClient,
+  lightClientSource,
+  type NetworkAccess,
+  type ProvenBlock,
+} from '../src/index.ts';
 import { type HonestChain, transaction } from '../src/testing/index.ts';
 import type { FakeSequencer, Lies } from './fake-sequencer.ts';
-import { fakeNetwork, newChain, ROLLUP } from './support.ts';
+import { fakeNetwork, hashOf, newChain, ROLLUP } from './support.ts';
 
 let chain: HonestChain;
 let sequencers: readonly FakeSequencer[];
@@ -158,6 +167,29 @@ describe('follow', () => {
     setTimeout(() => aborted.abort(), 1_000);
     expect(heights(await take(network, 3, options))).toEqual([1, 2]);
     expect(liars).toEqual([]);
+  });
+
+  it('goes from epoch to epoch by the proofs of their ends, whoever gives one that is none', async () => {
+    chain = newChain({ epochLengthBlocks: 16 });
+    const forged = (proof: HandOverProof) => ({ ...proof, certificate: { ...proof.certificate, view: 99 } });
+    const network = await access({ handOver: forged }, {});
+    grow(20);
+    const blocks = await take(network, 36, {}, ({ header }) => header.height >= 20 && chain.head < 36 && grow(2));
+    expect(heights(blocks)).toEqual(upTo(36));
+    expect([...new Set(blocks.map(({ header }) => header.epoch))]).toEqual([0, 1, 2]);
+    expect(liars).toMatchObject([
+      { endpoint: sequencers[0]!.url, code: 'HAND_OVER_CERTIFICATE' },
+      { endpoint: sequencers[0]!.url, code: 'HAND_OVER_CERTIFICATE' },
+    ]);
+    // From a later checkpoint, as a light client leaves it.
+    const light = new LightClient(network);
+    await light.advance(network.endpoints.map((endpoint) => lightClientSource(endpoint)));
+    expect(light.known.validatorSet.epoch).toBe(2);
+    expect(heights(await take({ ...network, ...light.known }, 35, { fromHeight: 34 }))).toEqual([34, 35]);
+    const raw = transaction(40, 33);
+    expect(await getReceipt({ ...network, ...light.known }, hashOf(raw))).toMatchObject({
+      header: { height: 33, epoch: 2 },
+    });
   });
 
   it('ends when it is aborted, and refuses endpoints that are none', async () => {

@@ -88,13 +88,13 @@ function source(name: string, epoch: Epoch, height: number, lies: Partial<LightC
   };
 }
 
-function client(onLiar: (name: string, code: string) => void = () => {}): LightClient {
+function client(onRefused: (name: string, code: string) => void = () => {}): LightClient {
   const validatorSet = setOf(0);
   return new LightClient({
     ...native,
     checkpoint: { networkId, epochLengthBlocks: LENGTH, validatorSetHash: validatorSetHash(validatorSet) },
     validatorSet,
-    onLiar: ({ source: name, error }) => onLiar(name, error.code),
+    onRefused: ({ source: name, error }) => onRefused(name, error.code),
   });
 }
 

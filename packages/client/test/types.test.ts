@@ -40,8 +40,8 @@ describe('types', () => {
   });
 
   it('of what asks sequencers', () => {
-    expectTypeOf(networkAccess).toBeCallableWith({} as Genesis, ['http://127.0.0.1:9545']);
-    expectTypeOf(networkAccess).toBeCallableWith({} as Genesis, ['http://127.0.0.1:9545'], native);
+    expectTypeOf(networkAccess).toBeCallableWith({} as Genesis, ['http://127.0.0.1:8640']);
+    expectTypeOf(networkAccess).toBeCallableWith({} as Genesis, ['http://127.0.0.1:8640'], native);
     expectTypeOf(submit).returns.toEqualTypeOf<Promise<Submitted>>();
     expectTypeOf(getReceipt).returns.toEqualTypeOf<Promise<VerifiedReceipt | undefined>>();
     expectTypeOf(getBlockProof).returns.toEqualTypeOf<Promise<VerifiedBlock | undefined>>();

@@ -18,7 +18,7 @@ const BAD_INPUT = 2;
 const receiptGetOptions = defineOptions({
   rpc: {
     type: z.url({ protocol: /^https?$/ }),
-    default: 'http://127.0.0.1:9545',
+    default: 'http://127.0.0.1:8640',
     env: 'SQUAD_RPC',
     flag: '--rpc',
     help: 'JSON-RPC address of a sequencer',
@@ -59,7 +59,7 @@ export function define(command: Command): void {
     receiptGetOptions,
   );
   get
-    .addHelpText('after', '\nExample:\n  $ squad receipt get 0x… --rpc http://127.0.0.1:9545 --out receipt.json')
+    .addHelpText('after', '\nExample:\n  $ squad receipt get 0x… --rpc http://127.0.0.1:8640 --out receipt.json')
     .action((hash: string) => getReceipt(get, hash));
   const verify = addOptions(
     command

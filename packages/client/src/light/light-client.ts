@@ -35,7 +35,7 @@ export interface LightClientConfig extends ProofOptions {
   /** The set of the checkpoint. */
   readonly validatorSet: ValidatorSet;
   /** Told of each source that gave what fails verification. */
-  readonly onLiar?: (liar: { readonly source: string; readonly error: SquadError }) => void;
+  readonly onRefused?: (liar: { readonly source: string; readonly error: SquadError }) => void;
 }
 
 /** Final blocks that are remembered, to be compared with what comes later; the lowest is forgotten. */
@@ -87,7 +87,7 @@ export class LightClient {
       // A source that is an epoch behind, or ahead, says nothing false.
       if (answer.block.header.epoch !== this.#known.validatorSet.epoch) continue;
       const accepted = this.acceptBlock(answer);
-      if (!accepted.ok) this.#config.onLiar?.({ source, error: accepted.error });
+      if (!accepted.ok) this.#config.onRefused?.({ source, error: accepted.error });
     }
     return this.#known;
   }
@@ -117,7 +117,7 @@ export class LightClient {
     for (const { source, answer } of answers) {
       const next = verifyHandOverFrom(this.#known, answer, this.#config);
       if (!next.ok) {
-        this.#config.onLiar?.({ source, error: next.error });
+        this.#config.onRefused?.({ source, error: next.error });
         continue;
       }
       const boundary = blockHash(answer.boundaryHeader);

@@ -1,5 +1,6 @@
 /** What the functions that ask sequencers have in common: whom they ask, what they trust, and what they say of liars. */
 
+import type { HandOverFault } from '@squad/crypto';
 import type { Genesis, Height, SquadError, ValidatorSet } from '@squad/types';
 import type { VerificationErrorCode } from '../errors.ts';
 import type { ProofOptions } from '../proof/block-proof.ts';
@@ -36,7 +37,7 @@ export interface NetworkAccess extends ProofOptions {
  * `STALE_HEAD`: others prove a final block that it did not give. `PROTOCOL`: it gave what it was not asked for. The rest as
  * the verifier says.
  */
-export type LiarCode = VerificationErrorCode | 'STALE_HEAD' | 'PROTOCOL';
+export type LiarCode = VerificationErrorCode | HandOverFault['code'] | 'STALE_HEAD' | 'PROTOCOL';
 
 /** Whom not to ask again, and why. */
 export interface Liar {

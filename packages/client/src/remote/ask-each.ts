@@ -42,6 +42,6 @@ export function checkEndpoints(endpoints: readonly string[]): void {
   throw new SquadError(
     'ENDPOINTS_INVALID',
     bad === undefined ? `there are ${endpoints.length} endpoints, not 1 to ${MAX_ENDPOINTS}` : `"${bad}" is no address`,
-    'Give the JSON-RPC addresses of sequencers, such as http://127.0.0.1:9545.',
+    'Give the JSON-RPC addresses of sequencers, such as http://127.0.0.1:8640.',
   );
 }

@@ -14,7 +14,7 @@ export interface CallOptions {
  * data has the error's `rpcCode` and, if the endpoint gave them, `reason` (its own code) and `retryAfterMs`.
  *
  * @example
- * const status = await call('http://127.0.0.1:9545', 'squad_status', []);
+ * const status = await call('http://127.0.0.1:8640', 'squad_status', []);
  */
 export async function call(
   endpoint: string,

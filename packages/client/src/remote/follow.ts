@@ -4,13 +4,13 @@
  */
 
 import { createVoteScheme, nobleBls, sha256 as portableSha256 } from '@squad/crypto';
-import { epochOfHeight, FeedStage, type Height, type RollupId } from '@squad/types';
+import { epochOfHeight, FeedStage, type Height, type RollupId, type SquadError } from '@squad/types';
 import type { KnownSet } from '../light/hand-over.ts';
 import { LightClient } from '../light/light-client.ts';
 import type { BlockPoint, ProvenBlock } from '../proven.ts';
 import { DEFAULT_STANDING_TIMES, Standing, type StandingTimes } from '../standing.ts';
 import { createVerifier, type Verifier } from '../verifier.ts';
-import type { Liar, LiarCode, NetworkAccess } from './api.ts';
+import { type Liar, type LiarCode, type NetworkAccess, tellLie } from './api.ts';
 import { checkEndpoints } from './ask-each.ts';
 import { getBlockProof } from './get-block-proof.ts';
 import { lightClientSource } from './light-client-source.ts';
@@ -177,8 +177,11 @@ class Follower {
   async #enterEpoch(): Promise<void> {
     const { checkpoint, validatorSet } = this.#known;
     if (epochOfHeight(this.#nextHeight, checkpoint.epochLengthBlocks) <= validatorSet.epoch) return;
-    const client = new LightClient({ ...this.#access, ...this.#known, onLiar: () => {} });
-    const sources = this.#access.endpoints.map((endpoint) => lightClientSource(endpoint, this.#callOptions()));
+    const { endpoints } = this.#access;
+    const onRefused = (refusal: { source: string; error: SquadError }) =>
+      tellLie(this.#access, refusal.source, refusal.error);
+    const client = new LightClient({ ...this.#access, checkpoint, validatorSet, onRefused });
+    const sources = endpoints.map((endpoint) => lightClientSource(endpoint, this.#callOptions()));
     const known = await client.advance(sources);
     if (known.validatorSet.epoch === validatorSet.epoch) return wait(LOOK_INTERVAL_MS, this.#options.signal);
     this.#known = known;

@@ -8,7 +8,7 @@ import { badAnswer, type CallOptions, call } from './call.ts';
  * Asks `squad_getHandOver` and `squad_getBlockProof` of an endpoint.
  *
  * @example
- * await client.advance(['http://127.0.0.1:9545'].map((endpoint) => lightClientSource(endpoint)));
+ * await client.advance(['http://127.0.0.1:8640'].map((endpoint) => lightClientSource(endpoint)));
  */
 export function lightClientSource(endpoint: string, options: CallOptions = {}): LightClientSource {
   return {
