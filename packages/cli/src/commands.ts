@@ -35,6 +35,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/checkpoint.ts'),
   },
   {
+    name: 'receipt',
+    summary: 'get proof of where a transaction was ordered, and verify it off-line',
+    load: () => import('./commands/receipt.ts'),
+  },
+  {
     name: 'keys',
     summary: 'make and show the keys of a validator',
     load: () => import('./commands/keys.ts'),

@@ -34,6 +34,18 @@ export const VERIFICATION_ERROR_CODES = [
   /** Author, seq, rollup or network of the batch are not those of its ref. */
   'BATCH_HEADER_MISMATCH',
   'BODY_ROOT_MISMATCH',
+  /** The validator set is not the one that is trusted. */
+  'WRONG_VALIDATOR_SET',
+  /** A block above its epoch's boundary block is none of the chain (R22). */
+  'EPILOGUE',
+  /** The position names no ref of the block. */
+  'NO_SUCH_REF',
+  /** The index names no transaction of the batch. */
+  'NO_SUCH_TRANSACTION',
+  /** The opened ranges are not those of a body with the batch's body root. */
+  'RANGE_NOT_PROVEN',
+  /** The transaction that is opened is another one than the receipt is of. */
+  'TRANSACTION_MISMATCH',
   /** The bodies were left out, and the verifier holds none for this block: ask for the block again, in full. */
   'BODIES_NOT_HELD',
 ] as const;

@@ -15,7 +15,7 @@ export interface BlockPoint {
 export interface ProvenBatch {
   readonly ref: BatchRef;
   readonly header: BatchHeader;
-  /** Transactions after their lengths; `bodyTransactions` of `@squad/types` gives them as views. */
+  /** Offsets, then transactions; `bodyTransactions` of `@squad/types` gives them as views. */
   readonly body: Uint8Array;
 }
 

@@ -7,9 +7,7 @@
 
 import type { Hash } from '@squad/crypto';
 import {
-  BatchRefs,
   BLOCK_VERSION,
-  type BlockHeader,
   type Bytes32,
   blockHash,
   decodeFeedBlock,
@@ -28,12 +26,14 @@ import {
 } from '@squad/types';
 import { checkBatches, refsOfRollup } from './batches.ts';
 import { CertificateChecker, type Fault, type SignatureCheck } from './certificates.ts';
+import { refsFault, targetFault } from './certified.ts';
 import type { VerificationError, VerificationErrorCode } from './errors.ts';
 import type { BlockPoint, ProvenBatch, ProvenBlock } from './proven.ts';
 
 export interface VerifierConfig {
   readonly networkId: Bytes32;
-  readonly genesisTimeMs: UnixMs;
+  /** From the genesis file; only `genesis` needs it. */
+  readonly genesisTimeMs?: UnixMs;
   readonly rollupId: RollupId;
   /** Of the epoch that is followed. */
   readonly validatorSet: ValidatorSet;
@@ -67,7 +67,7 @@ export interface Verifier {
 
 export function createVerifier(config: VerifierConfig): Verifier {
   const certificates = new CertificateChecker(config.networkId, config.validatorSet, config.scheme);
-  const genesis = genesisBlock(config.networkId, config.genesisTimeMs);
+  const genesis = genesisBlock(config.networkId, config.genesisTimeMs ?? 0);
   return {
     genesis: { height: 0, hash: blockHash(genesis.header) },
     verifyFeedBlock(input, known, held) {
@@ -119,9 +119,9 @@ function certifiedFault(
   return (
     checkForm(feedBlock) ??
     checkBelonging(config, feedBlock) ??
-    checkTarget(feedBlock, hash) ??
+    targetFault(header, hash, feedBlock.path, feedBlock.certificate) ??
     certificates.check(feedBlock.certificate, kindOf(feedBlock)) ??
-    checkRefs(header, refs)
+    refsFault(header, refs)
   );
 }
 
@@ -170,46 +170,6 @@ function checkPlace({ stage, block }: FeedBlock, known: BlockPoint): Fault | und
     );
   }
   return undefined;
-}
-
-/** The certificate names the block, or the last header of a path of descendants that starts at its child. */
-function checkTarget({ block, certificate, path }: FeedBlock, hash: Bytes32): Fault | undefined {
-  let last: BlockHeader = block.header;
-  let lastHash = hash;
-  for (const [position, header] of path.entries()) {
-    if (header.height !== last.height + 1) {
-      return fault('PATH_BROKEN', `header ${position} of its path has height ${header.height}, not ${last.height + 1}`);
-    }
-    if (!equalBytes(header.parentHash, lastHash)) {
-      const parent = toHex(header.parentHash);
-      return fault('PATH_BROKEN', `header ${position} of its path has parent ${parent}, not ${toHex(lastHash)}`);
-    }
-    last = header;
-    lastHash = blockHash(header);
-  }
-  const target = path.length === 0 ? 'the block' : `the end of its path at height ${last.height}`;
-  if (!equalBytes(certificate.blockHash, lastHash)) {
-    return fault(
-      'CERTIFICATE_MISMATCH',
-      `the certificate names ${toHex(certificate.blockHash)}, ${target} is ${toHex(lastHash)}`,
-    );
-  }
-  if (certificate.view !== last.view) {
-    return fault(
-      'CERTIFICATE_MISMATCH',
-      `the certificate is of view ${certificate.view}, ${target} of view ${last.view}`,
-    );
-  }
-  return undefined;
-}
-
-function checkRefs(header: BlockHeader, refs: FeedBlock['block']['refs']): Fault | undefined {
-  const root = BatchRefs.hashTreeRoot(refs);
-  if (equalBytes(root, header.refsRoot)) return undefined;
-  return fault(
-    'REFS_ROOT_MISMATCH',
-    `its ${refs.length} refs hash to ${toHex(root)}, its header says ${toHex(header.refsRoot)}`,
-  );
 }
 
 function provenBatches(

@@ -23,6 +23,7 @@ import {
 import { evidenceJson } from './evidence/index.ts';
 import type { Feed } from './feed/index.ts';
 import { epilogueTo } from './hand-overs.ts';
+import { Receipts } from './receipts.ts';
 import type {
   BlockHead,
   BlockSelector,
@@ -143,6 +144,8 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
     return { status: 'final', height, batchIndex, transactionIndex, blockHash, rollupId, author, seq };
   };
 
+  const receipts = new Receipts({ sequencer, store, setOf, block, certificate, transactionStatus });
+
   /** Final blocks from the store and as they come, soft ones as they come. */
   const subscribeSequence = (rollupId: RollupId, fromHeight: Height, receiver: SequenceReceiver) => {
     const ended = new AbortController();
@@ -153,7 +156,7 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
       const deliver = async () => {
         const batches = ended.signal.aborted ? undefined : await readBatches(soft, rollupId);
         if (batches && !ended.signal.aborted)
-          receiver.onBlock({ stage, block: soft, certificate: notarization, batches });
+          receiver.onBlock({ stage, block: soft, certificate: notarization, path: [], batches });
       };
       delivered = delivered.then(deliver).catch(stop);
     });
@@ -171,7 +174,8 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
           const batch = decodeBatch(bytes);
           return batch.ok ? [batch.value] : [];
         });
-        receiver.onBlock({ stage: 'final', block: item.block, certificate: item.certificate, batches });
+        const { block: final, certificate: finalization, path } = item;
+        receiver.onBlock({ stage: 'final', block: final, certificate: finalization, path, batches });
         next = item.block.header.height + 1;
       }
     };
@@ -217,6 +221,8 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
     handOver: (epoch) => sequencer.handOvers.encoded(epoch),
     validatorSet,
     transactionStatus,
+    receipt: (hash) => receipts.receipt(hash),
+    blockProof: (height) => receipts.blockProof(height),
     subscribeBlocks: (listener) => sequencer.listen((staged) => listener(staged)),
     subscribeSequence,
   };

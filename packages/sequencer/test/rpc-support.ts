@@ -4,6 +4,7 @@ import { silentLogger } from '@squad/service';
 import {
   type Block,
   BlockHeader,
+  type BlockProof,
   blockHashHex,
   encodeBody,
   type GenesisRollup,
@@ -139,6 +140,17 @@ export class FakeNode implements SequencerApi {
     return { status: 'final', ...place };
   }
 
+  async receipt(): Promise<undefined> {
+    return undefined;
+  }
+
+  async blockProof(height: Height): Promise<BlockProof | undefined> {
+    const found = await this.certificate(height);
+    if (!found || height > this.finalHeight) return undefined;
+    const { certificate, path } = found;
+    return { validatorSet: { epoch: 0, validators: [] }, block: blockAt(height), path: [...path], certificate };
+  }
+
   subscribeBlocks(listener: (block: StagedBlock) => void): () => void {
     this.blockListeners.add(listener);
     return () => this.blockListeners.delete(listener);
@@ -172,6 +184,7 @@ export function sequenceBlock(height: Height): SequenceBlock {
     stage: 'final',
     block,
     certificate: genesisCertificate(4, BlockHeader.hashTreeRoot(block.header)),
+    path: [],
     batches: [{ signed: { header, signature: new Uint8Array(64) }, body }],
   };
 }

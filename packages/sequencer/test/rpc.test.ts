@@ -2,7 +2,18 @@
 
 import { once } from 'node:events';
 import { createRpcServer, type RpcServer, rpcBatch, rpcCall, silentLogger } from '@squad/service';
-import { Block, Certificate, fromHex, MAX_TRANSACTION_BYTES, SquadError, toHex } from '@squad/types';
+import {
+  Block,
+  BlockProof,
+  blockHashHex,
+  Certificate,
+  decodeFeedBlock,
+  encodeBatch,
+  fromHex,
+  MAX_TRANSACTION_BYTES,
+  SquadError,
+  toHex,
+} from '@squad/types';
 import { createWalletClient, http, keccak256 } from 'viem';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -14,7 +25,7 @@ import {
   sequencerSubscriptions,
 } from '../src/rpc/index.ts';
 import { account, feeMarket, legacy } from './admission-support.ts';
-import { blockAt, FakeNode } from './rpc-support.ts';
+import { blockAt, FakeNode, sequenceBlock } from './rpc-support.ts';
 
 const anything = z.unknown();
 let node: FakeNode;
@@ -262,6 +273,14 @@ describe('blocks, certificates and status', () => {
     expect(await call('squad_getTransactionStatus', [`0x${'cc'.repeat(32)}`])).toEqual({ status: 'unknown' });
   });
 
+  it('gives the proof of a block, and null where there is none', async () => {
+    const found = (await call('squad_getBlockProof', ['final'])) as { encoded: `0x${string}` };
+    expect(found).toMatchObject({ stage: 'final', height: 3, hash: blockHashHex(blockAt(3).header) });
+    expect(BlockProof.deserialize(fromHex(found.encoded)).block).toEqual(blockAt(3));
+    expect(await call('squad_getBlockProof', [6])).toBeNull();
+    expect(await call('squad_getReceipt', [`0x${'cc'.repeat(32)}`])).toBeNull();
+  });
+
   it('tells how the node is', async () => {
     expect(await call('squad_status')).toMatchObject({
       validatorIndex: null,
@@ -292,9 +311,11 @@ describe('blocks, certificates and status', () => {
       'net_version',
       'rpc.discover',
       'squad_getBlock',
+      'squad_getBlockProof',
       'squad_getCertificate',
       'squad_getEvidence',
       'squad_getHandOver',
+      'squad_getReceipt',
       'squad_getTransactionStatus',
       'squad_getValidatorSet',
       'squad_sendTransactions',
@@ -342,6 +363,27 @@ describe('subscriptions', () => {
     expect(await socket.next()).toMatchObject({
       params: {
         result: { error: { code: 'FEED_NOT_HELD', message: 'block 4 is not held here', remedy: 'Ask another.' } },
+      },
+    });
+  });
+
+  it("to a rollup's sequence in a form that can be verified", async () => {
+    const socket = await open();
+    socket.send({ jsonrpc: '2.0', id: 1, method: 'squad_subscribe', params: ['sequence', 901, 3, 'encoded'] });
+    expect(await socket.next()).toHaveProperty('result');
+    const { params } = (await socket.next()) as { params: { result: { encoded: `0x${string}` } } };
+    expect(params.result).toMatchObject({ stage: 'final', height: 3 });
+    const { block, certificate, batches } = sequenceBlock(3);
+    expect(decodeFeedBlock(fromHex(params.result.encoded))).toEqual({
+      ok: true,
+      value: {
+        stage: 2,
+        rollupId: 901,
+        block,
+        certificate,
+        path: [],
+        bodiesOmitted: 0,
+        batches: batches.map(encodeBatch),
       },
     });
   });

@@ -60,6 +60,9 @@ export interface Batch {
 
 const HEADER_BYTES = SignedBatchHeader.fixedSize!;
 
+/** Bytes of one transaction's offset in a body. */
+export const OFFSET_BYTES = 4;
+
 /** Bytes of a transaction's hash that indexes know it by. */
 export const HASH_PREFIX_BYTES = 8;
 
@@ -104,62 +107,80 @@ export function decodeBatch(bytes: Uint8Array): Result<Batch> {
   return ok({ signed: signed.value, body });
 }
 
-/** A body is each transaction after its length, a little-endian uint32. No padding. */
+/**
+ * A body is the SSZ encoding of a list of byte lists: for each transaction its offset from the body's start, a little-endian
+ * uint32, then the transactions one after the other. Whoever proves a transaction opens two of the offsets, and so shows
+ * where it begins and ends: were it after its length, bytes within another one could be passed off as one.
+ */
 export function encodeBody(transactions: readonly Uint8Array[]): Uint8Array {
-  let length = 0;
-  for (const transaction of transactions) length += 4 + transaction.length;
+  let offset = OFFSET_BYTES * transactions.length;
+  let length = offset;
+  for (const transaction of transactions) length += transaction.length;
   const body = new Uint8Array(length);
   const view = new DataView(body.buffer);
-  let offset = 0;
-  for (const transaction of transactions) {
-    view.setUint32(offset, transaction.length, true);
-    body.set(transaction, offset + 4);
-    offset += 4 + transaction.length;
+  for (const [index, transaction] of transactions.entries()) {
+    view.setUint32(OFFSET_BYTES * index, offset, true);
+    body.set(transaction, offset);
+    offset += transaction.length;
   }
   return body;
 }
 
-/** Checks the framing and counts the transactions: one pass over lengths, no copies. A batch holds at least one. */
+/** Checks the offsets and counts the transactions, without copies. A batch holds at least one. */
 function bodyLayout(body: Uint8Array): Result<number> {
   if (body.length > MAX_BATCH_BODY_BYTES) {
     return decodeError('body', `${body.length} bytes, more than MAX_BATCH_BODY_BYTES = ${MAX_BATCH_BODY_BYTES}`);
   }
-  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
-  let count = 0;
-  let offset = 0;
-  while (offset < body.length) {
-    if (offset + 4 > body.length) return decodeError('body', `${body.length - offset} stray bytes at its end`);
-    const length = view.getUint32(offset, true);
-    if (length === 0 || length > MAX_TRANSACTION_BYTES) {
-      return decodeError('body', `transaction ${count} has length ${length}, not within 1 to ${MAX_TRANSACTION_BYTES}`);
-    }
-    offset += 4 + length;
-    if (offset > body.length) return decodeError('body', `transaction ${count} ends beyond the body`);
-    count++;
+  if (body.length < OFFSET_BYTES) return decodeError('body', 'no transactions');
+  const offsetAt = offsetsOf(body);
+  const first = offsetAt(0);
+  const count = first / OFFSET_BYTES;
+  if (!Number.isInteger(count) || count === 0 || first > body.length) {
+    return decodeError('body', `the first offset is ${first}, not the end of a list of offsets`);
   }
-  if (count === 0) return decodeError('body', 'no transactions');
   if (count > MAX_BATCH_TRANSACTIONS) {
     return decodeError('body', `more than MAX_BATCH_TRANSACTIONS = ${MAX_BATCH_TRANSACTIONS} transactions`);
+  }
+  let start = first;
+  for (let index = 0; index < count; index++) {
+    const end = index + 1 < count ? offsetAt(index + 1) : body.length;
+    if (end > body.length) return decodeError('body', `transaction ${index} ends beyond the body`);
+    const length = end - start;
+    if (length < 1 || length > MAX_TRANSACTION_BYTES) {
+      return decodeError('body', `transaction ${index} has length ${length}, not within 1 to ${MAX_TRANSACTION_BYTES}`);
+    }
+    start = end;
   }
   return ok(count);
 }
 
+/** Where a transaction stands in a body whose form was checked: the place of its first byte, and that of the next one's. */
+export function bodyRange(body: Uint8Array, index: number): { readonly start: number; readonly end: number } {
+  const offsetAt = offsetsOf(body);
+  const isLast = OFFSET_BYTES * (index + 1) === offsetAt(0);
+  return { start: offsetAt(index), end: isLast ? body.length : offsetAt(index + 1) };
+}
+
 /** One transaction of a body whose form was checked, as a view into it; the body must have so many. */
 export function bodyTransaction(body: Uint8Array, index: number): Uint8Array {
-  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
-  let offset = 0;
-  for (let i = 0; i < index; i++) offset += 4 + view.getUint32(offset, true);
-  return body.subarray(offset + 4, offset + 4 + view.getUint32(offset, true));
+  const { start, end } = bodyRange(body, index);
+  return body.subarray(start, end);
 }
 
 /** The transactions of a body whose form was checked, as views into it. */
 export function bodyTransactions(body: Uint8Array): Uint8Array[] {
-  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+  const offsetAt = offsetsOf(body);
+  const count = offsetAt(0) / OFFSET_BYTES;
   const transactions: Uint8Array[] = [];
-  for (let offset = 0; offset < body.length; ) {
-    const length = view.getUint32(offset, true);
-    transactions.push(body.subarray(offset + 4, offset + 4 + length));
-    offset += 4 + length;
+  for (let index = 0, start = offsetAt(0); index < count; index++) {
+    const end = index + 1 < count ? offsetAt(index + 1) : body.length;
+    transactions.push(body.subarray(start, end));
+    start = end;
   }
   return transactions;
+}
+
+function offsetsOf(body: Uint8Array): (index: number) => number {
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+  return (index) => view.getUint32(OFFSET_BYTES * index, true);
 }

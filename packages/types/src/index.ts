@@ -7,6 +7,7 @@ export * from './genesis.ts';
 export * from './hand-over.ts';
 export * from './ids.ts';
 export * from './limits.ts';
+export * from './receipt.ts';
 export * from './result.ts';
 export * from './signing.ts';
 export * from './skip-opening.ts';

@@ -3,7 +3,8 @@
  * operator's file of the same form those that were agreed on since. A set stays until an entry of a later epoch replaces it.
  */
 
-import { z } from 'zod';
+// By its namespace, as in genesis.ts.
+import * as z from 'zod';
 import { type Epoch, fromHex, isHex } from './ids.ts';
 import { MAX_SCHEDULED_VALIDATOR_SETS, MAX_VALIDATOR_WEIGHT, MAX_VALIDATORS } from './limits.ts';
 import { err, ok, type Result, SquadError } from './result.ts';

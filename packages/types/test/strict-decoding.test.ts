@@ -324,8 +324,21 @@ describe('limits and meanings', () => {
     ['another length', batchOf(batch.body, 3, batch.body.length - 1), 'header says'],
     ['no transactions', batchOf(new Uint8Array(), 0), 'no transactions'],
     ['an empty transaction', batchOf(encodeBody([pattern(1, 0), new Uint8Array()]), 2), 'transaction 1 has length 0'],
-    ['a transaction that ends beyond the body', batchOf(batch.body.slice(0, -1), 3), 'ends beyond'],
-    ['stray bytes', batchOf(join(batch.body, pattern(3, 0)), 3), '3 stray bytes'],
+    ['an empty last transaction', batchOf(batch.body.slice(0, -1), 3), 'transaction 2 has length 0'],
+    ['a transaction that ends beyond the body', batchOf(batch.body.slice(0, -2), 3), 'transaction 1 ends beyond'],
+    [
+      'a transaction that ends before it begins',
+      batchOf(join(batch.body.slice(0, 4), Uint8Array.of(11, 0, 0, 0), batch.body.slice(8)), 3),
+      'transaction 0 has length -1',
+    ],
+    [
+      'a first offset within an offset',
+      batchOf(join(Uint8Array.of(13), batch.body.slice(1)), 3),
+      'the first offset is 13',
+    ],
+    ['a first offset beyond the body', batchOf(Uint8Array.of(8, 0, 0, 0), 2), 'the first offset is 8'],
+    ['no offsets', batchOf(Uint8Array.of(0, 0, 0, 0), 0), 'the first offset is 0'],
+    ['bytes too few for an offset', batchOf(pattern(3, 4), 1), 'no transactions'],
     ['a header cut short', encodeBatch(batch).slice(0, 100), 'shorter'],
   ])('refuses a batch with %s', (_, bytes, reason) => {
     expect(refusal(decodeBatch(bytes))).toContain(reason);

@@ -10,11 +10,12 @@ import { batches } from './batches.ts';
 import { change, type MicroRecord, readRecord } from './compare.ts';
 import { disk } from './disk.ts';
 import { frames } from './frames.ts';
+import { receipts } from './receipts.ts';
 import { signatures } from './signatures.ts';
 import { MicroRunner } from './suite.ts';
 import { transfers } from './transfers.ts';
 
-const GROUPS = { signatures, batches, disk, frames, transfers } as const;
+const GROUPS = { signatures, receipts, batches, disk, frames, transfers } as const;
 const LAST = join(ROOT, '.squad-bench/micro.json');
 const REFERENCE = join(ROOT, 'packages/bench/reference/micro.json');
 

@@ -13,24 +13,31 @@ import {
   signBatchHeader,
 } from '@squad/crypto';
 import {
+  type Batch,
   type BatchRef,
   BatchRefs,
   BLOCK_VERSION,
   type Block,
   type BlockHeader,
+  type BlockProof,
   type Bytes32,
   batchDigest,
   blockHash,
   type Certificate,
+  decodeBatch,
+  type Epoch,
   encodeBatch,
   encodeBody,
+  epochOfHeight,
   type FeedBlock,
   FeedStage,
   type GenesisFile,
   type GenesisRollup,
   genesisBlock,
+  type HandOverProof,
   type Height,
   type Hex,
+  lastHeightOf,
   parseGenesis,
   quorumWeight,
   type RollupId,
@@ -41,6 +48,7 @@ import {
   type ValidatorIndex,
   type ValidatorSet,
   VoteKind,
+  validatorSetHash,
   voteSigningRoot,
   ZERO_HASH,
 } from '@squad/types';
@@ -56,6 +64,8 @@ export interface HonestChainOptions {
   readonly seed?: number;
   /** What the genesis file orders; rollups 901 and 902, opaque, unless given. */
   readonly rollups?: readonly GenesisRollup[];
+  /** A million unless given. */
+  readonly epochLengthBlocks?: number;
 }
 
 const DEFAULT_ROLLUPS: readonly GenesisRollup[] = [
@@ -103,20 +113,21 @@ export class HonestChain {
   readonly #sha256: Hash;
   readonly #secretKeys: Uint8Array[];
   readonly #nodeKeys: NodeKey[];
-  readonly #laneTips: { seq: number; digest: Bytes32 }[];
+  readonly #laneTips: { epoch: Epoch; seq: number; digest: Bytes32 }[];
 
-  constructor({ bls, sha256, weights = [1, 1, 1, 1], seed = 0, rollups = DEFAULT_ROLLUPS }: HonestChainOptions) {
+  constructor(options: HonestChainOptions) {
+    const { bls, sha256, weights = [1, 1, 1, 1], seed = 0, rollups = DEFAULT_ROLLUPS } = options;
     this.#bls = bls;
     this.#sha256 = sha256;
     const seedOf = (index: number) => sha256(Uint8Array.of(seed, index));
     this.#secretKeys = weights.map((_, index) => bls.secretKeyFromSeed(seedOf(index)));
     this.#nodeKeys = weights.map((_, index) => createNodeKey(seedOf(index)));
-    this.#laneTips = weights.map(() => ({ seq: 0, digest: ZERO_HASH }));
+    this.#laneTips = weights.map(() => ({ epoch: 0, seq: 0, digest: ZERO_HASH }));
     this.genesisFile = {
       version: 1,
       name: `honest-chain-${seed}`,
       genesisTimeMs: this.genesisTimeMs,
-      epochLengthBlocks: 1_000_000,
+      epochLengthBlocks: options.epochLengthBlocks ?? 1_000_000,
       validators: weights.map((weight, index) => ({
         name: `validator-${index}`,
         blsPublicKey: toHex(bls.publicKeyOf(this.#secretKeys[index]!)),
@@ -143,14 +154,21 @@ export class HonestChain {
     return blockHash(this.blocks[height]!.header);
   }
 
+  /** Of the block that comes next: lanes begin empty with each epoch (R1). */
+  get #epoch(): Epoch {
+    return epochOfHeight(this.head + 1, this.genesisFile.epochLengthBlocks);
+  }
+
   /** Seals a batch in its author's lane and returns what a block holds of it. `change` makes a header that lies. */
   seal(plan: BatchPlan, change: Partial<Parameters<typeof batchDigest>[0]> = {}): BatchRef {
     const author = plan.author ?? 0;
-    const tip = this.#laneTips[author]!;
+    const epoch = this.#epoch;
+    const last = this.#laneTips[author]!;
+    const tip = last.epoch === epoch ? last : { seq: 0, digest: ZERO_HASH };
     const body = encodeBody(plan.transactions);
     const header = {
       networkId: this.networkId,
-      epoch: 0,
+      epoch,
       author,
       seq: tip.seq,
       previousDigest: tip.digest,
@@ -164,7 +182,7 @@ export class HonestChain {
     const digest = batchDigest(header);
     const signed = signBatchHeader(header, this.#nodeKeys[author]!);
     this.batches.set(toHex(digest), encodeBatch({ signed, body }));
-    this.#laneTips[author] = { seq: tip.seq + 1, digest };
+    this.#laneTips[author] = { epoch, seq: tip.seq + 1, digest };
     return { author, seq: tip.seq, rollupId: plan.rollupId, digest };
   }
 
@@ -182,24 +200,30 @@ export class HonestChain {
     return block;
   }
 
-  /** A child of the newest block that is not appended: for forks and lies. */
+  /** A child of the newest block that is not appended: for forks and lies. The next epoch's set has the same validators (R22). */
   build(refs: BatchRef[], change: Partial<BlockHeader> = {}): Block {
     const parent = this.blocks.at(-1)!.header;
+    const { epochLengthBlocks } = this.genesisFile;
+    const height = parent.height + 1;
+    const epoch = epochOfHeight(height, epochLengthBlocks);
+    // An epoch begins in view 1, on the boundary block as if it stood in view 0.
+    const parentView = epoch === parent.epoch ? parent.view : 0;
+    const isBoundary = height === lastHeightOf(epoch, epochLengthBlocks);
     const header: BlockHeader = {
       version: BLOCK_VERSION,
       networkId: this.networkId,
-      epoch: 0,
-      view: parent.view + 1,
-      height: parent.height + 1,
-      parentView: parent.view,
+      epoch,
+      view: parentView + 1,
+      height,
+      parentView,
       parentHash: blockHash(parent),
-      leader: (parent.view + 1) % this.validatorSet.validators.length,
+      leader: (parentView + 1) % this.validatorSet.validators.length,
       timestampMs: parent.timestampMs + 250,
       l1AnchorNumber: 0,
       l1AnchorHash: ZERO_HASH,
       refsRoot: BatchRefs.hashTreeRoot(refs),
       skipsRoot: SkipCertificates.hashTreeRoot([]),
-      nextValidatorSetHash: ZERO_HASH,
+      nextValidatorSetHash: isBoundary ? validatorSetHash(this.setOf(epoch + 1)) : ZERO_HASH,
       ...change,
     };
     return { header, refs };
@@ -238,6 +262,40 @@ export class HonestChain {
       path: this.blocks.slice(height + 1, certifiedHeight + 1).map((block) => block.header),
       ...(bodiesOmitted ? { bodiesOmitted: 1, batches: [] } : {}),
     };
+  }
+
+  setOf(epoch: Epoch): ValidatorSet {
+    return { ...this.validatorSet, epoch };
+  }
+
+  /** The proof that an epoch is over, once its boundary block is there. */
+  handOver(epoch: Epoch): HandOverProof | undefined {
+    const boundary = this.blocks[lastHeightOf(epoch, this.genesisFile.epochLengthBlocks)];
+    if (!boundary) return undefined;
+    const { height } = boundary.header;
+    const certificate = this.certificateAt(height);
+    return { boundaryHeader: boundary.header, path: [], certificate, nextValidatorSet: this.setOf(epoch + 1) };
+  }
+
+  /** Of a block and who certified it, as a sequencer serves it. Final, certified by its own finalization, unless told else. */
+  blockProof(height: Height, { stage = FeedStage.final, certifiedHeight = height }: FeedBlockPlan = {}): BlockProof {
+    const block = this.blocks[height]!;
+    return {
+      validatorSet: this.setOf(block.header.epoch),
+      block,
+      path: this.blocks.slice(height + 1, certifiedHeight + 1).map((block) => block.header),
+      certificate: this.certificateAt(
+        certifiedHeight,
+        stage === FeedStage.final ? VoteKind.finalize : VoteKind.notarize,
+      ),
+    };
+  }
+
+  /** The batch of a ref, decoded. */
+  batchOf(ref: BatchRef): Batch {
+    const batch = decodeBatch(this.batches.get(toHex(ref.digest))!);
+    if (!batch.ok) throw new Error(batch.error.reason);
+    return batch.value;
   }
 
   /** Of a block of the chain, signed once. */

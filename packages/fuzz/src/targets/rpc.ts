@@ -125,6 +125,8 @@ const sequencer: SequencerApi = {
       ? { stage: 'final', header: genesis.header, certificate: genesisCertificate(4, ZERO_HASH), path: [] }
       : undefined,
   transactionStatus: async () => ({ status: 'unknown' }),
+  receipt: async () => undefined,
+  blockProof: async () => undefined,
   subscribeBlocks: () => () => {},
   subscribeSequence: () => () => {},
 };

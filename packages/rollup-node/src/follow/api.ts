@@ -3,7 +3,14 @@
  * exactly once. It needs one honest sequencer among those that it reaches, and notices the others.
  */
 
-import type { BlockPoint, SignatureCheck, VerificationErrorCode, Verifier } from '@squad/client';
+import {
+  type BlockPoint,
+  DEFAULT_STANDING_TIMES,
+  type SignatureCheck,
+  type StandingTimes,
+  type VerificationErrorCode,
+  type Verifier,
+} from '@squad/client';
 import type { EdgeNetwork } from '@squad/network';
 import type { Logger, Metrics } from '@squad/service';
 import type { Epoch, Height, RollupId, ValidatorIndex, ValidatorSet } from '@squad/types';
@@ -34,27 +41,14 @@ export interface FollowerConfig {
 }
 
 /** Durations in milliseconds. */
-export interface FollowerOptions {
+export interface FollowerOptions extends StandingTimes {
   /** Feeds open at one time; the others are tried when one of these ends. */
   readonly maxFeeds: number;
   /** Without a new final block for so long, though a sequencer claims one, another sequencer is asked. */
   readonly stallMs: number;
-  /** How long a sequencer that lied is not used: this, doubled each time. */
-  readonly distrustMs: number;
-  readonly maxDistrustMs: number;
-  /** Before a feed that ended is opened again: this, doubled each time, with jitter. */
-  readonly firstBackOffMs: number;
-  readonly maxBackOffMs: number;
 }
 
-export const DEFAULT_FOLLOWER_OPTIONS: FollowerOptions = {
-  maxFeeds: 16,
-  stallMs: 5_000,
-  distrustMs: 60_000,
-  maxDistrustMs: 3_600_000,
-  firstBackOffMs: 200,
-  maxBackOffMs: 10_000,
-};
+export const DEFAULT_FOLLOWER_OPTIONS: FollowerOptions = { ...DEFAULT_STANDING_TIMES, maxFeeds: 16, stallMs: 5_000 };
 
 /** `PROTOCOL`: messages out of turn, or beyond the window. `HAND_OVER`: a proof of an epoch's end that is none. */
 export type RefusalCode = VerificationErrorCode | 'PROTOCOL' | 'HAND_OVER';

@@ -149,7 +149,7 @@ class SequenceFollower implements Follower {
     } catch (error) {
       logger.debug({ sequencer: slot.index, err: error }, 'a feed could not be opened');
       slot.ended();
-      slot.backOff(performance.now(), this.#random());
+      slot.standing.backOff(performance.now(), this.#random());
     }
   }
 
@@ -168,7 +168,7 @@ class SequenceFollower implements Follower {
     } else {
       const fields = { sequencer: slot.index, ...end };
       this.#config.logger.debug(fields, 'a feed ended');
-      slot.backOff(performance.now(), this.#random());
+      slot.standing.backOff(performance.now(), this.#random());
     }
     this.#assignRoles();
   }
@@ -238,7 +238,7 @@ class SequenceFollower implements Follower {
     const nowMs = performance.now();
     // Told once: what else it sent before its feed was closed adds nothing.
     if (nowMs < (slot.distrustedUntilMs ?? Number.NEGATIVE_INFINITY)) return;
-    slot.distrust(nowMs);
+    slot.standing.distrust(nowMs);
     slot.claimedHead = undefined;
     this.#metrics.refused.increment({ code });
     const refusal = { sequencer: slot.index, code, message, height };

@@ -9,12 +9,14 @@ import type {
   Block,
   BlockHash,
   BlockHeader,
+  BlockProof,
   Certificate,
   Epoch,
   GenesisRollup,
   Height,
   Hex,
   LaneSeq,
+  OrderingReceipt,
   RollupId,
   TransactionHash,
   UnixMs,
@@ -108,6 +110,8 @@ export type TransactionStatus =
 /** One block as a rollup sees it: its own batches in ref order, none of others'. */
 export interface SequenceBlock extends StagedBlock {
   readonly certificate: Certificate;
+  /** From the block's child to the header that the certificate names; empty if it names the block itself. */
+  readonly path: readonly BlockHeader[];
   readonly batches: readonly Batch[];
 }
 
@@ -153,6 +157,10 @@ export interface SequencerApi {
   /** Who validates an epoch; undefined if it has not begun here. */
   validatorSet(epoch: Epoch): Promise<NamedValidatorSet | undefined>;
   transactionStatus(hash: TransactionHash): Promise<TransactionStatus>;
+  /** Of a transaction that is soft or final; undefined if it is neither, or what proves it is not held here. */
+  receipt(hash: TransactionHash): Promise<OrderingReceipt | undefined>;
+  /** Of a block that is final, or the soft head. */
+  blockProof(height: Height): Promise<BlockProof | undefined>;
   /** Each block when it becomes soft, and again when it becomes final. */
   subscribeBlocks(listener: (block: StagedBlock) => void): Unsubscribe;
   /**

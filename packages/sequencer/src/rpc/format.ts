@@ -6,16 +6,22 @@
 import {
   Block,
   type BlockHeader,
+  BlockProof,
   batchDigest,
   blockHash,
   bodyTransactions,
   Certificate,
+  encodeBatch,
+  FeedBlock,
+  FeedStage,
   quorumWeight,
+  type RollupId,
   signersOf,
   toHex,
   totalWeight,
   ValidatorSet,
   VOTE_KIND_NAMES,
+  VoteKind,
   validatorSetHash,
 } from '@squad/types';
 import type { Rejection } from '../admission/rejection.ts';
@@ -154,7 +160,29 @@ export function certificateJson({ stage, header, certificate, path }: StagedCert
   };
 }
 
-export function sequenceBlockJson({ batches, certificate, ...staged }: SequenceBlock): unknown {
+/** What a verifier takes. */
+export function encodedSequenceBlockJson(rollupId: RollupId, sequenceBlock: SequenceBlock): unknown {
+  const { stage, block, certificate, path, batches } = sequenceBlock;
+  const { height } = block.header;
+  const feedBlock: FeedBlock = {
+    stage: FeedStage[stage],
+    rollupId,
+    block,
+    certificate,
+    path: [...path],
+    bodiesOmitted: 0,
+    batches: batches.map(encodeBatch),
+  };
+  return { stage, height, encoded: hexOf(FeedBlock.serialize(feedBlock)) };
+}
+
+export function blockProofJson(proof: BlockProof): unknown {
+  const { header } = proof.block;
+  const stage = proof.certificate.kind === VoteKind.finalize ? 'final' : 'soft';
+  return { stage, height: header.height, hash: toHex(blockHash(header)), encoded: hexOf(BlockProof.serialize(proof)) };
+}
+
+export function sequenceBlockJson({ batches, certificate, path: _, ...staged }: SequenceBlock): unknown {
   return {
     ...blockJson(staged),
     certificate: certificateFields(certificate),

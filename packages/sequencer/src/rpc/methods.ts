@@ -17,16 +17,17 @@ import {
   rateLimited,
   toQuantity,
 } from '@squad/service';
-import { type GenesisRollup, type Height, SquadError, toHex } from '@squad/types';
+import { type GenesisRollup, SquadError, toHex } from '@squad/types';
 import { z } from 'zod';
 import { chainIdOf } from '../admission/evm-transaction.ts';
 import { type Rejection, rollupUnknown } from '../admission/rejection.ts';
-import type { LanePlaces, SequencerApi, StagedBlock } from './api.ts';
+import type { LanePlaces, SequenceBlock, SequencerApi, StagedBlock } from './api.ts';
 import {
   type BlockJson,
   blockJson,
   certificateJson,
   encodedBlockJson,
+  encodedSequenceBlockJson,
   outcomeJson,
   placesJson,
   rejectionJson,
@@ -35,7 +36,8 @@ import {
   validatorSetJson,
 } from './format.ts';
 import { MAX_SEQUENCE_SUBSCRIPTIONS, MAX_TRANSACTIONS_PER_CALL } from './limits.ts';
-import { BlockParam, EpochParam, HeightParam, type HeightTag } from './parameters.ts';
+import { BlockParam, EpochParam, HeightParam, heightOf } from './parameters.ts';
+import { receiptMethods } from './receipt-methods.ts';
 
 /** Paths of the server: `/rollup/901` speaks for rollup 901 alone, `/` for all, with the first EVM rollup as default. */
 export const SEQUENCER_RPC_PATHS: readonly string[] = ['/', '/rollup/:rollupId'];
@@ -45,7 +47,7 @@ const RawTransaction = hexBytes({ maxBytes: MAX_RPC_BODY_BYTES });
 
 export function sequencerMethods(node: SequencerApi): RpcMethod[] {
   const routes = new Routes(node.rollups);
-  return [...ethereumMethods(node, routes), ...squadMethods(node, routes)];
+  return [...ethereumMethods(node, routes), ...squadMethods(node, routes), ...receiptMethods(node)];
 }
 
 function ethereumMethods(node: SequencerApi, routes: Routes): RpcMethod[] {
@@ -225,17 +227,26 @@ export function sequencerSubscriptions(node: SequencerApi): RpcSubscription[] {
       namespace: 'squad',
       name: 'sequence',
       summary: "a rollup's batches from a height on, block by block: final ones, then soft and final ones as they come",
-      params: { rollupId: Quantity, fromHeight: HeightParam },
+      params: {
+        rollupId: Quantity,
+        fromHeight: HeightParam,
+        form: z
+          .enum(['json', 'encoded'])
+          .default('json')
+          .describe('fields to read, or {stage, height, encoded}: the SSZ of a FeedBlock, which can be verified'),
+      },
       maxLive: MAX_SEQUENCE_SUBSCRIPTIONS,
       result: {
         name: 'block',
         description:
           "A block with its certificate and this rollup's batches; or {error}, the last one, if this node cannot go on",
       },
-      subscribe: ({ rollupId, fromHeight }, subscriber, context) => {
+      subscribe: ({ rollupId, fromHeight, form }, subscriber, context) => {
         const rollup = routes.byId(rollupId, context);
+        const blockForm = (block: SequenceBlock) =>
+          form === 'json' ? sequenceBlockJson(block) : encodedSequenceBlockJson(rollup.rollupId, block);
         return node.subscribeSequence(rollup.rollupId, heightOf(node, fromHeight), {
-          onBlock: (block) => subscriber.emit(sequenceBlockJson(block)),
+          onBlock: (block) => subscriber.emit(blockForm(block)),
           onEnd: (error) => subscriber.emit({ error: endJson(error) }),
           ready: () => subscriber.ready(),
           closed: subscriber.closed,
@@ -307,10 +318,6 @@ function onlyEvm(rollup: GenesisRollup): GenesisRollup {
     code: 'NOT_AN_EVM_ROLLUP',
     remedy: 'Use squad_sendTransactions.',
   });
-}
-
-function heightOf(node: SequencerApi, height: Height | HeightTag): Height {
-  return typeof height === 'number' ? height : node.status()[height].height;
 }
 
 function bytesOrRefuse(texts: readonly string[]): Uint8Array[] {

@@ -3,6 +3,7 @@
 import { Hash, Quantity } from '@squad/service';
 import type { BlockHash, Height } from '@squad/types';
 import { z } from 'zod';
+import type { SequencerApi } from './api.ts';
 
 export type HeightTag = 'final' | 'soft';
 
@@ -23,6 +24,10 @@ export const HeightParam: z.ZodType<Height | HeightTag, number | string> = Text.
 export const EpochParam: z.ZodType<number | undefined, number | string | undefined> = Quantity.optional().describe(
   'an epoch; that of now if left out',
 );
+
+export function heightOf(node: Pick<SequencerApi, 'status'>, height: Height | HeightTag): Height {
+  return typeof height === 'number' ? height : node.status()[height].height;
+}
 
 export type BlockParam = { readonly at: Height | HeightTag } | { readonly hash: BlockHash };
 

@@ -1,0 +1,5 @@
+export { type CertifiedBlock, type ProofOptions, verifyBlockProof } from './block-proof.ts';
+export * from './checkpoint.ts';
+export * from './namespace.ts';
+export * from './prove.ts';
+export * from './receipt.ts';

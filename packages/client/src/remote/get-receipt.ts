@@ -1,0 +1,65 @@
+/** Asks for the receipt of a transaction and verifies it. */
+
+import {
+  type OrderingReceipt,
+  ok,
+  type Result,
+  receiptFromJson,
+  type SquadError,
+  type TransactionHash,
+  toHex,
+} from '@squad/types';
+import { refused } from '../proof/fault.ts';
+import { type OrderedTransaction, verifyReceipt } from '../proof/receipt.ts';
+import { type NetworkAccess, tellLie } from './api.ts';
+import { askEach } from './ask-each.ts';
+
+export interface VerifiedReceipt extends OrderedTransaction {
+  /** To keep, or to hand on: `OrderingReceipt.serialize`, `receiptToJson`. */
+  readonly receipt: OrderingReceipt;
+}
+
+/**
+ * The first receipt that verifies, a final one before a soft one; undefined if no endpoint has one yet. Endpoints whose receipt
+ * fails are told to `onLiar`. Throws the error of the last endpoint if none answered, and `WRONG_VALIDATOR_SET` if all there is
+ * is of another set than the checkpoint's: advance it with the light client.
+ *
+ * @example
+ * const receipt = await getReceipt(network, hash);
+ * if (receipt?.stage === 'final') console.log('ordered in block', receipt.header.height);
+ */
+export async function getReceipt(
+  access: NetworkAccess,
+  hash: TransactionHash,
+  signal?: AbortSignal,
+): Promise<VerifiedReceipt | undefined> {
+  let soft: VerifiedReceipt | undefined;
+  let unknownSet: SquadError | undefined;
+  for await (const { endpoint, answer } of askEach(access, 'squad_getReceipt', [hash], signal)) {
+    if (answer === null) continue;
+    const verified = judge(answer, hash, access);
+    if (!verified.ok) {
+      // It may be of an epoch after the checkpoint's: no lie.
+      if (verified.error.code === 'WRONG_VALIDATOR_SET') unknownSet = verified.error;
+      else tellLie(access, endpoint, verified.error);
+    } else if (verified.value.stage === 'final') {
+      return verified.value;
+    } else {
+      soft ??= verified.value;
+    }
+  }
+  if (!soft && unknownSet) throw unknownSet;
+  return soft;
+}
+
+function judge(answer: unknown, hash: TransactionHash, access: NetworkAccess): Result<VerifiedReceipt, SquadError> {
+  const receipt = receiptFromJson(answer);
+  if (!receipt.ok) return refused('the receipt', { code: 'ENCODING', reason: receipt.error.reason });
+  const verified = verifyReceipt(receipt.value, access.checkpoint, access);
+  if (!verified.ok) return verified;
+  if (verified.value.hash !== hash.toLowerCase()) {
+    const reason = `it is that of transaction ${toHex(receipt.value.transactionHash)}`;
+    return refused('the receipt', { code: 'TRANSACTION_MISMATCH', reason });
+  }
+  return ok({ ...verified.value, receipt: receipt.value });
+}

@@ -1,0 +1,9 @@
+export * from './api.ts';
+export { type CallOptions, call } from './call.ts';
+export * from './follow.ts';
+export * from './get-block-proof.ts';
+export * from './get-receipt.ts';
+export * from './light-client-source.ts';
+export * from './limits.ts';
+export * from './submit.ts';
+export * from './watch-transaction.ts';

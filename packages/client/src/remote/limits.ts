@@ -1,0 +1,8 @@
+/** Limits of following. */
+
+/** Characters of JSON that wait to be verified; beyond it the connection is closed and opened again for the rest. */
+export const MAX_QUEUED_CHARACTERS: number = 64 * 1024 * 1024;
+/** Milliseconds without a new final block after which other endpoints are asked whether there is one. */
+export const STALL_MS = 3_000;
+/** Milliseconds between two looks at the clock. */
+export const LOOK_INTERVAL_MS = 250;
