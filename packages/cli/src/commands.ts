@@ -50,6 +50,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/init.ts'),
   },
   {
+    name: 'schedule',
+    summary: 'write down who validates from a later epoch on',
+    load: () => import('./commands/schedule.ts'),
+  },
+  {
     name: 'sequencer',
     summary: 'run a sequencer',
     load: () => import('./commands/sequencer.ts'),

@@ -1,7 +1,16 @@
 /** Reads a file of evidence: one piece as SSZ bytes or as their hex, or JSON of one or more as `squad_getEvidence` gives it. */
 
 import { readFile, stat } from 'node:fs/promises';
-import { decodeEvidence, type Evidence, fromHex, isHex, SquadError } from '@squad/types';
+import {
+  decode,
+  decodeEvidence,
+  type Evidence,
+  fromHex,
+  isHex,
+  SquadError,
+  ValidatorSet,
+  validatorSetFault,
+} from '@squad/types';
 
 /** Far more than all the evidence of a largest set. */
 export const MAX_EVIDENCE_FILE_BYTES: number = 16 * 1024 * 1024;
@@ -16,6 +25,19 @@ export async function readEvidenceFile(path: string): Promise<Evidence[]> {
     const which = encodings.length > 1 ? `piece ${index}: ` : '';
     throw invalid(path, `${which}${evidence.error.what}: ${evidence.error.reason}`);
   });
+}
+
+/**
+ * The validator set of an epoch: hex of its SSZ, or JSON with it in a field `encoded`. Not an answer of anybody's: whoever
+ * gives the file trusts it. Throws a SquadError `EVIDENCE_FILE_UNREADABLE` or `EVIDENCE_FILE_INVALID`.
+ */
+export async function readValidatorSetFile(path: string): Promise<ValidatorSet> {
+  const [encoded] = encodingsInText(path, new TextDecoder().decode(await readBounded(path)));
+  const set = decode(ValidatorSet, 'ValidatorSet', encoded ?? new Uint8Array());
+  if (!set.ok) throw invalid(path, `${set.error.what}: ${set.error.reason}`);
+  const unfit = validatorSetFault(set.value);
+  if (unfit !== undefined) throw invalid(path, `its validator set is not fit to validate: ${unfit}`);
+  return set.value;
 }
 
 async function readBounded(path: string): Promise<Uint8Array> {

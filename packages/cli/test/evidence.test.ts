@@ -13,6 +13,7 @@ import {
   type Statement,
   signerBits,
   toHex,
+  ValidatorSet,
   VoteKind,
   voteSigningRoot,
   ZERO_HASH,
@@ -98,6 +99,17 @@ function verify(content: Uint8Array | string, ...more: string[]) {
   return squad('evidence', 'verify', file, '--genesis', genesis, ...more);
 }
 
+/** Alice forked her lane in epoch 3, when the set was another and she stood elsewhere in it. */
+const laterSet: ValidatorSet = { epoch: 3, validators: [validatorSet.validators[2]!, validatorSet.validators[0]!] };
+const later: Evidence = (() => {
+  const signed = { ...header, epoch: 3, author: 1 };
+  return {
+    kind: 'E5',
+    first: signBatchHeader(signed, keys[0]!.node),
+    second: signBatchHeader({ ...signed, createdAtMs: 2 }, keys[0]!.node),
+  };
+})();
+
 const json = (...evidence: Evidence[]) =>
   JSON.stringify(evidence.map((one) => ({ kind: one.kind, encoded: toHex(encodeEvidence(one)) })));
 
@@ -145,6 +157,20 @@ describe('squad evidence list', () => {
 });
 
 describe('squad evidence verify', () => {
+  it('convicts by the set of a later epoch, which it has to be given', async () => {
+    const without = await verify(json(later));
+    expect(without.code).toBe(1);
+    expect(without.stdout).toContain('name it with --validator-set');
+    const path = join(temporaryDirectory(), 'set.json');
+    writeFileSync(path, JSON.stringify({ epoch: 3, encoded: toHex(ValidatorSet.serialize(laterSet)) }));
+    const { code, stdout } = await verify(json(later, votes), '--validator-set', path);
+    expect(code).toBe(0);
+    expect(stdout).toContain('validator 1 (alice)  of E5');
+    expect(stdout).toContain('of epoch 3');
+    writeFileSync(path, JSON.stringify({ encoded: '0x00' }));
+    expect((await verify(json(later), '--validator-set', path)).code).toBe(2);
+  });
+
   it('names validators, kind and place: exit code 0', async () => {
     expect(await verify(json(votes, certificates, fork))).toEqual({
       code: 0,

@@ -3,8 +3,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { checkPossession, nobleBls } from '@squad/crypto';
-import { parseGenesis, toHex } from '@squad/types';
+import { checkPossession, checkSchedulePossession, nobleBls } from '@squad/crypto';
+import { parseGenesis, parseValidatorSchedule, toHex } from '@squad/types';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { squad, temporaryDirectory } from './support.ts';
 
@@ -96,6 +96,30 @@ describe('squad init', () => {
     const again = await initialize(output, '--validator', files.join(','));
     expect(again.code).toBe(1);
     expect(again.stderr).toContain('never overwritten');
+  });
+
+  it('writes a schedule of later validators that nodes accept, and adds to one', async () => {
+    const file = join(temporaryDirectory(), 'validator-schedule.json');
+    const schedule = (epoch: number, ...of: string[]) =>
+      squad('schedule', '--from-epoch', String(epoch), '--validator', of.join(','), '--file', file);
+    const { code, stdout } = await schedule(5, files[1]!, files[2]!);
+    expect(code).toBe(0);
+    expect((await schedule(3, files[0]!)).code).toBe(0);
+    expect((await schedule(5, files[3]!, files[2]!)).code).toBe(0);
+    const written = parseValidatorSchedule(JSON.parse(readFileSync(file, 'utf8')));
+    if (!written.ok) throw written.error;
+    const names = written.value.map(({ fromEpoch, validators }) => [fromEpoch, ...validators.map(({ name }) => name)]);
+    expect(names).toEqual([
+      [3, 'alice'],
+      [5, 'dave', 'carol'],
+    ]);
+    expect(checkSchedulePossession(written.value, nobleBls).ok).toBe(true);
+    expect(stdout).toMatch(/set hash {4}0x[0-9a-f]{64}/);
+    const twice = await schedule(6, files[0]!, files[0]!);
+    expect(twice.code).toBe(1);
+    expect(twice.stderr).toContain('is already that of');
+    writeFileSync(file, '{');
+    expect((await schedule(7, files[0]!)).stderr).toContain('cannot be read');
   });
 
   it('refuses a stolen key: the proof of possession is another validator’s', async () => {

@@ -5,10 +5,20 @@ import { blstBls, verifyEd25519 } from '@squad/crypto/node';
 import { readGenesis } from '@squad/sequencer/genesis';
 import { defineOptions, rpcCall } from '@squad/service';
 import { plainTable } from '@squad/testnet';
-import { EVIDENCE_MEANINGS, type Evidence, type Genesis } from '@squad/types';
+import {
+  type Epoch,
+  EVIDENCE_MEANINGS,
+  type Evidence,
+  epochOfEvidence,
+  type Genesis,
+  toHex,
+  type ValidatorIndex,
+  type ValidatorSet,
+  validatorsByNodeKey,
+} from '@squad/types';
 import { type Command, CommanderError } from 'commander';
 import { z } from 'zod';
-import { readEvidenceFile } from '../evidence-file.ts';
+import { readEvidenceFile, readValidatorSetFile } from '../evidence-file.ts';
 import { addOptions, readOptions } from '../options.ts';
 import { report } from '../report.ts';
 import { testnetNodes } from '../testnet/nodes.ts';
@@ -42,7 +52,14 @@ const evidenceVerifyOptions = defineOptions({
     type: z.string().min(1),
     env: 'SQUAD_GENESIS',
     flag: '--genesis',
-    help: 'path of the network’s genesis file, which has the validator set',
+    help: 'path of the network’s genesis file, which has the validator set of epoch 0',
+  },
+  validatorSet: {
+    type: z.array(z.string().min(1)).max(64).default([]),
+    default: [],
+    env: 'SQUAD_EVIDENCE_VALIDATOR_SET',
+    flag: '--validator-set',
+    help: 'file with the validator set of a later epoch that the evidence is of, as squad_getValidatorSet gives it; may be repeated. It is trusted: compare its hash',
   },
   json: { type: z.boolean(), default: false, env: 'SQUAD_EVIDENCE_JSON', flag: '--json', help: 'print JSON' },
 });
@@ -146,9 +163,21 @@ type Verdict = { readonly kind: Evidence['kind'] } & (
 async function judge(command: Command, file: string): Promise<number> {
   const options = readOptions(command, evidenceVerifyOptions).values;
   const genesis = await readGenesis(options.genesis);
-  const scheme = createVoteScheme(blstBls, genesis.validatorSet);
+  const sets = new Map<Epoch, ValidatorSet>([[0, genesis.validatorSet]]);
+  for (const path of options.validatorSet) {
+    const set = await readValidatorSetFile(path);
+    sets.set(set.epoch, set);
+  }
+  const name = namesIn(genesis, sets);
   const verdicts = (await readEvidenceFile(file)).map((evidence): Verdict => {
-    const judged = verifyEvidence(evidence, genesis.validatorSet, genesis.networkId, scheme, verifyEd25519);
+    const epoch = epochOfEvidence(evidence);
+    const set = sets.get(epoch);
+    if (!set) {
+      const reason = `it is of epoch ${epoch}, whose validator set is not among those given: name it with --validator-set`;
+      return { kind: evidence.kind, convicts: false, reason };
+    }
+    const scheme = createVoteScheme(blstBls, set);
+    const judged = verifyEvidence(evidence, set, genesis.networkId, scheme, verifyEd25519);
     return judged.ok
       ? { kind: evidence.kind, convicts: true, conviction: judged.value }
       : { kind: evidence.kind, convicts: false, reason: judged.error.reason };
@@ -156,32 +185,41 @@ async function judge(command: Command, file: string): Promise<number> {
   process.stdout.write(
     options.json
       ? `${JSON.stringify(
-          verdicts.map((verdict) => verdictJson(verdict, genesis)),
+          verdicts.map((verdict) => verdictJson(verdict, name)),
           null,
           2,
         )}\n`
-      : `${verdicts.map((verdict) => verdictLine(verdict, genesis)).join('\n') || 'there is no evidence in it'}\n`,
+      : `${verdicts.map((verdict) => verdictLine(verdict, name)).join('\n') || 'there is no evidence in it'}\n`,
   );
   return verdicts.length > 0 && verdicts.every(({ convicts }) => convicts) ? 0 : PROVES_NOTHING;
 }
 
-function verdictLine(verdict: Verdict, genesis: Genesis): string {
+type NameOf = (epoch: Epoch, index: ValidatorIndex) => string | null;
+
+/** Genesis names validators by their keys; who joined later has none there. */
+function namesIn({ file }: Genesis, sets: ReadonlyMap<Epoch, ValidatorSet>): NameOf {
+  const later = (file.validatorSchedule ?? []).map(({ validators }) => validators);
+  const known = validatorsByNodeKey(file.validators, ...later);
+  return (epoch, index) => {
+    const key = sets.get(epoch)?.validators[index]?.nodePublicKey;
+    return (key && known.get(toHex(key))?.name) ?? null;
+  };
+}
+
+function verdictLine(verdict: Verdict, name: NameOf): string {
   const what = `${verdict.kind}, ${EVIDENCE_MEANINGS[verdict.kind]}`;
   if (!verdict.convicts) return `proves nothing  ${what}: ${verdict.reason}`;
-  const { place, epoch } = verdict.conviction;
+  const { place, epoch, validators } = verdict.conviction;
   const where = 'view' in place ? `view ${place.view}` : `seq ${place.seq}`;
-  return `convicts  ${namesOf(verdict.conviction, genesis).join(', ')}  of ${what}: ${where} of epoch ${epoch}`;
+  const convicted = validators.map((index) => nameOf(index, name(epoch, index))).join(', ');
+  return `convicts  ${convicted}  of ${what}: ${where} of epoch ${epoch}`;
 }
 
-function verdictJson(verdict: Verdict, genesis: Genesis): unknown {
+function verdictJson(verdict: Verdict, name: NameOf): unknown {
   if (!verdict.convicts) return verdict;
   const { epoch, place, validators } = verdict.conviction;
-  const named = validators.map((index) => ({ index, name: genesis.file.validators[index]!.name }));
+  const named = validators.map((index) => ({ index, name: name(epoch, index) }));
   return { kind: verdict.kind, convicts: true, epoch, ...place, validators: named };
-}
-
-function namesOf({ validators }: Conviction, genesis: Genesis): string[] {
-  return validators.map((index) => nameOf(index, genesis.file.validators[index]!.name));
 }
 
 function nameOf(index: number, name: string | null): string {
