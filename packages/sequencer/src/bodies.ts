@@ -40,6 +40,8 @@ export class Bodies {
   readonly #config: BodiesConfig;
   #complete: Height = 0;
   #noted: Height = 0;
+  /** The block whose missing bodies were last told of. */
+  #toldMissingAt: Height = 0;
   #head: Height = 0;
   #running: Promise<void> | undefined;
   #started = false;
@@ -128,7 +130,9 @@ export class Bodies {
       } else {
         await this.#pause();
         if (this.#stopped) return;
-        first.fetched = this.#fetch(await this.#missingOf(first.blocks));
+        const missing = await this.#missingOf(first.blocks);
+        this.#tellMissing(missing.length);
+        first.fetched = this.#fetch(missing);
       }
     }
   }
@@ -179,6 +183,16 @@ export class Bodies {
       if (height - this.#noted >= NOTE_INTERVAL_BLOCKS) await this.#note();
     }
     return end === -1;
+  }
+
+  /** They may have been pruned wherever this node asks (R23): blocks are followed all the same. */
+  #tellMissing(batches: number): void {
+    const height = this.#complete + 1;
+    if (batches === 0 || this.#toldMissingAt === height) return;
+    this.#toldMissingAt = height;
+    const message =
+      'no peer that was asked has the bodies of this final block and some after it; they are asked for again';
+    this.#config.logger.warn({ height, batches }, message);
   }
 
   async #note(): Promise<void> {

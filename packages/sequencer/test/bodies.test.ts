@@ -1,6 +1,5 @@
 /** Behind the final head: bodies that are missing are fetched, complete blocks are told, in order. */
 
-import { silentLogger } from '@squad/service';
 import { type NodeStore, openMemoryNodeStore } from '@squad/storage';
 import {
   type BatchRef,
@@ -16,10 +15,11 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { StoredBatch } from '../src/actor.ts';
 import type { BatchFetcher } from '../src/batch-fetcher.ts';
 import { BODY_RUNS_FETCHED_AHEAD, Bodies } from '../src/bodies.ts';
-import { createGenesis, refOf, sealBatch, transaction, until } from './support.ts';
+import { createGenesis, Journal, refOf, sealBatch, transaction, until } from './support.ts';
 
 const genesis = createGenesis(4);
 let store: NodeStore;
+let journal: Journal;
 let completed: number[];
 let asked: BatchRef[];
 let fetch: (refs: readonly BatchRef[]) => Promise<void>;
@@ -28,6 +28,7 @@ const bodies: Bodies[] = [];
 beforeEach(async () => {
   store = await openMemoryNodeStore();
   completed = [];
+  journal = new Journal();
   asked = [];
   fetch = async () => {};
 });
@@ -45,7 +46,7 @@ function createBodies(over: NodeStore = store): Bodies {
       },
     } as unknown as BatchFetcher,
     onComplete: (height) => void completed.push(height),
-    logger: silentLogger,
+    logger: journal,
   });
   bodies.push(created);
   return created;
@@ -122,6 +123,9 @@ describe('bodies', () => {
     await until('the block', () => one.complete === 1);
     expect(calls).toBe(2);
     expect(asked.slice(0, 2)).toEqual(batches.map(refOf));
+    const [warning] = journal.warnings;
+    expect(warning).toMatchObject({ fields: { height: 1, batches: 2 } });
+    expect(warning?.message).toMatch(/no peer .* has the bodies/);
     expect(completed).toEqual([1]);
   });
 
