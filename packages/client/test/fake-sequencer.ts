@@ -175,15 +175,21 @@ export class FakeSequencer {
           const sent = feed ? feed(block) : block;
           if (sent) subscriber.emit({ encoded: toHex(FeedBlock.serialize(sent)) });
         };
-        const tell = () => {
-          for (; next <= this.head; next++) {
+        let telling = Promise.resolve();
+        const tell = async () => {
+          for (; next <= this.head && !subscriber.closed.aborted; next++) {
+            await subscriber.ready();
             send(this.chain.feedBlock(next, rollupId, { stage: FeedStage.soft }));
+            await subscriber.ready();
             send(this.chain.feedBlock(next, rollupId));
           }
         };
-        this.#listeners.add(tell);
-        setImmediate(tell);
-        return () => this.#listeners.delete(tell);
+        const tellOn = () => {
+          telling = telling.then(tell);
+        };
+        this.#listeners.add(tellOn);
+        setImmediate(tellOn);
+        return () => this.#listeners.delete(tellOn);
       },
     });
   }

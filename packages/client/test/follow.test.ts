@@ -1,5 +1,7 @@
 /** Following over JSON-RPC: each block once and in order, whoever is killed or lies on the way; and who it was. */
 
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { type FeedBlock, type HandOverProof, toHex, VoteKind } from '@squad/types';
 import { beforeEach, describe, expect, it } from 'vitest';
 import {
@@ -9,6 +11,7 @@ import {
   type Liar,
   LightClient,
   lightClientSource,
+  MAX_QUEUED_CHARACTERS,
   type NetworkAccess,
   type ProvenBlock,
 } from '../src/index.ts';
@@ -190,6 +193,33 @@ describe('follow', () => {
     expect(await getReceipt({ ...network, ...light.known }, hashOf(raw))).toMatchObject({
       header: { height: 33, epoch: 2 },
     });
+  });
+
+  it('leaves an endpoint that takes the connection and says nothing, and does not call it a liar', async () => {
+    const silent = createServer().listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const network = await access({});
+    grow(3);
+    const { port } = silent.address() as AddressInfo;
+    const endpoints = [`http://127.0.0.1:${port}`, ...network.endpoints];
+    expect(heights(await take({ ...network, endpoints }, 3, { stallMs: 300 }))).toEqual([1, 2, 3]);
+    expect(liars).toEqual([]);
+    silent.close();
+  });
+
+  it('holds no more than a limit of what a slow reader has not taken, and comes back for the rest', async () => {
+    const network = await access({});
+    const body = (seed: number) => Array.from({ length: 5 }, (_, i) => transaction(100_000, seed + i));
+    // Two million characters for each, soft and final.
+    const blocks = Math.ceil(MAX_QUEUED_CHARACTERS / 4_000_000) + 6;
+    for (let i = 0; i < blocks; i++) {
+      chain.append([0, 1].map((author) => ({ rollupId: ROLLUP, author, transactions: body(10 * i + author) })));
+    }
+    const slow = ({ header }: ProvenBlock) => header.height === 1 && new Promise((resolve) => setTimeout(resolve, 3_000));
+    expect(heights(await take(network, blocks, {}, slow))).toEqual(upTo(blocks));
+    expect(sequencers[0]!.subscribed.length).toBeGreaterThan(1);
+    expect(sequencers[0]!.subscribed.slice(1).every((height) => height > 10)).toBe(true);
+    expect(liars).toEqual([]);
   });
 
   it('ends when it is aborted, and refuses endpoints that are none', async () => {

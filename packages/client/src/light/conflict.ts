@@ -5,7 +5,6 @@ import {
   type Bytes32,
   type Certificate,
   type Evidence,
-  equalBytes,
   SquadError,
   signersOf,
   type ValidatorIndex,
@@ -35,10 +34,7 @@ export function conflictOf(
   const signedBoth = signersOf(second).filter((signer) => signers.has(signer));
   const e2: Evidence = { kind: 'E2', first, second };
   const scheme = createVoteScheme(bls, validatorSet);
-  const convicts =
-    first.view === second.view &&
-    !equalBytes(first.blockHash, second.blockHash) &&
-    verifyEvidence(e2, validatorSet, networkId, scheme, verifyEd25519).ok;
+  const convicts = verifyEvidence(e2, validatorSet, networkId, scheme, verifyEd25519).ok;
   return { validatorSet, first, second, signedBoth, evidence: convicts ? e2 : undefined };
 }
 
