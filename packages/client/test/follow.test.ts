@@ -207,6 +207,19 @@ describe('follow', () => {
     silent.close();
   });
 
+  it('waits longer for a block that did not come: it may be large', async () => {
+    // Neither gives block 2 for so long as a large one takes on a thin line.
+    const late = { feed: (block: FeedBlock) => (block.block.header.height === 2 ? undefined : block), head: 2 };
+    const network = await access(late, late);
+    grow(2);
+    const options = { stallMs: 200, times: { distrustMs: 1, maxDistrustMs: 1 } };
+    const aborted = new AbortController();
+    setTimeout(() => aborted.abort(), 3_000);
+    await take(network, 2, { ...options, signal: aborted.signal });
+    const waits = liars.map(({ code, message }) => [code, Number(/for (\d+) ms/.exec(message)![1])]);
+    expect(waits.slice(0, 3)).toEqual([200, 400, 800].map((ms) => ['STALE_HEAD', ms]));
+  });
+
   it('holds no more than a limit of what a slow reader has not taken, and comes back for the rest', async () => {
     const network = await access({});
     const body = (seed: number) => Array.from({ length: 5 }, (_, i) => transaction(100_000, seed + i));
@@ -215,7 +228,8 @@ describe('follow', () => {
     for (let i = 0; i < blocks; i++) {
       chain.append([0, 1].map((author) => ({ rollupId: ROLLUP, author, transactions: body(10 * i + author) })));
     }
-    const slow = ({ header }: ProvenBlock) => header.height === 1 && new Promise((resolve) => setTimeout(resolve, 3_000));
+    const slow = ({ header }: ProvenBlock) =>
+      header.height === 1 && new Promise((resolve) => setTimeout(resolve, 3_000));
     expect(heights(await take(network, blocks, {}, slow))).toEqual(upTo(blocks));
     expect(sequencers[0]!.subscribed.length).toBeGreaterThan(1);
     expect(sequencers[0]!.subscribed.slice(1).every((height) => height > 10)).toBe(true);

@@ -14,7 +14,7 @@ import { type Liar, type LiarCode, type NetworkAccess, tellLie } from './api.ts'
 import { checkEndpoints } from './ask-each.ts';
 import { getBlockProof } from './get-block-proof.ts';
 import { lightClientSource } from './light-client-source.ts';
-import { LOOK_INTERVAL_MS, STALL_MS } from './limits.ts';
+import { LOOK_INTERVAL_MS, MAX_STALL_MS, STALL_MS } from './limits.ts';
 import { SequenceSocket } from './sequence-socket.ts';
 import { wait } from './wait.ts';
 
@@ -23,7 +23,7 @@ export interface FollowOptions {
   readonly fromHeight?: Height;
   /** Also blocks that are soft, each before it is final. Default false. */
   readonly soft?: boolean;
-  /** Milliseconds. Default `STALL_MS`. */
+  /** Milliseconds without a new block before others are asked; doubled for a block that did not come. Default `STALL_MS`. */
   readonly stallMs?: number;
   readonly times?: Partial<StandingTimes>;
   readonly signal?: AbortSignal;
@@ -65,6 +65,8 @@ class Follower {
   readonly #options: FollowOptions;
   readonly #standings: ReadonlyMap<string, Standing>;
   readonly #stallMs: number;
+  /** How long the next block may take: longer each time that it did not come, as it may be large. */
+  #patienceMs: number;
   #known: KnownSet;
   #verifier: Verifier;
   /** Undefined until the first block: a certificate is enough to begin with. */
@@ -80,6 +82,7 @@ class Follower {
     this.#options = options;
     this.#nextHeight = Math.max(1, options.fromHeight ?? 1);
     this.#stallMs = options.stallMs ?? STALL_MS;
+    this.#patienceMs = this.#stallMs;
     const times = { ...DEFAULT_STANDING_TIMES, ...options.times };
     this.#standings = new Map(access.endpoints.map((endpoint) => [endpoint, new Standing(times)]));
     options.signal?.addEventListener('abort', this.#interrupt, { once: true });
@@ -119,6 +122,7 @@ class Follower {
   #advance(head: BlockPoint): void {
     this.#head = head;
     this.#nextHeight = head.height + 1;
+    this.#patienceMs = this.#stallMs;
     this.#progressAtMs = performance.now();
     this.#standings.get(this.#endpoint)!.delivered();
   }
@@ -156,7 +160,7 @@ class Follower {
 
   /** Nothing for a while: do others prove that there is something? */
   async #noticeStall(): Promise<undefined> {
-    if (performance.now() - this.#progressAtMs < this.#stallMs) return;
+    if (performance.now() - this.#progressAtMs < this.#patienceMs) return;
     // One that cannot be reached is no liar.
     if (!this.#socket?.isOpen) return this.#leave();
     const others = this.#access.endpoints.filter((endpoint) => endpoint !== this.#endpoint);
@@ -169,7 +173,8 @@ class Follower {
     if (proof?.stage !== 'final') return;
     // It may have come while the others were asked.
     if (this.#socket.hasEvent) return;
-    const message = `${proof.endpoint} proves that block ${wanted} is final, and it was not given for ${this.#stallMs} ms`;
+    const message = `${proof.endpoint} proves that block ${wanted} is final, and it was not given for ${this.#patienceMs} ms`;
+    this.#patienceMs = Math.min(MAX_STALL_MS, 2 * this.#patienceMs);
     this.#refuse('STALE_HEAD', message, wanted);
   }
 

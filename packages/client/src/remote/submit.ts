@@ -36,8 +36,13 @@ export interface Submitted {
 export const RESUBMIT_AFTER_MS = 2_000;
 export const SUBMIT_TIMEOUT_MS = 60_000;
 
-/** JSON-RPC codes that say something of the sequencer, not of the transaction: another one may take it. */
-const TRY_ANOTHER: ReadonlySet<unknown> = new Set([-32005, -32002, -32603, -32601]);
+/** JSON-RPC codes: a limit, not ready, an internal error, no such method. */
+const OF_THE_SEQUENCER: ReadonlySet<unknown> = new Set([-32005, -32002, -32603, -32601]);
+
+/** Whether a refusal's JSON-RPC code says something of the sequencer, not of the transaction: another one may take it. */
+export function mayBeTakenElsewhere(rpcCode: unknown): boolean {
+  return OF_THE_SEQUENCER.has(rpcCode);
+}
 
 /**
  * Idempotent: a sequencer that has the transaction says so, which counts as accepted, and calling again with the same bytes does
@@ -127,7 +132,7 @@ async function giveTo(
 
 /** Of the transaction, not of the sequencer. */
 function isJudgement(error: unknown): boolean {
-  return error instanceof SquadError && error.code === 'RPC_REFUSED' && !TRY_ANOTHER.has(error.data.rpcCode);
+  return error instanceof SquadError && error.code === 'RPC_REFUSED' && !mayBeTakenElsewhere(error.data.rpcCode);
 }
 
 function noEndpoint(tried: number, cause: unknown): SquadError {

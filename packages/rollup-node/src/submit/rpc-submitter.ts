@@ -3,7 +3,8 @@
  * one sender that go into two lanes may be ordered the wrong way round; the next one is tried when it fails.
  */
 
-import { type Logger, RpcCode, RpcError, rpcCall } from '@squad/service';
+import { mayBeTakenElsewhere } from '@squad/client';
+import { type Logger, RpcError, rpcCall } from '@squad/service';
 import { type Hex, type RollupId, SquadError } from '@squad/types';
 import { z } from 'zod';
 import { keccak256 } from '../execution/keccak.ts';
@@ -17,14 +18,6 @@ const ErrorData = z.looseObject({ code: z.string(), remedy: z.string() });
 const Outcome = z.union([
   z.object({ hash: z.string() }),
   z.object({ error: z.object({ code: z.int(), message: z.string(), data: ErrorData.optional() }) }),
-]);
-
-/** What says something of the sequencer, not of the transaction: another one may take it. */
-const TRY_ANOTHER: ReadonlySet<number> = new Set([
-  RpcCode.limitExceeded,
-  RpcCode.unavailable,
-  RpcCode.internalError,
-  RpcCode.methodNotFound,
 ]);
 
 export interface RpcSubmitterConfig {
@@ -94,9 +87,9 @@ class RpcSubmitter {
       // The one before may have taken it and not have answered in time.
       const taken = triedBefore && data?.code === 'ALREADY_KNOWN';
       if (taken) resolve(hexOf(keccak256(submissions[index]!.raw)));
-      else if (TRY_ANOTHER.has(code)) reason = error;
+      else if (mayBeTakenElsewhere(code)) reason = error;
       else reject(error);
-      return !taken && TRY_ANOTHER.has(code);
+      return !taken && mayBeTakenElsewhere(code);
     });
     return { submissions: left, reason };
   }
