@@ -7,6 +7,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import {
   type FollowOptions,
   follow,
+  getBlockProof,
   getReceipt,
   type Liar,
   LightClient,
@@ -184,15 +185,17 @@ describe('follow', () => {
       { endpoint: sequencers[0]!.url, code: 'HAND_OVER_CERTIFICATE' },
       { endpoint: sequencers[0]!.url, code: 'HAND_OVER_CERTIFICATE' },
     ]);
+    // A receipt of an epoch that has yet to be reached, and of one that is over by then.
+    liars.splice(0);
+    expect(await getReceipt(network, hashOf(transaction(40, 33)))).toMatchObject({ header: { height: 33, epoch: 2 } });
+    expect(await getReceipt(network, hashOf(transaction(40, 17)))).toMatchObject({ header: { height: 17, epoch: 1 } });
+    expect(await getBlockProof(network, 20)).toMatchObject({ header: { height: 20, epoch: 1 } });
+    expect(liars.map(({ code }) => code)).toEqual(['HAND_OVER_CERTIFICATE', 'HAND_OVER_CERTIFICATE']);
     // From a later checkpoint, as a light client leaves it.
     const light = new LightClient(network);
     await light.advance(network.endpoints.map((endpoint) => lightClientSource(endpoint)));
     expect(light.known.validatorSet.epoch).toBe(2);
     expect(heights(await take({ ...network, ...light.known }, 35, { fromHeight: 34 }))).toEqual([34, 35]);
-    const raw = transaction(40, 33);
-    expect(await getReceipt({ ...network, ...light.known }, hashOf(raw))).toMatchObject({
-      header: { height: 33, epoch: 2 },
-    });
   });
 
   it('leaves an endpoint that takes the connection and says nothing, and does not call it a liar', async () => {

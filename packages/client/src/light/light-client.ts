@@ -11,8 +11,10 @@ import {
   equalBytes,
   type HandOverProof,
   type Height,
+  type Hex,
   type Result,
   SquadError,
+  toHex,
   type ValidatorSet,
   validatorSetHash,
 } from '@squad/types';
@@ -41,8 +43,13 @@ export interface LightClientConfig extends ProofOptions {
 /** Final blocks that are remembered, to be compared with what comes later; the lowest is forgotten. */
 export const MAX_REMEMBERED_BLOCKS = 256;
 
+/** Sets that were reached and are remembered, for proofs of epochs before the present one; the earliest is forgotten. */
+export const MAX_REMEMBERED_SETS = 256;
+
 export class LightClient {
   readonly #config: LightClientConfig;
+  /** By hash, in the order of their epochs. */
+  readonly #sets = new Map<Hex, KnownSet>();
   readonly #blocks = new Map<Height, CertifiedBlock>();
   #known: KnownSet;
   #head: CertifiedBlock | undefined;
@@ -59,11 +66,17 @@ export class LightClient {
     }
     this.#config = config;
     this.#known = { checkpoint, validatorSet };
+    this.#sets.set(toHex(checkpoint.validatorSetHash), this.#known);
   }
 
   /** The set of the newest epoch that was reached, and its checkpoint: keep it to go on from. */
   get known(): KnownSet {
     return this.#known;
+  }
+
+  /** A set that was reached, by its hash: to judge a proof of its epoch. */
+  knownSet(hash: Hex): KnownSet | undefined {
+    return this.#sets.get(hash);
   }
 
   /** The highest final block that was accepted. */
@@ -129,6 +142,8 @@ export class LightClient {
     }
     if (!found) return false;
     this.#known = found.next;
+    this.#sets.set(toHex(found.next.checkpoint.validatorSetHash), found.next);
+    if (this.#sets.size > MAX_REMEMBERED_SETS) this.#sets.delete(this.#sets.keys().next().value!);
     // Those of the epoch that is over are judged by another set.
     this.#blocks.clear();
     return true;

@@ -13,6 +13,7 @@ import { createVerifier, type Verifier } from '../verifier.ts';
 import { type Liar, type LiarCode, type NetworkAccess, tellLie } from './api.ts';
 import { checkEndpoints } from './ask-each.ts';
 import { getBlockProof } from './get-block-proof.ts';
+import { unlessConflict } from './later-access.ts';
 import { lightClientSource } from './light-client-source.ts';
 import { LOOK_INTERVAL_MS, MAX_STALL_MS, STALL_MS } from './limits.ts';
 import { SequenceSocket } from './sequence-socket.ts';
@@ -169,7 +170,7 @@ class Follower {
     const { checkpoint, validatorSet } = this.#known;
     const access = { ...this.#access, checkpoint, validatorSet, endpoints: others };
     const wanted = this.#nextHeight;
-    const proof = await getBlockProof(access, wanted, this.#options.signal).catch(() => undefined);
+    const proof = await getBlockProof(access, wanted, this.#options.signal).catch(unlessConflict);
     if (proof?.stage !== 'final') return;
     // It may have come while the others were asked.
     if (this.#socket.hasEvent) return;

@@ -14,6 +14,7 @@ import { type CertifiedBlock, verifyBlockProof } from '../proof/block-proof.ts';
 import { refused } from '../proof/fault.ts';
 import { type NetworkAccess, tellLie } from './api.ts';
 import { askEach } from './ask-each.ts';
+import { laterAccess } from './later-access.ts';
 
 export interface VerifiedBlock extends CertifiedBlock {
   /** To keep, or to hand on. */
@@ -38,9 +39,9 @@ export async function getBlockProof(
   let unknownSet: SquadError | undefined;
   for await (const { endpoint, answer } of askEach(access, 'squad_getBlockProof', [height], signal)) {
     if (answer === null) continue;
-    const verified = judge(answer, height, access);
+    const verified = await judge(answer, height, access);
     if (verified.ok) return { ...verified.value, endpoint };
-    // It may be of an epoch after the checkpoint's: no lie.
+    // It may be of an epoch that the endpoints do not lead to: no lie.
     if (verified.error.code === 'WRONG_VALIDATOR_SET') unknownSet = verified.error;
     else tellLie(access, endpoint, verified.error, height === 'final' ? undefined : height);
   }
@@ -48,17 +49,21 @@ export async function getBlockProof(
   return undefined;
 }
 
-function judge(
+async function judge(
   answer: unknown,
   height: Height | 'final',
   access: NetworkAccess,
-): Result<Omit<VerifiedBlock, 'endpoint'>, SquadError> {
+): Promise<Result<Omit<VerifiedBlock, 'endpoint'>, SquadError>> {
   const { encoded } = Object(answer) as { encoded?: unknown };
   const what = 'the block proof';
   if (!isHex(encoded)) return refused(what, { code: 'ENCODING', reason: 'it has no field "encoded" of 0x-hex' });
   const proof = decodeBlockProof(fromHex(encoded));
   if (!proof.ok) return refused(what, { code: 'ENCODING', reason: proof.error.reason });
-  const verified = verifyBlockProof(proof.value, access.checkpoint, access);
+  let verified = verifyBlockProof(proof.value, access.checkpoint, access);
+  if (!verified.ok && verified.error.code === 'WRONG_VALIDATOR_SET') {
+    const later = await laterAccess(access, proof.value.validatorSet);
+    if (later) verified = verifyBlockProof(proof.value, later.checkpoint, access);
+  }
   if (!verified.ok) return verified;
   const { stage, header } = verified.value;
   const isWanted = height === 'final' ? stage === 'final' : header.height === height;

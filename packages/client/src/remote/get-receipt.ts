@@ -13,6 +13,7 @@ import { refused } from '../proof/fault.ts';
 import { type OrderedTransaction, verifyReceipt } from '../proof/receipt.ts';
 import { type NetworkAccess, tellLie } from './api.ts';
 import { askEach } from './ask-each.ts';
+import { laterAccess } from './later-access.ts';
 
 export interface VerifiedReceipt extends OrderedTransaction {
   /** To keep, or to hand on: `OrderingReceipt.serialize`, `receiptToJson`. */
@@ -21,8 +22,9 @@ export interface VerifiedReceipt extends OrderedTransaction {
 
 /**
  * The first receipt that verifies, a final one before a soft one; undefined if no endpoint has one yet. Endpoints whose receipt
- * fails are told to `onLiar`. Throws the error of the last endpoint if none answered, and `WRONG_VALIDATOR_SET` if all there is
- * is of another set than the checkpoint's: advance it with the light client.
+ * fails are told to `onLiar`. A receipt of a later epoch than the checkpoint's is judged once hand-over proofs lead to its set.
+ * Throws the error of the last endpoint if none answered, `WRONG_VALIDATOR_SET` if all there is is of a set that cannot be reached
+ * from the checkpoint, and `CONFLICTING_HISTORY`.
  *
  * @example
  * const receipt = await getReceipt(network, hash);
@@ -37,9 +39,9 @@ export async function getReceipt(
   let unknownSet: SquadError | undefined;
   for await (const { endpoint, answer } of askEach(access, 'squad_getReceipt', [hash], signal)) {
     if (answer === null) continue;
-    const verified = judge(answer, hash, access);
+    const verified = await judge(answer, hash, access);
     if (!verified.ok) {
-      // It may be of an epoch after the checkpoint's: no lie.
+      // It may be of an epoch that the endpoints do not lead to: no lie.
       if (verified.error.code === 'WRONG_VALIDATOR_SET') unknownSet = verified.error;
       else tellLie(access, endpoint, verified.error);
     } else if (verified.value.stage === 'final') {
@@ -52,10 +54,18 @@ export async function getReceipt(
   return soft;
 }
 
-function judge(answer: unknown, hash: TransactionHash, access: NetworkAccess): Result<VerifiedReceipt, SquadError> {
+async function judge(
+  answer: unknown,
+  hash: TransactionHash,
+  access: NetworkAccess,
+): Promise<Result<VerifiedReceipt, SquadError>> {
   const receipt = receiptFromJson(answer);
   if (!receipt.ok) return refused('the receipt', { code: 'ENCODING', reason: receipt.error.reason });
-  const verified = verifyReceipt(receipt.value, access.checkpoint, access);
+  let verified = verifyReceipt(receipt.value, access.checkpoint, access);
+  if (!verified.ok && verified.error.code === 'WRONG_VALIDATOR_SET') {
+    const later = await laterAccess(access, receipt.value.proof.validatorSet);
+    if (later) verified = verifyReceipt(receipt.value, later.checkpoint, access);
+  }
   if (!verified.ok) return verified;
   if (verified.value.hash !== hash.toLowerCase()) {
     const reason = `it is that of transaction ${toHex(receipt.value.transactionHash)}`;

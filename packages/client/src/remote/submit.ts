@@ -6,6 +6,7 @@ import type { NetworkAccess } from './api.ts';
 import { checkEndpoints } from './ask-each.ts';
 import { badAnswer, call, refusal } from './call.ts';
 import { getReceipt, type VerifiedReceipt } from './get-receipt.ts';
+import { unlessConflict } from './later-access.ts';
 import { wait } from './wait.ts';
 import { WATCH_INTERVAL_MS } from './watch-transaction.ts';
 
@@ -92,7 +93,7 @@ export async function submit(
   if (!(await give())) throw isJudgement(failure) ? failure : noEndpoint(next, failure);
   if (until === 'accepted') return { hash, acceptedBy, receipt: undefined };
   for (let sinceMs = 0; !signal.aborted; ) {
-    const receipt = await getReceipt(access, hash, signal).catch(() => undefined);
+    const receipt = await getReceipt(access, hash, signal).catch(unlessConflict);
     if (receipt && (receipt.stage === 'final' || until === 'soft')) return { hash, acceptedBy, receipt };
     await wait(WATCH_INTERVAL_MS, signal);
     sinceMs = receipt ? 0 : sinceMs + WATCH_INTERVAL_MS;

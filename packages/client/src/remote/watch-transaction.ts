@@ -3,6 +3,7 @@
 import type { TransactionHash } from '@squad/types';
 import type { NetworkAccess } from './api.ts';
 import { getReceipt, type VerifiedReceipt } from './get-receipt.ts';
+import { unlessConflict } from './later-access.ts';
 import { wait } from './wait.ts';
 
 export interface WatchOptions {
@@ -29,7 +30,7 @@ export async function* watchTransaction(
 ): AsyncGenerator<VerifiedReceipt, void, undefined> {
   let told: Uint8Array | undefined;
   while (!signal?.aborted) {
-    const receipt = await getReceipt(access, hash, signal).catch(() => undefined);
+    const receipt = await getReceipt(access, hash, signal).catch(unlessConflict);
     if (receipt?.stage === 'final') {
       yield receipt;
       return;
