@@ -116,6 +116,23 @@ describe('a light client', () => {
     expect(later.known.validatorSet.epoch).toBe(9);
   });
 
+  it('takes the head of an epoch that begins while it asks', async () => {
+    const light = client();
+    let epoch = 0;
+    const growing: LightClientSource = {
+      name: 'growing',
+      handOver: async (asked) => (asked < epoch ? handOver(asked) : undefined),
+      finalBlock: async () => {
+        epoch = 1;
+        return blockProof(1, LENGTH + 1);
+      },
+    };
+    const boasting = source('boasting', 0, 0, { finalBlock: async () => blockProof(5, 5 * LENGTH + 1) });
+    await light.advance([growing, boasting]);
+    expect(light.known.validatorSet.epoch).toBe(1);
+    expect(light.head?.header.height).toBe(LENGTH + 1);
+  });
+
   it('is not led astray by proofs that are none, and names who gave them', async () => {
     const lies: [string, string][] = [];
     const light = client((...lie) => lies.push(lie));

@@ -22,6 +22,8 @@ import { type TestnetProcess, waitFor } from '../src/index.ts';
 import { launch, type RunningNet, showLogsOnFailure } from './support.ts';
 
 const ROLLUP = 901;
+/** So few that all that is done here crosses epochs. */
+const EPOCH_LENGTH_BLOCKS = 32;
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 /** Compressed bytes of all of the client, and of what verifies a receipt. */
 const MAX_BUNDLE_BYTES = 125_000;
@@ -40,7 +42,11 @@ const program = async (name: string, ...args: string[]) =>
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'squad-client-'));
   const packing = install();
-  net = await launch({ rollupKind: 'opaque' });
+  const members = [0, 1, 2, 3].map((sequencer) => ({ sequencer, weight: 1 }));
+  net = await launch({
+    rollupKind: 'opaque',
+    epochs: { lengthBlocks: EPOCH_LENGTH_BLOCKS, sets: [{ fromEpoch: 0, members }] },
+  });
   await packing;
   copyFileSync(net.testnet.genesisPath, inProject('genesis.json'));
 });
@@ -191,14 +197,20 @@ it('submits, and verifies the receipt off-line; and so does what a browser loads
   expect(submitted).toBe('final');
   const receipt = await rpcCall(nodes()[1]!.rpcUrl, 'squad_getReceipt', [hash], z.unknown());
   writeFileSync(inProject('receipt.json'), JSON.stringify(receipt));
-  expect(await program('verify.mjs')).toContain(`final ${hash} block ${height} batch `);
+  const epoch = Math.floor((Number(height) - 1) / EPOCH_LENGTH_BLOCKS);
+  expect(epoch).toBeGreaterThan(0);
+  const ValidatorSet = z.object({ hash: z.string() });
+  const set = await rpcCall(nodes()[2]!.rpcUrl, 'squad_getValidatorSet', [epoch], ValidatorSet);
+  expect(await program('verify.mjs', set.hash)).toContain(`final ${hash} block ${height} batch `);
+  await expect(program('verify.mjs')).rejects.toThrow('WRONG_VALIDATOR_SET');
 
   const bundle = bundled(
     `import * as client from '@squad/client';
-     globalThis.judge = (receipt, genesis) => {
+     globalThis.judge = (receipt, genesis, setHash) => {
        const decoded = client.receiptFromJson(receipt);
        const parsed = client.parseGenesis(genesis);
-       return client.verifyReceipt(decoded.value, client.checkpointOf(parsed.value));
+       const checkpoint = { ...client.checkpointOf(parsed.value), validatorSetHash: client.fromHex(setHash) };
+       return client.verifyReceipt(decoded.value, checkpoint);
      };
      globalThis.all = client;`,
   );
@@ -206,8 +218,8 @@ it('submits, and verifies the receipt off-line; and so does what a browser loads
   // What a page has, and nothing of Node's.
   const page = createContext({ TextEncoder, TextDecoder, atob });
   runInContext(bundle, page);
-  const judge = runInContext('(receipt, genesis) => judge(JSON.parse(receipt), JSON.parse(genesis))', page);
-  const verdict = judge(JSON.stringify(receipt), readFileSync(inProject('genesis.json'), 'utf8'));
+  const judge = runInContext('(receipt, genesis, set) => judge(JSON.parse(receipt), JSON.parse(genesis), set)', page);
+  const verdict = judge(JSON.stringify(receipt), readFileSync(inProject('genesis.json'), 'utf8'), set.hash);
   expect(verdict).toMatchObject({ ok: true, value: { stage: 'final', hash } });
   const receiptOnly = bundled(`import { receiptFromJson, verifyReceipt } from '@squad/client';
      globalThis.judge = (receipt, checkpoint) => verifyReceipt(receiptFromJson(receipt).value, checkpoint);`);
@@ -216,7 +228,7 @@ it('submits, and verifies the receipt off-line; and so does what a browser loads
 
 it('reaches the present as a light client', async () => {
   expect(await program('light-client.mjs', ...urls([1, 2, 3]))).toMatch(
-    /^epoch 0 set 0x[0-9a-f]{64} final [1-9]\d*\n$/,
+    /^epoch [1-9]\d* set 0x[0-9a-f]{64} final \d+\n$/,
   );
 });
 

@@ -94,14 +94,9 @@ export class LightClient {
    * console.log(client.known.validatorSet.epoch, client.head?.header.height);
    */
   async advance(sources: readonly LightClientSource[]): Promise<KnownSet> {
-    while (await this.#handOver(sources));
-    const answers = await askAll(sources, (source) => source.finalBlock());
-    for (const { source, answer } of answers) {
-      // A source that is an epoch behind, or ahead, says nothing false.
-      if (answer.block.header.epoch !== this.#known.validatorSet.epoch) continue;
-      const accepted = this.acceptBlock(answer);
-      if (!accepted.ok) this.#config.onRefused?.({ source, error: accepted.error });
-    }
+    do {
+      while (await this.#handOver(sources));
+    } while ((await this.#takeHeads(sources)) && (await this.#handOver(sources)));
     return this.#known;
   }
 
@@ -118,6 +113,19 @@ export class LightClient {
     if (!before) this.#remember(block);
     if (height > (this.#head?.header.height ?? -1)) this.#head = block;
     return verified;
+  }
+
+  /** Whether one of them is of a later epoch, which may have begun meanwhile. */
+  async #takeHeads(sources: readonly LightClientSource[]): Promise<boolean> {
+    const { epoch } = this.#known.validatorSet;
+    const answers = await askAll(sources, (source) => source.finalBlock());
+    for (const { source, answer } of answers) {
+      // A source that is an epoch behind, or ahead, says nothing false.
+      if (answer.block.header.epoch !== epoch) continue;
+      const accepted = this.acceptBlock(answer);
+      if (!accepted.ok) this.#config.onRefused?.({ source, error: accepted.error });
+    }
+    return answers.some(({ answer }) => answer.block.header.epoch > epoch);
   }
 
   /** False if no source proves that the epoch has ended. */
