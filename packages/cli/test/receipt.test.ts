@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { proveTransaction } from '@squad/client';
 import { HonestChain, transaction } from '@squad/client/testing';
 import { blstBls, keccak256, sha256 } from '@squad/crypto/node';
-import { createRpcServer, defineMethod, Hash, silentLogger } from '@squad/service';
-import { FeedStage, OrderingReceipt, receiptToJson, toHex } from '@squad/types';
+import { createRpcServer, defineMethod, Hash, Quantity, silentLogger } from '@squad/service';
+import { FeedStage, HandOverProof, OrderingReceipt, receiptToJson, toHex } from '@squad/types';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { MAX_RECEIPT_FILE_BYTES } from '../src/receipt-file.ts';
 import { squad, temporaryDirectory } from './support.ts';
@@ -92,6 +92,43 @@ describe('squad receipt', () => {
     expect(code).toBe(1);
     expect(JSON.parse(stdout)).toMatchObject({ proven: false, code: 'WRONG_VALIDATOR_SET' });
     expect((await of('0x11')).code).toBe(2);
+  });
+
+  it('reaches the set of a later epoch by the proofs of nodes, and says what to do without', async () => {
+    const later = new HonestChain({ bls: blstBls, sha256, epochLengthBlocks: 16 });
+    for (let i = 0; i < 20; i++) later.append([{ rollupId: 901, transactions: [transaction(20, i)] }]);
+    const { genesis, path } = folder();
+    writeFileSync(genesis, JSON.stringify(later.genesisFile));
+    const proof = later.blockProof(19);
+    const place = { batchIndex: 0, transactionIndex: 0 };
+    writeFileSync(
+      path('receipt.ssz'),
+      OrderingReceipt.serialize(proveTransaction(proof, later.batchOf(proof.block.refs[0]!), place)),
+    );
+    const result = { name: 'proof', description: 'a proof' };
+    const server = await createRpcServer({
+      host: '127.0.0.1',
+      port: 0,
+      info: { title: 'node', version: '0' },
+      methods: [
+        defineMethod({
+          name: 'squad_getHandOver',
+          summary: 'a hand-over',
+          params: { epoch: Quantity },
+          result,
+          handler: ({ epoch }) => {
+            const handOver = later.handOver(epoch);
+            return handOver ? toHex(HandOverProof.serialize(handOver)) : null;
+          },
+        }),
+      ],
+      logger: silentLogger,
+    });
+    onTestFinished(() => server.close());
+    const verify = (...more: string[]) =>
+      squad('receipt', 'verify', path('receipt.ssz'), '--genesis', genesis, ...more);
+    expect(await verify()).toMatchObject({ code: 1, stdout: expect.stringContaining('--rpc') });
+    expect(await verify('--rpc', server.url)).toMatchObject({ code: 0, stdout: expect.stringContaining('block 19') });
   });
 
   it('refuses files that cannot be read, with exit code 2', async () => {

@@ -297,7 +297,8 @@ describe('a block proof', () => {
 
   it('of an epilogue block is none of the height that the next epoch orders', () => {
     const { chain, checkpoint } = chainOf({ epochLengthBlocks: 16 });
-    for (let i = 0; i < 17; i++) chain.append([]);
+    for (let i = 0; i < 16; i++) chain.append([]);
+    chain.append([], { epoch: 0, view: 17, parentView: 16 });
     const judge = (height: number) => verifyNamespace(chain.blockProof(height), 901, checkpoint, { bls });
     expect(judge(16).ok).toBe(true);
     const epilogue = judge(17);

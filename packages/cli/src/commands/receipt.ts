@@ -1,10 +1,27 @@
 /** `squad receipt get HASH` and `squad receipt verify FILE`: proof of where a transaction was ordered, and its check off-line. */
 
-import { checkpointOf, type OrderedTransaction, SOFT_MAY_REVERT, verifyReceipt } from '@squad/client';
+import {
+  type Checkpoint,
+  checkpointOf,
+  LightClient,
+  lightClientSource,
+  type OrderedTransaction,
+  SOFT_MAY_REVERT,
+  verifyReceipt,
+} from '@squad/client';
 import { blstBls, keccak256, sha256 } from '@squad/crypto/node';
 import { readGenesis } from '@squad/sequencer/genesis';
 import { defineOptions, rpcCall } from '@squad/service';
-import { fromHex, isHex, receiptFromJson, SquadError, toHex } from '@squad/types';
+import {
+  fromHex,
+  isHex,
+  type OrderingReceipt,
+  receiptFromJson,
+  SquadError,
+  toHex,
+  type ValidatorSet,
+  validatorSetHash,
+} from '@squad/types';
 import { type Command, CommanderError } from 'commander';
 import { z } from 'zod';
 import { addOptions, readOptions } from '../options.ts';
@@ -46,6 +63,15 @@ const receiptVerifyOptions = defineOptions({
     env: 'SQUAD_VALIDATOR_SET_HASH',
     flag: '--validator-set-hash',
     help: 'hash of the set that is trusted, for a receipt of a later epoch than that of the genesis file',
+  },
+  rpc: {
+    type: z
+      .array(z.url({ protocol: /^https?$/ }))
+      .max(64)
+      .optional(),
+    env: 'SQUAD_RECEIPT_RPC',
+    flag: '--rpc',
+    help: 'address of a sequencer to take the proofs from that lead from the genesis file to a later set; may be repeated',
   },
   json: { type: z.boolean(), default: false, env: 'SQUAD_RECEIPT_JSON', flag: '--json', help: 'print JSON' },
 });
@@ -117,11 +143,14 @@ async function getReceipt(command: Command, hash: string): Promise<void> {
 
 /** The exit code. */
 async function judge(command: Command, file: string): Promise<number> {
-  const { genesis: path, validatorSetHash, json } = readOptions(command, receiptVerifyOptions).values;
+  const { genesis: path, validatorSetHash, rpc, json } = readOptions(command, receiptVerifyOptions).values;
   const receipt = await readReceiptFile(file);
-  const trusted = checkpointOf(await readGenesis(path));
+  const genesis = await readGenesis(path);
+  const trusted = checkpointOf(genesis);
   const checkpoint =
-    validatorSetHash === undefined ? trusted : { ...trusted, validatorSetHash: fromHex(validatorSetHash) };
+    validatorSetHash === undefined
+      ? await reached(receipt, trusted, genesis.validatorSet, rpc ?? [])
+      : { ...trusted, validatorSetHash: fromHex(validatorSetHash) };
   const verified = verifyReceipt(receipt, checkpoint, { bls: blstBls, sha256, keccak256 });
   if (!verified.ok) {
     const { code, message, remedy } = verified.error;
@@ -132,6 +161,21 @@ async function judge(command: Command, file: string): Promise<number> {
   }
   process.stdout.write(json ? `${JSON.stringify(provenJson(verified.value), null, 2)}\n` : provenText(verified.value));
   return 0;
+}
+
+/** The checkpoint of the receipt's set if the nodes' proofs lead there, else that of the genesis file. */
+async function reached(
+  { proof }: OrderingReceipt,
+  checkpoint: Checkpoint,
+  validatorSet: ValidatorSet,
+  rpc: readonly string[],
+): Promise<Checkpoint> {
+  if (rpc.length === 0 || proof.validatorSet.epoch === validatorSet.epoch) return checkpoint;
+  const onRefused = ({ source, error }: { source: string; error: SquadError }) =>
+    void process.stderr.write(`warning: ${source}: ${error.message}\n`);
+  const light = new LightClient({ checkpoint, validatorSet, bls: blstBls, sha256, keccak256, onRefused });
+  await light.advance(rpc.map((url) => lightClientSource(url)));
+  return light.knownSet(toHex(validatorSetHash(proof.validatorSet)))?.checkpoint ?? checkpoint;
 }
 
 function provenJson(proven: OrderedTransaction): unknown {

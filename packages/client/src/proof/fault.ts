@@ -8,7 +8,7 @@ const ELSEWHERE = 'Whoever gave it is wrong or lies: get it from another sequenc
 const REMEDIES: Partial<Record<VerificationErrorCode, string>> = {
   WRONG_NETWORK: 'Give the genesis file of the network that it is of, or a proof of this network.',
   WRONG_VALIDATOR_SET:
-    'Give the checkpoint of the epoch that it is of: follow the hand-overs with the light client up to that epoch.',
+    'Give the checkpoint of the epoch that it is of: the light client, or `squad receipt verify --rpc`, follows the hand-overs to it.',
   WRONG_VERSION: 'Use a version of the client that knows this one.',
   EPILOGUE: 'Ask for the block of that height of the epoch that orders it.',
 };
