@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { type FeedBlock, type HandOverProof, toHex, VoteKind } from '@squad/types';
+import { type FeedBlock, FeedStage, type HandOverProof, toHex, VoteKind } from '@squad/types';
 import { beforeEach, describe, expect, it } from 'vitest';
 import {
   type FollowOptions,
@@ -237,6 +237,17 @@ describe('follow', () => {
     expect(sequencers[0]!.subscribed.length).toBeGreaterThan(1);
     expect(sequencers[0]!.subscribed.slice(1).every((height) => height > 10)).toBe(true);
     expect(liars).toEqual([]);
+  });
+
+  it('does not take a block of an epilogue for one of the chain', async () => {
+    chain = newChain({ epochLengthBlocks: 16 });
+    grow(16);
+    const epilogue = chain.build([], { epoch: 0, view: 17, parentView: 16, nextValidatorSetHash: new Uint8Array(32) });
+    const soft = chain.wrap(epilogue, ROLLUP, chain.certify(VoteKind.notarize, epilogue.header), FeedStage.soft);
+    const network = await access({ feed: (block) => (block.block.header.height === 16 ? soft : block) }, {});
+    const blocks = await take(network, 16, { fromHeight: 15, soft: true });
+    expect(blocks.every(({ header }) => header.height <= 16)).toBe(true);
+    expect(liars).toMatchObject([{ endpoint: sequencers[0]!.url, code: 'EPILOGUE', height: 17 }]);
   });
 
   it('ends when it is aborted, and refuses endpoints that are none', async () => {
