@@ -44,6 +44,8 @@ const FAULT_CHANCE = 0.35;
 const FAULT_CHANCES: Partial<Record<FaultName, number>> = { codec: 0.1, crash: 0.3, 'crash-all': 0.2, byzantine: 0.6 };
 const ADVERSARY_CHANCE = 0.3;
 const SETTLE_CHANCE = 0.25;
+/** Of the schedules that settle, how many do so on the connections that there are: only what is sent again helps then. */
+const UNBROKEN_CHANCE = 0.5;
 /** Of the schedules with adversaries, how many have more of them than the protocol tolerates. */
 const OVERLOAD_CHANCE = 0.12;
 /** How often the state after a crash is looked at after every single sync. It costs more than all the rest. */
@@ -84,6 +86,8 @@ export interface Schedule {
   readonly batchIntervalMs: number;
   /** Whether the faults end after the trouble, and everything must become final: the schedules that test liveness. */
   readonly settles: boolean;
+  /** Whether everybody is connected anew when the faults end, which makes everybody say again what the others lack. */
+  readonly reconnects: boolean;
   /** Whether what a crash would leave is checked after every sync. */
   readonly checksRestore: boolean;
   /** Undefined: one set for ever. */
@@ -124,6 +128,7 @@ export function drawSchedule(seed: number, options: ScheduleOptions = {}): Sched
     latencyMs: shape.pick([10, 40, 80, 150]),
     batchIntervalMs: shape.pick([300, 800, 2_000]),
     settles: settles && !isOverloaded(weights, byzantine),
+    reconnects: !random.fork('reconnects').chance(UNBROKEN_CHANCE),
     checksRestore: random.fork('restore').chance(RESTORE_CHANCE),
     without: new Set(),
     ...(options.epochs && {
@@ -192,6 +197,7 @@ export function formatSchedule(schedule: Schedule): string {
     `restore=${schedule.checksRestore ? 1 : 0}`,
   ];
   const { epochs } = schedule;
+  if (schedule.settles && !schedule.reconnects) parts.push('reconnects=0');
   if (epochs) {
     parts.push(`epochs=${epochs.lengthBlocks}`, `sets=${epochs.sets.map((set) => set.join(',')).join('/')}`);
     parts.push(`absentee=${epochs.hasAbsentee ? 1 : 0}`);
@@ -243,6 +249,7 @@ export function parseSchedule(text: string): Schedule {
     latencyMs: number('latency'),
     batchIntervalMs: number('batches'),
     settles: number('settles', 0) === 1,
+    reconnects: number('reconnects', 1) === 1,
     checksRestore: number('restore', 0) === 1,
     without: new Set(list('without')),
     ...(fields.has('epochs') && {

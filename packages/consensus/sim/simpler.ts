@@ -9,6 +9,7 @@ const LEAST_TROUBLE_MS = 20;
 export function* simplerSchedules(schedule: Schedule, acts: readonly string[]): Generator<Schedule> {
   const { faults, byzantine, weights, troubleMs, without } = schedule;
   if (schedule.settles) yield { ...schedule, settles: false };
+  if (!schedule.reconnects) yield { ...schedule, reconnects: true };
   const { epochs } = schedule;
   if (epochs) {
     yield { ...schedule, epochs: undefined };

@@ -374,7 +374,8 @@ export class World {
     this.note('freeze', [], () => 'the faults end');
     this.#faults.end();
     for (const node of this.nodes) this.restart(node);
-    for (const node of this.nodes) this.connect(node);
+    if (this.schedule.reconnects) for (const node of this.nodes) this.connect(node);
+    else this.count('settles on the connections that there are');
   }
 
   #becomeLive(): void {

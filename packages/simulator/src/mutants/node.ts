@@ -52,9 +52,9 @@ export const nodeMutants: readonly Mutant[] = [
   ]),
   mutant('R16', 'votes are not read back after a crash', [
     edit(
-      'sequencer/src/sequencer.ts',
-      '      else records.push(decoded);\n',
-      "      else if (decoded.type !== 'vote') records.push(decoded);\n",
+      'sequencer/src/restart.ts',
+      '    else records.push(decoded);\n',
+      "    else if (decoded.type !== 'vote') records.push(decoded);\n",
     ),
   ]),
   mutant('R4', 'own batches are never sent again', [
@@ -65,8 +65,8 @@ export const nodeMutants: readonly Mutant[] = [
     ),
     edit(
       'sequencer/src/batch-fetcher.ts',
-      '      if (missing.size === 0) return;\n',
-      '      if (missing.size >= 0) return;\n',
+      'for (let isFull = true; isFull && missing.size > 0; ) {',
+      'for (let isFull = true; isFull && missing.size < 0; ) {',
     ),
   ]),
   mutant('section 6', 'the feed orders a block’s batches backwards', [
