@@ -57,7 +57,7 @@ export interface EpochRunConfig {
   /** Batches of the epoch that are held and may not be ordered. */
   readonly batches: readonly SignedBatchHeader[];
   readonly handOn: HandOn;
-  readonly actor: () => Pick<Actor, 'submit' | 'storeBatch' | 'whenDurable'>;
+  readonly actor: () => Pick<Actor, 'submit' | 'storeBatch' | 'storeFinalBatch' | 'whenDurable'>;
   readonly network: () => Network;
   readonly hashPrefixes: HashPrefixes;
   readonly onHeldByQuorum: (seq: LaneSeq) => void;
@@ -77,6 +77,8 @@ export class EpochRun implements Ordering {
   readonly lane: Lane | undefined;
   readonly spread: Spread;
   readonly batches: BatchFetcher;
+  /** For batches of final blocks, of whichever epoch. */
+  readonly finalBatches: BatchFetcher;
   readonly blocks: BlockFetcher;
   /** Of a node that does not validate the epoch. */
   readonly follower: HeadFollower | undefined;
@@ -132,15 +134,17 @@ export class EpochRun implements Ordering {
     const blame = (peer: ValidatorIndex | PeerId, reason: string) => {
       if (!this.#isOver) config.blame(peer, reason);
     };
+    const isHeld = (digest: BatchDigest) => store.hasBatch(digest);
+    const fetching = { networkId, self, network, isHeld, blame, logger };
     this.batches = new BatchFetcher({
-      networkId,
+      ...fetching,
       validatorSet,
-      self,
-      network,
-      isHeld: (digest: BatchDigest) => store.hasBatch(digest),
       store: (batch) => config.actor().storeBatch(batch),
-      blame,
-      logger,
+    });
+    this.finalBatches = new BatchFetcher({
+      ...fetching,
+      validatorSet: undefined,
+      store: (batch) => config.actor().storeFinalBatch(batch),
     });
     this.blocks = new BlockFetcher({
       validators: validatorSet.validators.length,

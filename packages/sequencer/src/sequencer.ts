@@ -8,7 +8,6 @@ import { createVoteScheme } from '@squad/crypto';
 import { blstBls } from '@squad/crypto/node';
 import type { Channel, GossipVerdict, Network, NetworkHandlers, PeerId } from '@squad/network';
 import {
-  type BatchDigest,
   type Block,
   type BlockHeader,
   type Certificate,
@@ -28,7 +27,6 @@ import {
 } from '@squad/types';
 import { Actor, type Effect } from './actor.ts';
 import { notReady } from './admission/rejection.ts';
-import { BatchFetcher } from './batch-fetcher.ts';
 import { Bodies } from './bodies.ts';
 import { type PreparedEpoch, prepareEpoch } from './epoch-change.ts';
 import { EpochRun, type NetworkSet } from './epoch-run.ts';
@@ -120,20 +118,10 @@ export class Sequencer {
     this.#run = this.#createRun(validatorSet, ended, records, this.#restored);
     const { self, lane, core } = this.#run;
     this.transactions = new Transactions(self);
-    const finalFetcher = new BatchFetcher({
-      networkId: genesis.networkId,
-      validatorSet: undefined,
-      self: undefined,
-      network: () => this.#network,
-      isHeld: (digest: BatchDigest) => store.hasBatch(digest),
-      store: (batch) => this.#actor.storeFinalBatch(batch),
-      blame: (peer, reason) => this.#blame(peer, reason),
-      logger,
-    });
     this.indexer = new TransactionIndexer({ store, hashPrefixes: this.#hashPrefixes, logger });
     this.bodies = new Bodies({
       store,
-      fetcher: finalFetcher,
+      fetcher: { fetch: (refs, holders) => this.#run.finalBatches.fetch(refs, holders) },
       logger,
       onComplete: (height) => {
         this.#actor.submit({ type: 'bodiesComplete', height });
