@@ -7,6 +7,7 @@ import {
   type Bytes32,
   blockHash,
   type Certificate,
+  epochOfHeight,
   equalBytes,
   toHex,
 } from '@squad/types';
@@ -44,6 +45,13 @@ export function targetFault(
     return { code: 'CERTIFICATE_MISMATCH', reason };
   }
   return undefined;
+}
+
+/** A set may certify blocks after its boundary block; the next set orders those heights (R22). */
+export function epilogueFault({ epoch, height }: BlockHeader, epochLengthBlocks: number): Fault | undefined {
+  if (epochOfHeight(height, epochLengthBlocks) === epoch) return undefined;
+  const reason = `epoch ${epoch} does not order height ${height}: the block is of its epilogue`;
+  return { code: 'EPILOGUE', reason };
 }
 
 /** Whether these are all of the block's refs: the root is that of the whole list, its length included. */

@@ -26,7 +26,7 @@ import {
 } from '@squad/types';
 import { checkBatches, refsOfRollup } from './batches.ts';
 import { CertificateChecker, type Fault, type SignatureCheck } from './certificates.ts';
-import { refsFault, targetFault } from './certified.ts';
+import { epilogueFault, refsFault, targetFault } from './certified.ts';
 import type { VerificationError, VerificationErrorCode } from './errors.ts';
 import type { BlockPoint, ProvenBatch, ProvenBlock } from './proven.ts';
 
@@ -37,6 +37,8 @@ export interface VerifierConfig {
   readonly rollupId: RollupId;
   /** Of the epoch that is followed. */
   readonly validatorSet: ValidatorSet;
+  /** Heights of one epoch (R22), from the genesis file. */
+  readonly epochLengthBlocks: number;
   readonly scheme: SignatureCheck;
   /** Hashes bodies; native in a node. */
   readonly sha256: Hash;
@@ -155,7 +157,7 @@ function checkBelonging(config: VerifierConfig, { rollupId, block }: FeedBlock):
   if (epoch !== config.validatorSet.epoch) {
     return fault('WRONG_EPOCH', `it is of epoch ${epoch}, the validator set of epoch ${config.validatorSet.epoch}`);
   }
-  return undefined;
+  return epilogueFault(block.header, config.epochLengthBlocks);
 }
 
 function checkPlace({ stage, block }: FeedBlock, known: BlockPoint): Fault | undefined {

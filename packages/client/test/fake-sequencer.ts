@@ -50,6 +50,7 @@ export class FakeSequencer {
   /** Heights from which on it was asked for the sequence. */
   readonly subscribed: Height[] = [];
   #server!: RpcServer;
+  readonly #left = Promise.withResolvers<void>();
   readonly #listeners = new Set<() => void>();
 
   private constructor(chain: HonestChain, lies: Lies) {
@@ -76,6 +77,11 @@ export class FakeSequencer {
 
   get head(): Height {
     return Math.min(this.chain.head, this.lies.head ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** The first of those who had subscribed went away. */
+  get left(): Promise<void> {
+    return this.#left.promise;
   }
 
   /** The chain has grown. */
@@ -189,7 +195,10 @@ export class FakeSequencer {
         };
         this.#listeners.add(tellOn);
         setImmediate(tellOn);
-        return () => this.#listeners.delete(tellOn);
+        return () => {
+          this.#listeners.delete(tellOn);
+          this.#left.resolve();
+        };
       },
     });
   }

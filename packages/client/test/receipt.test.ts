@@ -191,6 +191,9 @@ describe('an ordering receipt', () => {
       holder[name] = typeof holder[name] === 'string' ? holder[name].toUpperCase().concat(' ') : null;
     });
     expect(places).toBeGreaterThan(200);
+    // A field of every object by another way.
+    expect(judge(JSON.parse(text.replace('{', '{"__proto__":{},')))).toBe('DECODE');
+    expect(judge(JSON.parse(text.replace('"header":{', '"header":{"__proto__":{},')))).toBe('DECODE');
     for (const junk of [null, 1, 'x', [], {}, { format: 'squad-ordering-receipt' }]) expect(judge(junk)).toBe('DECODE');
   });
 

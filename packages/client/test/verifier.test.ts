@@ -12,6 +12,7 @@ import {
   MAX_FEED_BLOCK_BYTES,
   signerBits,
   VoteKind,
+  ZERO_HASH,
 } from '@squad/types';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
@@ -25,7 +26,8 @@ let chain: HonestChain;
 let verifier: Verifier;
 
 const verifierOf = (of: HonestChain) => createVerifier({ ...parts(of), rollupId: ROLLUP, sha256 });
-const parts = ({ networkId, genesisTimeMs, validatorSet, scheme }: HonestChain) => ({
+const parts = ({ networkId, genesisTimeMs, validatorSet, scheme, genesisFile }: HonestChain) => ({
+  epochLengthBlocks: genesisFile.epochLengthBlocks,
   networkId,
   genesisTimeMs,
   validatorSet,
@@ -218,6 +220,16 @@ describe('a lie about the block is refused', () => {
   });
   it('another epoch', () => {
     expect(refusal(certified({ epoch: 1 })).code).toBe('WRONG_EPOCH');
+  });
+
+  it('of an epilogue, though a quorum finalized it', () => {
+    const ending = new HonestChain({ bls: blstBls, sha256, epochLengthBlocks: 16 });
+    for (let i = 0; i < 16; i++) ending.append([]);
+    const { header, refs } = ending.build([], { epoch: 0, view: 17, parentView: 16, nextValidatorSetHash: ZERO_HASH });
+    const block = ending.wrap({ header, refs }, ROLLUP, ending.certify(VoteKind.finalize, header));
+    const known = { height: 16, hash: ending.hashAt(16) };
+    const result = verifierOf(ending).verifyFeedBlock(block, known);
+    expect(!result.ok && result.error.code).toBe('EPILOGUE');
   });
   it('another parent', () => {
     const known = { height: 1, hash: chain.hashAt(2) };

@@ -166,13 +166,13 @@ function followerOf(options: RollupNodeOptions, parts: RollupNodeParts, wiring: 
   const { genesis, rollup, epochs, network, networkValidators, measured, logger, metrics } = wiring;
   const { networkId } = genesis;
   const { rollupId } = rollup.file;
-  const { genesisTimeMs } = genesis.file;
+  const { genesisTimeMs, epochLengthBlocks } = genesis.file;
   const start = { height: 0, hash: blockHash(genesisBlock(networkId, genesisTimeMs).header) };
   return createFollower({
     network,
     epochs,
     createVerifier: (validatorSet, scheme) =>
-      createVerifier({ networkId, genesisTimeMs, validatorSet, rollupId, scheme, sha256 }),
+      createVerifier({ networkId, genesisTimeMs, epochLengthBlocks, validatorSet, rollupId, scheme, sha256 }),
     onValidatorSet: (set) => network.changeValidators(networkValidators(set)),
     rollupId,
     start: rollup.executor.cursor ?? start,

@@ -152,7 +152,7 @@ const pump = () => {
 };
 const start = (options: Partial<FollowerOptions> = {}, from = 0) => {
   const { networkId, genesisTimeMs, validatorSet, scheme } = chain;
-  const about = { networkId, genesisTimeMs, sha256, rollupId: ROLLUP };
+  const about = { networkId, genesisTimeMs, epochLengthBlocks: 1_000_000, sha256, rollupId: ROLLUP };
   const { genesis } = createVerifier({ ...about, validatorSet, scheme });
   const sets = { read: async () => undefined, write: async () => {} };
   follower = createFollower({

@@ -130,8 +130,10 @@ afterEach(() => {
 
 /** Every block that came is what a verifier accepts, one after the other. */
 const expectVerifiable = (blocks: readonly FeedBlock[]) => {
-  const { networkId, genesisTimeMs, validatorSet, scheme } = chain;
-  const verifier = createVerifier({ networkId, genesisTimeMs, validatorSet, scheme, sha256, rollupId: ROLLUP });
+  const { networkId, genesisTimeMs, validatorSet, scheme, genesisFile } = chain;
+  const { epochLengthBlocks } = genesisFile;
+  const about = { networkId, genesisTimeMs, epochLengthBlocks, sha256, rollupId: ROLLUP };
+  const verifier = createVerifier({ ...about, validatorSet, scheme });
   let known = verifier.genesis;
   for (const block of blocks) {
     const proven = verifier.verifyFeedBlock(block, known);

@@ -132,8 +132,10 @@ function differingPlace(given: unknown, canonical: unknown, place: string): stri
   if (typeof given !== 'object' || given === null || Array.isArray(given) !== Array.isArray(canonical)) return place;
   const names = new Set([...Object.keys(given), ...Object.keys(canonical)]);
   for (const name of names) {
+    const at = place === '' ? name : `${place}.${name}`;
+    if (!Object.hasOwn(given, name) || !Object.hasOwn(canonical, name)) return at;
     const [one, other] = [given, canonical].map((value) => (value as Record<string, unknown>)[name]);
-    const found = differingPlace(one, other, place === '' ? name : `${place}.${name}`);
+    const found = differingPlace(one, other, at);
     if (found !== undefined) return found;
   }
   return undefined;

@@ -38,10 +38,12 @@ async function feedBlock(suite: MicroSuite): Promise<void> {
   const transactions = Array.from({ length: 500 }, (_, i) => transaction(256, i));
   chain.append([{ rollupId: ROLLUP, transactions }]);
   const block = chain.feedBlock(1, ROLLUP);
-  const { networkId, genesisTimeMs, validatorSet, scheme } = chain;
+  const { networkId, genesisTimeMs, validatorSet, scheme, genesisFile } = chain;
+  const { epochLengthBlocks } = genesisFile;
+  const config = { networkId, genesisTimeMs, epochLengthBlocks, rollupId: ROLLUP, validatorSet, scheme, sha256 };
   await suite.time('feed-block-verify-128k', 1, () => {
     // Each certificate is checked once by a verifier: a new one for each round.
-    const verifier = createVerifier({ networkId, genesisTimeMs, rollupId: ROLLUP, validatorSet, scheme, sha256 });
+    const verifier = createVerifier(config);
     expectTrue(verifier.verifyFeedBlock(block, verifier.genesis).ok);
   });
 }

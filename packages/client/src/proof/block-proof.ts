@@ -10,7 +10,6 @@ import {
   blockHash,
   type Certificate,
   decodeBlockProof,
-  epochOfHeight,
   equalBytes,
   ok,
   type Result,
@@ -20,7 +19,7 @@ import {
   validatorSetHash,
 } from '@squad/types';
 import { CertificateChecker, type Fault } from '../certificates.ts';
-import { refsFault, targetFault } from '../certified.ts';
+import { epilogueFault, refsFault, targetFault } from '../certified.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { refused } from './fault.ts';
 
@@ -85,12 +84,11 @@ export function linkFault(proof: BlockProof, hash: Bytes32, checkpoint: Checkpoi
     const reason = `the block is of epoch ${header.epoch}, the validator set of epoch ${validatorSet.epoch}`;
     return { code: 'WRONG_EPOCH', reason };
   }
-  // A set may finalize blocks after its boundary block; the next set orders those heights.
-  if (epochOfHeight(header.height, checkpoint.epochLengthBlocks) !== header.epoch) {
-    const reason = `epoch ${header.epoch} does not order height ${header.height}: the block is of its epilogue`;
-    return { code: 'EPILOGUE', reason };
-  }
-  return targetFault(header, hash, path, certificate) ?? refsFault(header, refs);
+  return (
+    epilogueFault(header, checkpoint.epochLengthBlocks) ??
+    targetFault(header, hash, path, certificate) ??
+    refsFault(header, refs)
+  );
 }
 
 export function signatureFault(

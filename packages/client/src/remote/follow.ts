@@ -109,9 +109,6 @@ class Follower {
     const isSoft = event.block.stage === FeedStage.soft;
     if (isSoft && !this.#options.soft) return undefined;
     if (isSoft && header.height < this.#nextHeight) return undefined;
-    if (epochOfHeight(header.height, this.#known.checkpoint.epochLengthBlocks) !== header.epoch) {
-      return this.#refuse('EPILOGUE', `epoch ${header.epoch} does not order height ${header.height}`, header.height);
-    }
     const known = this.#head ?? { height: this.#nextHeight - 1, hash: header.parentHash };
     const proven = this.#verifier.verifyFeedBlock(event.block, known);
     if (!proven.ok) {
@@ -206,6 +203,7 @@ class Follower {
     const { bls = nobleBls, sha256 = portableSha256 } = this.#access;
     return createVerifier({
       networkId: checkpoint.networkId,
+      epochLengthBlocks: checkpoint.epochLengthBlocks,
       rollupId: this.#rollupId,
       validatorSet,
       scheme: createVoteScheme(bls, validatorSet),

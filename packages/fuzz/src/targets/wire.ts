@@ -1,5 +1,6 @@
 /** SSZ from the network: everything validators, edge peers and rollup nodes send each other. */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Type } from '@chainsafe/ssz';
 import {
   Acknowledgement,
@@ -7,18 +8,21 @@ import {
   BatchesResponse,
   BatchHeader,
   Block,
+  BlockProof,
   BlockRequest,
   BlockResponse,
   bodyTransactions,
   Certificate,
   decode,
   decodeBatch,
+  decodeBlockProof,
   decodeCertificate,
   decodeFeedBlock,
   decodeFeedMessage,
   decodeHandOverProof,
   decodeProposal,
   decodeRangeResponse,
+  decodeReceipt,
   decodeValidatorMessage,
   decodeVote,
   encodeBatch,
@@ -30,10 +34,14 @@ import {
   type FeedMessage,
   GossipTransactions,
   HandOverProof,
+  OrderingReceipt,
   Proposal,
   RangeRequest,
   RangeResponse,
+  RECEIPT_VERSION,
   type Result,
+  receiptFromJson,
+  receiptToJson,
   SignedBatchHeader,
   SkipCertificates,
   type ValidatorMessage,
@@ -43,6 +51,7 @@ import {
   ZERO_HASH,
 } from '@squad/types';
 import { splice } from '../bytes.ts';
+import { jsonBytes, jsonOf, mutateJson } from '../json.ts';
 import type { Random } from '../random.ts';
 import { mutateOffsets, randomValue } from '../ssz.ts';
 import { demand, demandSameBytes, type Target } from '../target.ts';
@@ -125,6 +134,25 @@ function checkBatch(input: Uint8Array): boolean {
   return roundTrip(decoded, input, 'Batch', encodeBatch);
 }
 
+/** The certificate's kind decides what else may be in a proof. */
+function finalProof(proof: BlockProof): BlockProof {
+  return { ...proof, certificate: { ...proof.certificate, kind: VoteKind.finalize } };
+}
+
+function randomReceipt(random: Random): OrderingReceipt {
+  const receipt = randomOf<OrderingReceipt>(OrderingReceipt, random);
+  return { ...receipt, version: RECEIPT_VERSION, proof: finalProof(receipt.proof) };
+}
+
+function checkReceiptJson(input: Uint8Array): boolean {
+  const json = jsonOf(input);
+  const receipt = json && receiptFromJson(json.value);
+  if (!receipt?.ok) return false;
+  demand(isDeepStrictEqual(json?.value, receiptToJson(receipt.value)), 'a receipt that has another JSON form');
+  const encoded = OrderingReceipt.serialize(receipt.value);
+  return roundTrip(decodeReceipt(encoded), encoded, 'OrderingReceipt', (value) => OrderingReceipt.serialize(value));
+}
+
 function randomMessage(random: Random): Uint8Array {
   const messages: readonly (() => ValidatorMessage)[] = [
     () => ({ type: 'proposal', proposal: randomOf<Proposal>(Proposal, random) }),
@@ -205,6 +233,21 @@ export const WIRE_TARGETS: readonly Target[] = [
     HandOverProof,
     decodeHandOverProof,
   ),
+  {
+    ...sszTarget('block-proof', 'answers, clients: a block with who certified it', BlockProof, decodeBlockProof),
+    make: (random) => BlockProof.serialize(finalProof(randomOf<BlockProof>(BlockProof, random))),
+  },
+  {
+    ...sszTarget('receipt', 'files, answers, clients: an ordering receipt', OrderingReceipt, decodeReceipt),
+    make: (random) => OrderingReceipt.serialize(randomReceipt(random)),
+  },
+  {
+    name: 'receipt-json',
+    what: 'files, answers, clients: the JSON form of an ordering receipt',
+    make: (random) => jsonBytes(receiptToJson(randomReceipt(random))),
+    mutate: mutateJson,
+    check: checkReceiptJson,
+  },
   sszTarget('block', 'answers: a block', Block),
   sszTarget('skip-certificates', 'proposals: nullifications', SkipCertificates),
   sszTarget('validator-set', 'genesis, light clients: a validator set', ValidatorSet),

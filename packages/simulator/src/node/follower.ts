@@ -41,12 +41,13 @@ export class Follower {
   constructor(world: NodeWorld, name: string) {
     this.#world = world;
     this.name = name;
-    const { networkId, validatorSet } = world.genesis;
+    const { networkId, validatorSet, file } = world.genesis;
     const scheme = world.registry.schemeFor(undefined);
     this.#verifier = createVerifier({
       networkId,
       validatorSet,
       genesisTimeMs: GENESIS_TIME_MS,
+      epochLengthBlocks: file.epochLengthBlocks,
       rollupId: ROLLUP,
       scheme,
       sha256,
