@@ -17,9 +17,11 @@ function mutant(name: string, edits: readonly Edit[], draw?: DrawOptions): Mutan
 const SETTLES: DrawOptions = { settles: true };
 
 export const nodeEpochMutants: readonly Mutant[] = [
-  mutant('own batches are not sealed anew', [
-    edit('epoch-change.ts', '  if (next.lane) {\n', '  if (next.lane) {\n    own = [];\n'),
-  ]),
+  mutant(
+    'own batches are not sealed anew',
+    [edit('epoch-change.ts', '  if (next.lane) {\n', '  if (next.lane) {\n    own = [];\n')],
+    SETTLES,
+  ),
   mutant('batches sealed anew are not recorded with the end of the epoch', [
     edit('actor.ts', '    addUnordered(turn, ordering);\n    return before.length;', '    return before.length;'),
   ]),

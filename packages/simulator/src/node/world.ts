@@ -276,28 +276,33 @@ export class NodeWorld implements FaultyWorld {
     // With epochs, far enough that a boundary has to be crossed.
     const gain = epochs ? epochs.lengthBlocks + 1 : LIVENESS_HEIGHTS;
     const height = Math.max(...this.honest.map((node) => this.final.cursor(node.place))) + gain;
-    const accepted = new Set(this.#accepted);
-    const lacking = (): string | undefined => {
+    const withinMs = epochs ? EPOCHS_LIVENESS_BOUND_MS : LIVENESS_BOUND_MS;
+    const bound = this.queue.nowMs + withinMs;
+    const wait = async (lacking: () => string | undefined): Promise<void> => {
+      for (let missing = lacking(); missing !== undefined; missing = lacking()) {
+        if (this.queue.nowMs > bound) {
+          throw new InvariantViolation('liveness', `${withinMs} ms after the faults ended ${missing}`);
+        }
+        await this.#runUntil(this.queue.nowMs + 200);
+      }
+    };
+    await wait(() => {
       for (const node of this.honest) {
         const final = this.final.cursor(node.place);
         if (final < height) return `${node.name} is at height ${final}, not ${height}`;
       }
-      for (const follower of this.followers) {
-        if (follower.height < height) return `${follower.name} is at height ${follower.height}, not ${height}`;
-        const derived = new Set(follower.transactions);
-        for (const hash of accepted)
-          if (!derived.has(hash)) return `${hash} was accepted, and ${follower.name} lacks it`;
+      const behind = this.followers.find((follower) => follower.height < height);
+      return behind && `${behind.name} is at height ${behind.height}, not ${height}`;
+    });
+    // Also what was accepted since, while a boundary was crossed.
+    const accepted = new Set(this.#accepted);
+    await wait(() => {
+      for (const { name, transactions } of this.followers) {
+        const derived = new Set(transactions);
+        for (const hash of accepted) if (!derived.has(hash)) return `${hash} was accepted, and ${name} lacks it`;
       }
       return undefined;
-    };
-    const withinMs = epochs ? EPOCHS_LIVENESS_BOUND_MS : LIVENESS_BOUND_MS;
-    const bound = this.queue.nowMs + withinMs;
-    for (let missing = lacking(); missing !== undefined; missing = lacking()) {
-      if (this.queue.nowMs > bound) {
-        throw new InvariantViolation('liveness', `${withinMs} ms after the faults ended ${missing}`);
-      }
-      await this.#runUntil(this.queue.nowMs + 200);
-    }
+    });
     this.count('everything accepted is in the sequence');
   }
 
