@@ -108,6 +108,7 @@ const NEEDS = {
   sim: ['types'],
   'sim-epochs': ['types'],
   'sim-node': ['types'],
+  'sim-node-epochs': ['types'],
   bundle: ['types'],
   e2e: ['types', 'bundle'],
 };
@@ -124,12 +125,13 @@ const stages = [
   ['sim', () => single([simulator, '--seeds', '20000', '--complete'])],
   ['sim-epochs', () => single([simulator, '--mode', 'epochs', '--seeds', '400', '--complete', '--no-corpus'])],
   ['sim-node', () => single([simulator, '--mode', 'node', '--seeds', '40', '--no-corpus'])],
+  ['sim-node-epochs', () => single([simulator, '--mode', 'node-epochs', '--seeds', '5', '--no-corpus'])],
   ['bundle', () => single([join(root, 'scripts/bundle.mjs')])],
   ['e2e', () => vitest('e2e', [])],
 ].filter(([name]) => chosen(name));
 if (stages.length === 0) {
   process.stdout.write(
-    `unknown stage "${only}"; choose types, lint, architecture, unit, model, sim, sim-epochs, sim-node, bundle or e2e, or none for all\n`,
+    `unknown stage "${only}"; choose types, lint, architecture, unit, model, sim, sim-epochs, sim-node, sim-node-epochs, bundle or e2e, or none for all\n`,
   );
   process.exitCode = 1;
 } else {

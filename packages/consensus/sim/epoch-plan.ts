@@ -37,14 +37,32 @@ export interface PlannedEpoch {
   positionOf(identity: number): ValidatorIndex | undefined;
 }
 
+export interface PlannedKeys {
+  readonly blsPublicKey: Uint8Array;
+  readonly nodePublicKey: Uint8Array;
+}
+
+export interface PlanOptions {
+  /** `rotation`: how often the validator has had a new BLS key. Default: bytes that are nobody's keys. */
+  readonly keysOf: (identity: number, rotation: number) => PlannedKeys;
+  /** The last epoch whose set differs from the one before. Default: there is none. */
+  readonly lastChange: Epoch;
+}
+
 export class EpochPlan {
   readonly #weights: readonly number[];
   readonly #schedule: EpochSchedule | undefined;
+  readonly #options: PlanOptions;
   readonly #epochs = new Map<Epoch, PlannedEpoch>();
 
-  constructor(weights: readonly number[], schedule: EpochSchedule | undefined) {
+  constructor(
+    weights: readonly number[],
+    schedule: EpochSchedule | undefined,
+    options: PlanOptions = { keysOf: mockKeys, lastChange: Number.POSITIVE_INFINITY },
+  ) {
     this.#weights = weights;
     this.#schedule = schedule;
+    this.#options = options;
   }
 
   at(number: Epoch): PlannedEpoch {
@@ -62,7 +80,8 @@ export class EpochPlan {
 
   #plan(number: Epoch): PlannedEpoch {
     const schedule = this.#schedule;
-    const all = schedule ? schedule.sets[number % schedule.sets.length]! : this.#weights;
+    const like = Math.min(number, this.#options.lastChange);
+    const all = schedule ? schedule.sets[like % schedule.sets.length]! : this.#weights;
     const members = all.flatMap((weight, identity) => (weight > 0 ? [identity] : []));
     const weights = members.map((identity) => all[identity]!);
     const positions = all.map((_, identity) => {
@@ -72,8 +91,7 @@ export class EpochPlan {
     const validatorSet: ValidatorSet = {
       epoch: number,
       validators: members.map((identity, position) => ({
-        blsPublicKey: keyOf(48, identity, rotations(identity, number, all.length)),
-        nodePublicKey: keyOf(32, identity, 0),
+        ...this.#options.keysOf(identity, rotations(identity, like, all.length)),
         weight: weights[position]!,
       })),
     };
@@ -101,6 +119,10 @@ export function identityOfFollower(index: number): number {
 /** At each boundary one identity gets a new key: how often this one did. */
 function rotations(identity: number, epoch: Epoch, size: number): number {
   return epoch < identity ? 0 : 1 + Math.floor((epoch - identity) / size);
+}
+
+function mockKeys(identity: number, rotation: number): PlannedKeys {
+  return { blsPublicKey: keyOf(48, identity, rotation), nodePublicKey: keyOf(32, identity, 0) };
 }
 
 function keyOf(byteLength: number, identity: number, rotation: number): Uint8Array {

@@ -2,7 +2,16 @@
 
 export type { Adversary, AdversaryContext } from './adversaries/adversary.ts';
 export { ADVERSARIES, ADVERSARY_NAMES, type AdversaryName } from './adversaries/index.ts';
+export {
+  EpochPlan,
+  type EpochSchedule,
+  followerIndex,
+  identityOfFollower,
+  isFit,
+  type PlannedEpoch,
+} from './epoch-plan.ts';
 export { FaultInjector, type FaultyNode, type FaultyWorld } from './faults.ts';
+export { FinalLedger } from './invariants/epochs.ts';
 export {
   ForkConvicted,
   type InvariantContext,
@@ -10,7 +19,7 @@ export {
   InvariantViolation,
   type ObservedNode,
 } from './invariants/index.ts';
-export { type CountedScheme, SignatureRegistry } from './mock-scheme.ts';
+export { type CountedScheme, forgedSignature, SignatureRegistry } from './mock-scheme.ts';
 export { type LinkFaults, SimulatedNetwork } from './network.ts';
 export { Heard } from './observations.ts';
 export { Random } from './prng.ts';

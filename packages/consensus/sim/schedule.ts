@@ -197,7 +197,7 @@ export function formatSchedule(schedule: Schedule): string {
     `restore=${schedule.checksRestore ? 1 : 0}`,
   ];
   const { epochs } = schedule;
-  if (schedule.settles && !schedule.reconnects) parts.push('reconnects=0');
+  if (!schedule.reconnects) parts.push('reconnects=0');
   if (epochs) {
     parts.push(`epochs=${epochs.lengthBlocks}`, `sets=${epochs.sets.map((set) => set.join(',')).join('/')}`);
     parts.push(`absentee=${epochs.hasAbsentee ? 1 : 0}`);

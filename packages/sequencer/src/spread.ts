@@ -155,7 +155,10 @@ export class Spread {
     this.#config.metrics.storedBatches.add(stored.length);
     // The other branch of a fork may have been fetched for a block that orders it.
     for (const { batch, digest } of stored) {
-      if (this.#config.lanes.standing(batch.signed.header, digest) === 'equivocation') this.#recordFork(batch.signed);
+      const { header } = batch.signed;
+      // The body of a final block of another epoch may have just come: its place is one in other lanes (R22).
+      if (header.epoch !== this.#config.validatorSet.epoch) continue;
+      if (this.#config.lanes.standing(header, digest) === 'equivocation') this.#recordFork(batch.signed);
     }
     for (const author of authors) this.#moved.add(author);
     // Many small batches would mean many more small acknowledgements: each of them goes to everybody.

@@ -317,6 +317,23 @@ describe('live', () => {
     expect(reader.heights()).toEqual([1]);
     expect(reader.ended).toBe(false);
   });
+
+  it('looks for the bodies of several blocks now and then, not all the time', async () => {
+    const feed = newFeed(1);
+    const reader = new Reader(feed, { fromHeight: 1 });
+    await later();
+    grow(2);
+    const digests = [1, 2].map((height) => toHex(chain.blocks[height]!.refs[0]!.digest));
+    for (const digest of digests) source.missing.add(digest);
+    const looked = vi.spyOn(source, 'readBatch');
+    announce(feed, 1);
+    announce(feed, 2);
+    await later(1_000);
+    expect(looked.mock.calls.length).toBeLessThan(30);
+    for (const digest of digests) source.missing.delete(digest);
+    await later(200);
+    expect(reader.heights()).toEqual([1, 2]);
+  });
 });
 
 describe('bounds', () => {

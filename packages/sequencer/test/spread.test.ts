@@ -188,6 +188,14 @@ describe('a batch of another validator', () => {
   });
 });
 
+describe('the body of a final block of another epoch', () => {
+  it('that becomes durable here forks no lane of this one', () => {
+    takeIn(sealBatch(genesis, PEER));
+    spread.onDurable([sealBatch(genesis, PEER, {}, [transaction(PEER, 1)], { epoch: 1 })], []);
+    expect(forks).toEqual([]);
+  });
+});
+
 describe('own batches', () => {
   const later = (ms: number) => vi.advanceTimersByTimeAsync(ms);
   const sentTo = (peer: number) =>

@@ -3,9 +3,10 @@
 import { coreMode } from './core-mode.ts';
 import { epochsMode } from './epochs-mode.ts';
 import type { Mode } from './mode.ts';
+import { nodeEpochsMode } from './node-epochs-mode.ts';
 import { nodeMode } from './node-mode.ts';
 
-export const MODES: readonly Mode[] = [coreMode, epochsMode, nodeMode];
+export const MODES: readonly Mode[] = [coreMode, epochsMode, nodeMode, nodeEpochsMode];
 
 export function modeOf(name: string): Mode | undefined {
   return MODES.find((mode) => mode.name === name);

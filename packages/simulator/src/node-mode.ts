@@ -13,14 +13,16 @@ import {
   type ScheduleOptions,
   simplerSchedules,
 } from '@squad/consensus/sim';
-import type { Failure, Mode } from './mode.ts';
+import type { Failure, Mode, Outcome } from './mode.ts';
 import { NodeWorld } from './node/world.ts';
 
 /** Without those that only a model of batches can play, and those that a real node has always. */
-const NODE_ADVERSARIES: readonly AdversaryName[] = ADVERSARY_NAMES.filter(
+export const NODE_ADVERSARIES: readonly AdversaryName[] = ADVERSARY_NAMES.filter(
   (name) => name !== 'lane-equivocator' && name !== 'liar',
 );
-const NODE_FAULTS: readonly FaultName[] = FAULT_NAMES.filter((name) => name !== 'codec' && name !== 'checkpoint');
+export const NODE_FAULTS: readonly FaultName[] = FAULT_NAMES.filter(
+  (name) => name !== 'codec' && name !== 'checkpoint',
+);
 
 export const nodeMode: Mode = {
   name: 'node',
@@ -53,28 +55,31 @@ export const nodeMode: Mode = {
     const chosen = { faults: NODE_FAULTS, adversaries: NODE_ADVERSARIES, ...options } as ScheduleOptions;
     return formatSchedule(drawSchedule(seed, chosen));
   },
-  run: async (text, traceLines) => {
-    const schedule = parseSchedule(text);
-    const world = new NodeWorld(schedule, traceLines);
-    let failure: Failure | undefined;
-    try {
-      await world.run();
-    } catch (error) {
-      if (!(error instanceof ForkConvicted)) {
-        const invariant = error instanceof InvariantViolation ? error.invariant : 'never throws';
-        const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-        failure = { invariant, message, trace: world.trace.report() };
-      }
-    }
-    return {
-      logHash: world.trace.hash,
-      counts: world.trace.counts,
-      steps: world.steps,
-      finalHeight: world.invariants.chain.length - 1,
-      failure,
-      *simpler() {
-        for (const simpler of simplerSchedules(schedule, world.acts)) yield formatSchedule(simpler);
-      },
-    };
-  },
+  run: runNode,
 };
+
+/** One schedule, as `Mode.run` says. */
+export async function runNode(text: string, traceLines: number): Promise<Outcome> {
+  const schedule = parseSchedule(text);
+  const world = new NodeWorld(schedule, traceLines);
+  let failure: Failure | undefined;
+  try {
+    await world.run();
+  } catch (error) {
+    if (!(error instanceof ForkConvicted)) {
+      const invariant = error instanceof InvariantViolation ? error.invariant : 'never throws';
+      const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      failure = { invariant, message, trace: world.trace.report() };
+    }
+  }
+  return {
+    logHash: world.trace.hash,
+    counts: world.trace.counts,
+    steps: world.steps,
+    finalHeight: world.final.chain.length - 1,
+    failure,
+    *simpler() {
+      for (const simpler of simplerSchedules(schedule, world.acts)) yield formatSchedule(simpler);
+    },
+  };
+}

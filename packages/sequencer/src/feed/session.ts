@@ -72,8 +72,8 @@ export class FeedSession {
   readonly #postedSofts = new Map<BlockHash, Height>();
   #headTold: Height | undefined;
   #headToldAtMs = 0;
-  /** A recent block that waits for its bodies. */
-  #heldBack: { readonly height: Height; readonly untilMs: number } | undefined;
+  /** Final blocks whose bodies were not held when last looked for: when to look again. Within the window. */
+  readonly #heldBackUntilMs = new Map<Height, number>();
   #closed = false;
 
   constructor(config: SessionConfig) {
@@ -142,6 +142,8 @@ export class FeedSession {
     if (this.#rollupId === undefined) return 'the first message must be a subscription';
     this.#window.acknowledge(message.height);
     for (const [hash, height] of this.#postedSofts) if (height <= message.height) this.#postedSofts.delete(hash);
+    for (const height of this.#heldBackUntilMs.keys())
+      if (height <= message.height) this.#heldBackUntilMs.delete(height);
     this.#changed.raise();
     return undefined;
   }
@@ -156,6 +158,7 @@ export class FeedSession {
     this.#window = new FeedWindow(Math.max(1, fromHeight));
     this.#pendingSofts.length = 0;
     this.#postedSofts.clear();
+    this.#heldBackUntilMs.clear();
     this.#headTold = undefined;
     this.#changed.raise();
     return undefined;
@@ -204,7 +207,7 @@ export class FeedSession {
 
   #dueAt(height: Height): number {
     const recent = this.#config.recent.get(height);
-    const heldBackMs = this.#heldBack?.height === height ? this.#heldBack.untilMs : 0;
+    const heldBackMs = this.#heldBackUntilMs.get(height) ?? 0;
     if (!recent || recent.block.header.leader === this.#config.self()) return heldBackMs;
     return Math.max(recent.finalAtMs + this.#config.takeoverMs, heldBackMs);
   }
@@ -230,9 +233,10 @@ export class FeedSession {
     const patient = recent !== undefined && nowMs < recent.finalAtMs + FEED_BODIES_PATIENCE_MS;
     const bytes = await this.#send({ ...final, stage: FeedStage.final, rollupId, bodiesOmitted }, () => patient);
     if (bytes === undefined) {
-      this.#heldBack = { height, untilMs: nowMs + BODIES_RETRY_MS };
+      this.#heldBackUntilMs.set(height, nowMs + BODIES_RETRY_MS);
       return;
     }
+    this.#heldBackUntilMs.delete(height);
     // Subscribed anew while it was being sent: the new window knows nothing of it.
     if (window === this.#window) window.postedFinal(height, bytes);
     this.#config.onPosted(FeedStage.final, this.#roleOf(height), bytes);

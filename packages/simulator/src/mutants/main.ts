@@ -7,7 +7,7 @@ import type { HuntResult } from './hunt.ts';
 import { MUTANTS, type Mutant } from './table.ts';
 
 /** As many as a campaign has. */
-const DEFAULT_SEEDS = { core: 20_000, epochs: 2_000, node: 300 };
+const DEFAULT_SEEDS = { core: 20_000, epochs: 2_000, node: 300, 'node-epochs': 200 };
 /** A mutant that never ends is dead, too. Long enough for a whole budget on a busy machine. */
 const HUNT_TIMEOUT_MS = 30 * 60_000;
 
@@ -42,7 +42,7 @@ function hunt(mutant: Mutant, firstSeed: number, seeds: number): Promise<HuntRes
 }
 
 function line(mutant: Mutant, result: HuntResult): string {
-  const what = `${mutant.mode.padEnd(5)}${mutant.rule.padEnd(10)}${mutant.name.padEnd(58)}`;
+  const what = `${mutant.mode.padEnd(12)}${mutant.rule.padEnd(10)}${mutant.name.padEnd(58)}`;
   if (result.killedBy === undefined) return `✗ ${what} SURVIVED ${result.schedules} schedules`;
   return `✓ ${what} ${result.killedBy} (schedule ${result.schedules}, seed ${result.seed})`;
 }

@@ -7,6 +7,7 @@ import type { DrawOptions } from '../mode.ts';
 import { coreMutants } from './core.ts';
 import { epochMutants } from './epochs.ts';
 import { nodeMutants } from './node.ts';
+import { nodeEpochMutants } from './node-epochs.ts';
 
 export interface Edit {
   /** Below `packages/`. */
@@ -21,11 +22,11 @@ export interface Mutant {
   /** Of docs/protocol.md. */
   readonly rule: string;
   readonly edits: readonly Edit[];
-  readonly mode: 'core' | 'epochs' | 'node';
+  readonly mode: 'core' | 'epochs' | 'node' | 'node-epochs';
   /** What may be drawn; all if left out. */
   readonly draw?: DrawOptions | undefined;
   /** Why no run can tell it from the original. It is expected to survive, and not run. */
   readonly equivalent?: string | undefined;
 }
 
-export const MUTANTS: readonly Mutant[] = [...coreMutants, ...epochMutants, ...nodeMutants];
+export const MUTANTS: readonly Mutant[] = [...coreMutants, ...epochMutants, ...nodeMutants, ...nodeEpochMutants];

@@ -4,13 +4,14 @@
  * record, for the invariants.
  */
 
+import type { EpochEndedRecord } from '@squad/consensus';
 import type { Random } from '@squad/consensus/sim';
 import { decodeRecord } from '@squad/sequencer/parts';
 import { type Log, type LogPosition, type LogRecord, MemoryKeyValueStore, MemoryLog } from '@squad/storage';
-import { type BatchHeader, batchDigest, toHex, type Vote } from '@squad/types';
+import { type BatchHeader, batchDigest, type Epoch, toHex, type Vote } from '@squad/types';
 
 /** The kinds of records that the sequencer writes; above are the store's own. */
-const MAX_NODE_RECORD_KIND = 6;
+const MAX_NODE_RECORD_KIND = 7;
 const MAX_KEPT_FRAMES = 3;
 
 export interface DiskEvents {
@@ -24,6 +25,8 @@ export class SimulatedDisk {
   atNextSync: { readonly failing: boolean; readonly act: () => void } | undefined;
   readonly votes = new Set<string>();
   readonly batches = new Set<string>();
+  /** By the epoch that is over (R22). */
+  readonly ends: Map<Epoch, EpochEndedRecord> = new Map();
   readonly #random: Random;
   readonly #events: DiskEvents;
   #pending: LogRecord[] = [];
@@ -91,6 +94,7 @@ export class SimulatedDisk {
   #note(record: LogRecord): void {
     if (record.kind > MAX_NODE_RECORD_KIND) return;
     const decoded = decodeRecord(record);
+    if (decoded.type === 'epochEnded') this.ends.set(decoded.block.header.epoch, decoded);
     if (decoded.type === 'vote') this.votes.add(voteName(decoded.vote));
     if (decoded.type !== 'batch') return;
     const digest = batchDigest(decoded.signed.header);
@@ -99,6 +103,6 @@ export class SimulatedDisk {
   }
 }
 
-export function voteName({ kind, view, blockHash }: Vote): string {
-  return `${kind} ${view} ${toHex(blockHash)}`;
+export function voteName({ kind, epoch, view, blockHash }: Vote): string {
+  return `${kind} ${epoch} ${view} ${toHex(blockHash)}`;
 }

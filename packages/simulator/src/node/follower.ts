@@ -4,16 +4,20 @@
  */
 
 import { createVerifier, type ProvenBatch, type Verifier } from '@squad/client';
+import { verifyHandOver } from '@squad/crypto';
 import { sha256 } from '@squad/crypto/node';
 import type { FeedStream } from '@squad/network';
 import {
   bodyTransactions,
   concatBytes,
   decodeFeedMessage,
+  decodeHandOverProof,
   encodeFeedMessage,
   type FeedBlock,
   FeedStage,
+  lastHeightOf,
   toHex,
+  type ValidatorSet,
 } from '@squad/types';
 import { GENESIS_TIME_MS, ROLLUP } from './genesis.ts';
 import type { NodeWorld } from './world.ts';
@@ -31,7 +35,9 @@ export class Follower {
   /** Transactions in the order of the sequence. */
   readonly transactions: string[] = [];
   readonly #world: NodeWorld;
-  readonly #verifier: Verifier;
+  /** Of the epoch that is followed. */
+  #verifier: Verifier;
+  #validatorSet: ValidatorSet;
   readonly #held = new Map<string, readonly ProvenBatch[]>();
   /** Final blocks that came before the ones below them. */
   readonly #ahead = new Map<number, FeedBlock>();
@@ -41,18 +47,52 @@ export class Follower {
   constructor(world: NodeWorld, name: string) {
     this.#world = world;
     this.name = name;
-    const { networkId, validatorSet, file } = world.genesis;
-    const scheme = world.registry.schemeFor(undefined);
-    this.#verifier = createVerifier({
-      networkId,
-      validatorSet,
+    this.#validatorSet = world.genesis.validatorSet;
+    this.#verifier = this.#createVerifier();
+    this.#hash = this.#verifier.genesis.hash;
+  }
+
+  #createVerifier(): Verifier {
+    const { genesis, registry } = this.#world;
+    return createVerifier({
+      networkId: genesis.networkId,
+      validatorSet: this.#validatorSet,
       genesisTimeMs: GENESIS_TIME_MS,
-      epochLengthBlocks: file.epochLengthBlocks,
+      epochLengthBlocks: genesis.file.epochLengthBlocks,
       rollupId: ROLLUP,
-      scheme,
+      scheme: registry.schemeFor(undefined),
       sha256,
     });
-    this.#hash = this.#verifier.genesis.hash;
+  }
+
+  get #lastHeight(): number {
+    return lastHeightOf(this.#validatorSet.epoch, this.#world.genesis.file.epochLengthBlocks);
+  }
+
+  /** R22: from one set to the next by the proof of the end of the epoch, which one of the sequencers has. */
+  async #nextEpoch(): Promise<void> {
+    const { genesis, registry } = this.#world;
+    for (;;) {
+      const encoded = await this.#world.handOverOf(this, this.#validatorSet.epoch);
+      const proof = encoded && decodeHandOverProof(encoded);
+      if (proof?.ok) {
+        const context = {
+          networkId: genesis.networkId,
+          validatorSet: this.#validatorSet,
+          lastHeight: this.#lastHeight,
+          scheme: registry.schemeFor(undefined),
+        };
+        const next = verifyHandOver(proof.value, context);
+        if (!next.ok) {
+          this.#world.fail('hand-over', `${this.name}: ${next.error.reason}`);
+          throw next.error;
+        }
+        this.#validatorSet = next.value;
+        this.#verifier = this.#createVerifier();
+        return this.#takeAhead();
+      }
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
   }
 
   /** Follows for as long as the world runs. */
@@ -81,6 +121,7 @@ export class Follower {
           this.#unfinished = { block: message.value.block, batches: [...message.value.block.batches] };
         else if (message.value.type === 'batch') this.#unfinished?.batches.push(message.value.batch);
         const took = this.#take();
+        while (this.height === this.#lastHeight) await this.#nextEpoch();
         if (took) await stream.send(encodeFeedMessage({ type: 'acknowledge', height: this.height }));
       }
     } catch {
@@ -102,15 +143,23 @@ export class Follower {
     const whole = { ...block, batches };
     const { height } = block.block.header;
     // A leader posts its own blocks at once, and others' only after a while: they come out of order.
-    if (block.stage === FeedStage.final && height > this.height + 1) {
+    const isLater = block.block.header.epoch > this.#validatorSet.epoch;
+    if (isLater && block.stage !== FeedStage.final) return false;
+    if (block.stage === FeedStage.final && (isLater || height > this.height + 1)) {
       if (this.#ahead.size < MAX_BLOCKS_AHEAD) this.#ahead.set(height, whole);
       return false;
     }
     if (!this.#takeWhole(whole)) return false;
-    for (;;) {
+    this.#takeAhead();
+    return true;
+  }
+
+  /** Within the epoch. */
+  #takeAhead(): void {
+    while (this.height < this.#lastHeight) {
       const next = this.#ahead.get(this.height + 1);
       this.#ahead.delete(this.height + 1);
-      if (!next || !this.#takeWhole(next)) return true;
+      if (!next || !this.#takeWhole(next)) return;
     }
   }
 

@@ -1,41 +1,79 @@
 /** The genesis file of a simulated network, and its validators' node keys: these are real, votes are not. */
 
+import { EpochPlan, type Schedule } from '@squad/consensus/sim';
 import { createNodeKey, type NodeKey } from '@squad/crypto';
-import { type Genesis, parseGenesis, toHex } from '@squad/types';
+import {
+  equalBytes,
+  type Genesis,
+  MAX_SCHEDULED_VALIDATOR_SETS,
+  parseGenesis,
+  toHex,
+  type ValidatorSet,
+} from '@squad/types';
 
 export const GENESIS_TIME_MS = 1_700_000_000_000;
 export const ROLLUP = 901;
 const KEY_BYTES = 32;
 const BLS_KEY_BYTES = 48;
 const POSSESSION_BYTES = 96;
+/** Of a set that never changes: no run gets there. */
+const ENDLESS_BLOCKS = 1_000_000;
 
 const keys = new Map<number, NodeKey>();
 
-export function nodeKeyOf(index: number): NodeKey {
-  let key = keys.get(index);
+export function nodeKeyOf(identity: number): NodeKey {
+  let key = keys.get(identity);
   if (!key) {
-    key = createNodeKey(new Uint8Array(KEY_BYTES).fill(index + 1));
-    keys.set(index, key);
+    key = createNodeKey(new Uint8Array(KEY_BYTES).fill(identity + 1));
+    keys.set(identity, key);
   }
   return key;
 }
 
-export function createGenesis(weights: readonly number[]): Genesis {
+/** Whose node key it is; -1: of nobody here. */
+export function identityOfNodeKey(publicKey: Uint8Array): number {
+  return [...keys.entries()].find(([, key]) => equalBytes(key.publicKey, publicKey))?.[0] ?? -1;
+}
+
+/** Who validates when: in as many epochs as a genesis file can name, the last of these sets from then on. */
+export function createPlan({ weights, epochs }: Pick<Schedule, 'weights' | 'epochs'>): EpochPlan {
+  return new EpochPlan(weights, epochs, {
+    keysOf: (identity, rotation) => {
+      const blsPublicKey = new Uint8Array(BLS_KEY_BYTES).fill(identity + 1);
+      blsPublicKey[0] = rotation;
+      return { blsPublicKey, nodePublicKey: nodeKeyOf(identity).publicKey };
+    },
+    lastChange: MAX_SCHEDULED_VALIDATOR_SETS,
+  });
+}
+
+export function createGenesis(plan: EpochPlan, { epochs }: Pick<Schedule, 'epochs'>): Genesis {
+  const numbers = Array.from({ length: MAX_SCHEDULED_VALIDATOR_SETS }, (_, i) => i + 1);
   const genesis = parseGenesis({
     version: 1,
     name: 'simulated',
     genesisTimeMs: GENESIS_TIME_MS,
-    epochLengthBlocks: 1_000_000,
-    validators: weights.map((weight, index) => ({
-      name: `validator-${index}`,
-      blsPublicKey: toHex(new Uint8Array(BLS_KEY_BYTES).fill(index + 1)),
-      proofOfPossession: toHex(new Uint8Array(POSSESSION_BYTES).fill(index + 1)),
-      nodePublicKey: toHex(nodeKeyOf(index).publicKey),
-      weight,
-      addresses: [],
-    })),
+    epochLengthBlocks: epochs?.lengthBlocks ?? ENDLESS_BLOCKS,
+    validators: validatorsOf(plan.at(0).validatorSet),
+    ...(epochs && {
+      validatorSchedule: numbers.map((fromEpoch) => ({
+        fromEpoch,
+        validators: validatorsOf(plan.at(fromEpoch).validatorSet),
+      })),
+    }),
     rollups: [{ rollupId: ROLLUP, kind: 'opaque' }],
   });
   if (!genesis.ok) throw genesis.error;
   return genesis.value;
+}
+
+function validatorsOf({ validators }: ValidatorSet) {
+  return validators.map(({ blsPublicKey, nodePublicKey, weight }) => ({
+    name: `validator-${identityOfNodeKey(nodePublicKey)}`,
+    blsPublicKey: toHex(blsPublicKey),
+    proofOfPossession: toHex(new Uint8Array(POSSESSION_BYTES).fill(1)),
+    nodePublicKey: toHex(nodePublicKey),
+    weight,
+    addresses: [],
+  }));
 }

@@ -1,11 +1,12 @@
 /**
- * The network port over simulated links: frames, requests with a time-out, connections that come and go, feeds that keep
- * their order. Every node stands at a place; a validator that runs twice has two, and its peers hear of both.
+ * The network port over simulated links: frames, requests with a time-out, gossip, connections that come and go, feeds that
+ * keep their order. Every node stands at a place, whichever sets it is in; a validator that runs twice has two, and its peers
+ * hear of both. Whom a frame comes from is a position in the set that its receiver knows then (R22).
  */
 
 import type { EventQueue, SimulatedNetwork } from '@squad/consensus/sim';
-import type { Channel, FeedStream, NetworkHandlers, RequestProtocol } from '@squad/network';
-import type { ValidatorIndex } from '@squad/types';
+import type { Channel, FeedStream, NetworkHandlers, PeerId, RequestProtocol } from '@squad/network';
+import { toHex, type ValidatorIndex } from '@squad/types';
 import type { Life, VirtualTime } from './time.ts';
 
 const REQUEST_TIMEOUT_MS = 500;
@@ -14,12 +15,19 @@ const OVERHEAD_BYTES = 60;
 
 /** One end of all links of a node, for one life of it. */
 export interface Endpoint {
-  readonly index: ValidatorIndex;
+  /** Whose node it is, in whichever epoch. */
+  readonly identity: number;
   readonly place: number;
   readonly life: Life;
   readonly handlers: NetworkHandlers;
+  /** Where a validator stands in the set that this node's network knows now; undefined: there is no channel with it (R22). */
+  positionOf(identity: number): ValidatorIndex | undefined;
   /** A frame arrived: for whoever listens in. */
-  onArrival(from: Endpoint, channel: Channel, frame: Uint8Array): void;
+  onArrival(from: Endpoint, position: ValidatorIndex, frame: Uint8Array): void;
+}
+
+export function peerIdOf({ place }: Pick<Endpoint, 'place'>): PeerId {
+  return `place-${place}`;
 }
 
 export class Links {
@@ -31,6 +39,8 @@ export class Links {
   readonly #refusedUntilMs = new Map<string, number>();
   /** Per place: what it believes to be connected to, by place. */
   readonly #connected = new Map<number, Map<number, Endpoint>>();
+  /** Messages of gossip that an end has seen. */
+  readonly #gossiped = new WeakMap<Endpoint, Set<string>>();
 
   constructor(queue: EventQueue, links: SimulatedNetwork, time: VirtualTime) {
     this.#queue = queue;
@@ -62,7 +72,7 @@ export class Links {
 
   /** Both ends learn of each other, if nothing is in the way. */
   connect(a: Endpoint, b: Endpoint): void {
-    if (a.index === b.index || this.#links.isBlocked(a.place, b.place) || this.#links.isBlocked(b.place, a.place))
+    if (a.identity === b.identity || this.#links.isBlocked(a.place, b.place) || this.#links.isBlocked(b.place, a.place))
       return;
     for (const [here, there] of [
       [a, b],
@@ -76,9 +86,56 @@ export class Links {
         // Of an earlier life: this end had not noticed that it was over.
         if (before) this.#disconnected(here, before);
         peers.set(there.place, there);
-        this.#time.in(here.life, () => here.handlers.onValidatorConnected(there.index));
+        this.#tellConnected(here, there);
       });
     }
+  }
+
+  #tellConnected(here: Endpoint, there: Endpoint): void {
+    const position = here.positionOf(there.identity);
+    if (position !== undefined) this.#time.in(here.life, () => here.handlers.onValidatorConnected(position));
+  }
+
+  /** R22: places are those of another set now. Connections stay; of each with a validator of that set its node is told. */
+  changed(endpoint: Endpoint): void {
+    for (const peer of this.peersOf(endpoint)) {
+      this.#queue.after(0, () => {
+        if (this.#connected.get(endpoint.place)?.get(peer.place) === peer) this.#tellConnected(endpoint, peer);
+      });
+    }
+  }
+
+  /** To all who are connected, and from each that finds it good to those connected to that one. Tells to how many. */
+  gossip(from: Endpoint, message: Uint8Array): number {
+    const name = toHex(message);
+    if (!this.#isNews(from, name)) return 0;
+    return this.#pass(from, message, name);
+  }
+
+  #pass(from: Endpoint, message: Uint8Array, name: string): number {
+    const peers = this.peersOf(from);
+    for (const to of peers) {
+      this.#links.send(from.place, to.place, message.length + OVERHEAD_BYTES, () => {
+        if (this.#endpoints.get(to.place) !== to || !this.#isNews(to, name)) return;
+        this.#time.in(to.life, () => {
+          to.handlers.onGossip(peerIdOf(from), message).then(
+            (verdict) => {
+              if (verdict === 'accept' && to.life.isAlive) this.#pass(to, message, name);
+            },
+            () => {},
+          );
+        });
+      });
+    }
+    return peers.length;
+  }
+
+  #isNews(endpoint: Endpoint, name: string): boolean {
+    const heard = this.#gossiped.get(endpoint) ?? new Set<string>();
+    this.#gossiped.set(endpoint, heard);
+    if (heard.has(name)) return false;
+    heard.add(name);
+    return true;
   }
 
   connectAll(): void {
@@ -88,9 +145,10 @@ export class Links {
 
   frame(from: Endpoint, to: Endpoint, channel: Channel, frame: Uint8Array): void {
     this.#links.send(from.place, to.place, frame.length + OVERHEAD_BYTES, () => {
-      if (this.#endpoints.get(to.place) !== to || this.#refuses(to, from)) return;
-      to.onArrival(from, channel, frame);
-      this.#time.in(to.life, () => to.handlers.onFrame(from.index, channel, frame));
+      const position = to.positionOf(from.identity);
+      if (position === undefined || this.#endpoints.get(to.place) !== to || this.#refuses(to, from)) return;
+      to.onArrival(from, position, frame);
+      this.#time.in(to.life, () => to.handlers.onFrame(position, channel, frame));
     });
   }
 
@@ -108,7 +166,7 @@ export class Links {
       this.#links.send(from.place, to.place, request.length + OVERHEAD_BYTES, () => {
         if (this.#endpoints.get(to.place) !== to || this.#refuses(to, from)) return;
         this.#time.in(to.life, () => {
-          to.handlers.onRequest(`place-${from.place}`, protocol, request).then(
+          to.handlers.onRequest(peerIdOf(from), protocol, request).then(
             (answer) => answered(() => resolve(answer), answer.length),
             () => answered(() => reject(new Error('the other side did not answer')), 0),
           );
@@ -134,7 +192,8 @@ export class Links {
     // It may be connected anew by now, in another life.
     if (peers?.get(there.place) !== there) return;
     peers.delete(there.place);
-    this.#time.in(here.life, () => here.handlers.onValidatorDisconnected(there.index));
+    const position = here.positionOf(there.identity);
+    if (position !== undefined) this.#time.in(here.life, () => here.handlers.onValidatorDisconnected(position));
   }
 }
 

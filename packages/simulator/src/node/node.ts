@@ -3,8 +3,8 @@
  * this world. What it lets out is looked at on the way, and bent if it is Byzantine.
  */
 
-import type { Adversary, ObservedNode, Random } from '@squad/consensus/sim';
-import type { Channel, Network, NetworkHandlers, NetworkStatistics } from '@squad/network';
+import { type Adversary, followerIndex, type ObservedNode, type PlannedEpoch, type Random } from '@squad/consensus/sim';
+import type { Channel, Network, NetworkHandlers, NetworkStatistics, NetworkValidator, PeerId } from '@squad/network';
 import {
   type Admission,
   admitOpaque,
@@ -22,6 +22,7 @@ import {
   blockHash,
   Certificate,
   type ConsensusMessage,
+  decodeHandOverProof,
   decodeValidatorMessage,
   encodeValidatorMessage,
   equalBytes,
@@ -31,8 +32,8 @@ import {
   type Vote,
 } from '@squad/types';
 import { SimulatedDisk, voteName } from './disk.ts';
-import { nodeKeyOf } from './genesis.ts';
-import type { Endpoint } from './links.ts';
+import { identityOfNodeKey, nodeKeyOf } from './genesis.ts';
+import { type Endpoint, peerIdOf } from './links.ts';
 import type { Life } from './time.ts';
 import type { NodeWorld } from './world.ts';
 
@@ -47,13 +48,21 @@ const admission: Admission = {
   close: async () => {},
 };
 
-export class NodeOfWorld implements ObservedNode {
-  readonly index: ValidatorIndex;
+/** The validators that a node's network knows now: their identities, by position. */
+interface Directory {
+  readonly identities: readonly number[];
+  readonly self: ValidatorIndex | undefined;
+}
+
+export class NodeOfWorld {
+  /** Whose node it is: its position only if the set is of all. */
+  readonly index: number;
   readonly place: number;
   readonly random: Random;
   readonly disk: SimulatedDisk;
   clockSkewMs = 0;
-  adversary: Adversary | undefined;
+  /** Of a Byzantine one: messages that it keeps over all epochs. */
+  readonly memory: ConsensusMessage[] = [];
   /** Of the present life; undefined while the node is down or starting. */
   sequencer: Sequencer | undefined;
   feed: Feed | undefined;
@@ -61,9 +70,13 @@ export class NodeOfWorld implements ObservedNode {
   endpoint: Endpoint | undefined;
   readonly #world: NodeWorld;
   #store: NodeStore | undefined;
-  #view = 0;
+  #directory: Directory = { identities: [], self: undefined };
+  /** Of those that its network of this life has known. */
+  #former = new Set<number>();
+  /** The view that an adversary last heard of. */
+  #view = '';
 
-  constructor(world: NodeWorld, index: ValidatorIndex, place: number, random: Random) {
+  constructor(world: NodeWorld, index: number, place: number, random: Random) {
     this.#world = world;
     this.index = index;
     this.place = place;
@@ -86,8 +99,13 @@ export class NodeOfWorld implements ObservedNode {
     return !this.#world.schedule.byzantine.has(this.index);
   }
 
-  get height(): number {
-    return this.sequencer?.final.block.header.height ?? 0;
+  /** What it orders in now; epoch 0 while it is down. */
+  get epoch(): PlannedEpoch {
+    return this.#world.plan.at(this.sequencer?.epoch ?? 0);
+  }
+
+  get adversary(): Adversary | undefined {
+    return this.#world.adversaryOf(this, this.epoch);
   }
 
   // ---------------------------------------------------------------- life
@@ -100,7 +118,8 @@ export class NodeOfWorld implements ObservedNode {
       random: this.random.fork(`life-${this.#world.queue.nowMs}`),
     };
     this.life = life;
-    this.#view = 0;
+    this.#view = '';
+    this.#former = new Set();
     this.#world.time.in(life, () => {
       this.#run(life).catch((error: unknown) => this.#failed(life, error));
     });
@@ -116,9 +135,12 @@ export class NodeOfWorld implements ObservedNode {
     const sequencer = await Sequencer.open({
       genesis,
       validatorSets: genesisSchedule(genesis),
-      placeIn: () => ({ self: this.index, blsSecretKey: undefined }),
+      placeIn: (set) => {
+        const self = world.plan.at(set.epoch).positionOf(this.index);
+        return self === undefined ? undefined : { self, blsSecretKey: undefined };
+      },
       nodeKey: nodeKeyOf(this.index),
-      createScheme: () => world.registry.schemeFor(this.index),
+      createScheme: (_set, self) => world.registry.schemeFor(self),
       store,
       admission,
       logger,
@@ -133,22 +155,25 @@ export class NodeOfWorld implements ObservedNode {
     const rollupIds = genesis.file.rollups.map(({ rollupId }) => rollupId);
     const feed = createFeed({
       source: store,
-      self: () => this.index,
+      self: () => sequencer.self,
       handOvers: sequencer.handOvers,
       rollupIds,
       logger: silentLogger,
     });
     const endpoint: Endpoint = {
-      index: this.index,
+      identity: this.index,
       place: this.place,
       life,
       handlers: this.#handlers(sequencer.handlers),
-      onArrival: (from, _channel, frame) => this.#arrived(from, frame),
+      positionOf: (identity) => this.#positionOf(identity),
+      onArrival: (from, position, frame) => this.#arrived(from, position, frame),
     };
     if (!life.isAlive) return;
     if (this.isHonest) {
       sequencer.listen(({ stage, block }, certificate) => world.onBlock(this, stage, block, certificate));
     }
+    const { validators, self } = sequencer.networkSet;
+    this.#directory = { identities: validators.map(({ nodePublicKey }) => identityOfNodeKey(nodePublicKey)), self };
     this.#store = store;
     this.sequencer = sequencer;
     this.feed = feed;
@@ -185,16 +210,22 @@ export class NodeOfWorld implements ObservedNode {
 
   // ---------------------------------------------------------------- what the invariants look at
 
-  isVoteDurable(vote: Vote): boolean {
-    return this.disk.votes.has(voteName(vote));
+  /** As one of an epoch's validators; of one that is none the index is below 0. */
+  observedIn(epoch: PlannedEpoch): ObservedNode {
+    const { place, name, disk } = this;
+    return {
+      index: epoch.positionOf(this.index) ?? followerIndex(this.index),
+      place,
+      name,
+      isVoteDurable: (vote: Vote) => disk.votes.has(voteName(vote)),
+      isBatchDurable: (digest) => this.isBatchDurable(digest),
+      isBlockKnown: () => true,
+      isEndDurable: () => disk.ends.has(epoch.number),
+    };
   }
 
   isBatchDurable(digest: Uint8Array): boolean {
     return this.disk.batches.has(toHex(digest));
-  }
-
-  isBlockKnown(): boolean {
-    return true;
   }
 
   /** A final block as anybody may read it here. */
@@ -206,46 +237,82 @@ export class NodeOfWorld implements ObservedNode {
   }
 
   #logger(life: Life): Logger {
-    const world = this.#world;
-    const warn = (fields: unknown): void => {
-      if (!life.isAlive || typeof fields !== 'object' || fields === null) return;
-      const { peer, reason } = fields as { peer?: number; reason?: string };
-      if (peer !== undefined && reason !== undefined)
-        world.check(() => world.invariants.onMisbehaved(this, peer, reason));
-    };
     const error = (fields: unknown, message?: unknown): void => {
       const cause = typeof fields === 'object' && fields !== null && 'err' in fields ? fields.err : fields;
       if (this.isHonest) this.#failed(life, cause instanceof Error ? cause : new Error(`${message}: ${cause}`));
     };
-    const logger: Logger = { ...silentLogger, warn, error, fatal: error, child: () => logger };
+    const logger: Logger = { ...silentLogger, error, fatal: error, child: () => logger };
     return logger;
   }
 
   // ---------------------------------------------------------------- network
 
   #handlers(handlers: NetworkHandlers): NetworkHandlers {
-    const { adversary } = this;
-    if (!adversary?.servesBatch) return handlers;
     return {
       ...handlers,
       onRequest: async (from, protocol, request) => {
-        if (protocol === 'batches' && this.random.chance(0.8)) throw new Error('it keeps them to itself');
-        return handlers.onRequest(from, protocol, request);
+        if (protocol === 'batches' && this.adversary?.servesBatch && this.random.chance(0.8))
+          throw new Error('it keeps them to itself');
+        const answer = await handlers.onRequest(from, protocol, request);
+        if (protocol === 'handOver' && answer.length > 0) this.#answersWithProof(answer);
+        return answer;
       },
     };
   }
 
+  /** R20, R22. */
+  #answersWithProof(answer: Uint8Array): void {
+    const proof = decodeHandOverProof(answer);
+    const epoch = proof.ok ? proof.value.boundaryHeader.epoch : undefined;
+    if (!this.isHonest || (epoch !== undefined && this.disk.ends.has(epoch))) return;
+    this.#world.fail(
+      'durable before visible',
+      `${this.name} tells of the end of epoch ${epoch}, which is not on its disk`,
+    );
+  }
+
+  /** Where a validator stands for this node; undefined: there is no channel with it. */
+  #positionOf(identity: number): ValidatorIndex | undefined {
+    const { identities, self } = this.#directory;
+    const position = self === undefined ? -1 : identities.indexOf(identity);
+    return position < 0 ? undefined : position;
+  }
+
+  #changeValidators(
+    endpoint: Endpoint,
+    validators: readonly NetworkValidator[],
+    self: ValidatorIndex | undefined,
+  ): void {
+    for (const identity of this.#directory.identities) this.#former.add(identity);
+    this.#directory = { identities: validators.map(({ nodePublicKey }) => identityOfNodeKey(nodePublicKey)), self };
+    this.#world.onEpochBegun(this);
+    this.#world.links.changed(endpoint);
+  }
+
   #network(endpoint: Endpoint): Network {
     const { links } = this.#world;
-    const at = (to: ValidatorIndex) => links.peersOf(endpoint).filter(({ index }) => index === to);
-    const connected = () => [...new Set(links.peersOf(endpoint).map(({ index }) => index))].sort((a, b) => a - b);
+    const at = (to: ValidatorIndex | PeerId) => {
+      const isIt = (peer: Endpoint) =>
+        typeof to === 'number' ? peer.identity === this.#directory.identities[to] : peerIdOf(peer) === to;
+      return links.peersOf(endpoint).filter(isIt);
+    };
+    const withChannel = () =>
+      links.peersOf(endpoint).flatMap((peer) => {
+        const position = this.#positionOf(peer.identity);
+        return position === undefined ? [] : [{ peer, position }];
+      });
+    const connected = () => [...new Set(withChannel().map(({ position }) => position))].sort((a, b) => a - b);
+    const isFormer = ({ identity }: Endpoint) =>
+      this.#former.has(identity) && !this.#directory.identities.includes(identity);
     return {
-      peerId: `place-${this.place}`,
+      peerId: peerIdOf(endpoint),
       addresses: [],
       get connectedValidators() {
         return connected();
       },
-      formerValidators: [],
+      get formerValidators() {
+        return links.peersOf(endpoint).filter(isFormer).map(peerIdOf);
+      },
       get peerCount() {
         return links.peersOf(endpoint).length;
       },
@@ -254,23 +321,32 @@ export class NodeOfWorld implements ObservedNode {
         const decoded = decodeValidatorMessage(frame);
         if (!decoded.ok) return this.#world.fail('own frames', `${this.name} sends what does not decode`);
         this.#world.onSend(this, decoded.value);
-        for (const peer of to === 'all' ? links.peersOf(endpoint) : at(to)) {
-          for (const bent of this.#bend(peer.index, channel, frame, decoded.value))
+        for (const { peer, position } of withChannel()) {
+          if (to !== 'all' && to !== position) continue;
+          for (const bent of this.#bend(position, channel, frame, decoded.value))
             links.frame(endpoint, peer, channel, bent);
         }
       },
       request: (to, protocol, request) => {
-        const [peer] = typeof to === 'number' ? at(to) : [];
+        const [peer] = at(to);
         if (!peer || !endpoint.life.isAlive) return Promise.reject(new Error(`not connected to ${to}`));
         return links.request(endpoint, peer, protocol, request);
       },
-      publish: async () => 0,
-      disconnect: (peer, reason) => {
-        if (typeof peer !== 'number' || !endpoint.life.isAlive) return;
-        this.#world.check(() => this.#world.invariants.onMisbehaved(this, peer, reason));
-        for (const other of at(peer)) links.refuse(endpoint, other);
+      publish: async (message) => {
+        if (!endpoint.life.isAlive) return 0;
+        this.#world.count('gossip');
+        return links.gossip(endpoint, message);
       },
-      changeValidators: () => {},
+      disconnect: (peer, reason) => {
+        if (!endpoint.life.isAlive) return;
+        for (const other of at(peer)) {
+          this.#world.onMisbehaved(this, other.identity, reason);
+          links.refuse(endpoint, other);
+        }
+      },
+      changeValidators: (validators, self) => {
+        if (endpoint.life.isAlive) this.#changeValidators(endpoint, validators, self);
+      },
       statistics: (): NetworkStatistics => {
         throw new Error('nobody counts here');
       },
@@ -301,34 +377,36 @@ export class NodeOfWorld implements ObservedNode {
     if (message.type === 'evidence' || !adversary.send) return [frame];
     return adversary.send(to, message).map((instead) => {
       if (instead === message) return frame;
-      this.#world.check(() => this.#world.invariants.onByzantineMessage(instead));
+      this.#world.learnByzantine(instead);
       return encodeValidatorMessage(instead);
     });
   }
 
   /** What an adversary says of its own accord. */
-  say(to: ValidatorIndex, message: ConsensusMessage): void {
+  say(identity: number, message: ConsensusMessage): void {
     const { endpoint } = this;
     if (!endpoint?.life.isAlive) return;
-    this.#world.check(() => this.#world.invariants.onByzantineMessage(message));
+    this.#world.learnByzantine(message);
     for (const peer of this.#world.links.peersOf(endpoint)) {
-      if (peer.index === to) this.#world.links.frame(endpoint, peer, 'consensus', encodeValidatorMessage(message));
+      if (peer.identity === identity)
+        this.#world.links.frame(endpoint, peer, 'consensus', encodeValidatorMessage(message));
     }
   }
 
-  #arrived(from: Endpoint, frame: Uint8Array): void {
+  #arrived(from: Endpoint, position: ValidatorIndex, frame: Uint8Array): void {
     const decoded = decodeValidatorMessage(frame);
     this.#world.noteFrame(from.place, this.place, decoded.ok ? decoded.value : undefined);
     const { adversary, sequencer } = this;
     if (!adversary || !sequencer || !decoded.ok) return;
     const { view, leader } = sequencer.core.status;
-    if (view !== this.#view) {
-      this.#view = view;
+    const name = `${sequencer.epoch} ${view}`;
+    if (name !== this.#view) {
+      this.#view = name;
       adversary.enteredView?.(view, leader);
     }
     const message = decoded.value;
     if (message.type === 'proposal' || message.type === 'vote' || message.type === 'certificate') {
-      adversary.received?.(from.index, message);
+      adversary.received?.(position, message);
     }
   }
 }

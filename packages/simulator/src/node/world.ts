@@ -3,15 +3,22 @@
  * that follow, faults and adversaries, and the checks on all of it.
  */
 
+import { epochOf } from '@squad/consensus';
 import {
   ADVERSARIES,
+  type Adversary,
   type AdversaryContext,
+  type EpochPlan,
   EventQueue,
   FaultInjector,
   type FaultyWorld,
+  FinalLedger,
+  forgedSignature,
   Invariants,
   InvariantViolation,
+  identityOfFollower,
   isOverloaded,
+  type PlannedEpoch,
   type Random,
   randomOf,
   type Schedule,
@@ -28,27 +35,34 @@ import {
   batchDigest,
   type Certificate,
   type ConsensusMessage,
+  type Epoch,
+  epochOfEvidence,
   fromHex,
   type Genesis,
-  LeaderSchedule,
+  genesisBlock,
   toHex,
   type ValidatorIndex,
   type ValidatorMessage,
+  validatorSetHash,
   voteSigningRoot,
 } from '@squad/types';
 import { Follower } from './follower.ts';
-import { createGenesis, GENESIS_TIME_MS, ROLLUP } from './genesis.ts';
+import { createGenesis, createPlan, GENESIS_TIME_MS, ROLLUP } from './genesis.ts';
 import { createFeedPair, Links } from './links.ts';
 import { isFor, NodeOfWorld } from './node.ts';
 import { type Life, settle, VirtualTime } from './time.ts';
 
 const FOLLOWERS = 2;
 const LIVENESS_BOUND_MS = 90_000;
+/** With epochs a whole one has to pass, in which Byzantine leaders have their turns. */
+const EPOCHS_LIVENESS_BOUND_MS = 240_000;
 const LIVENESS_HEIGHTS = 3;
 const TRANSACTION_BYTES = 40;
 const MAX_WILD_SKEW_MS = 30_000;
 
 interface Ordered {
+  /** Whose lane it is in. */
+  readonly identity: number | undefined;
   readonly ref: {
     readonly author: number;
     readonly seq: number;
@@ -61,13 +75,15 @@ interface Ordered {
 export class NodeWorld implements FaultyWorld {
   readonly schedule: Schedule;
   readonly queue = new EventQueue();
+  readonly plan: EpochPlan;
   readonly genesis: Genesis;
+  /** What is final, of all epochs. */
+  readonly final: FinalLedger;
   readonly registry: SignatureRegistry;
   readonly network: SimulatedNetwork;
   readonly time: VirtualTime;
   readonly links: Links;
   readonly nodes: NodeOfWorld[];
-  readonly invariants: Invariants;
   readonly trace: Trace;
   readonly slowDisks = new Set<number>();
   readonly acts: string[] = [];
@@ -76,7 +92,9 @@ export class NodeWorld implements FaultyWorld {
   /** The first thing that went wrong. */
   broken: Error | undefined;
   readonly #random: Random;
-  readonly #leaders: LeaderSchedule;
+  /** By epoch, each from when the first node begins it. */
+  readonly #rules = new Map<Epoch, Invariants>();
+  readonly #adversaries = new Map<string, Adversary>();
   readonly #faults: FaultInjector;
   readonly #batches = new Map<BatchDigest, Ordered>();
   /** By height: the state root that the first rollup derived. */
@@ -91,36 +109,20 @@ export class NodeWorld implements FaultyWorld {
     this.schedule = schedule;
     this.#random = random;
     this.trace = new Trace(traceLines, () => this.nodes.map(({ name }) => name));
-    this.genesis = createGenesis(weights);
+    this.plan = createPlan(schedule);
+    this.genesis = createGenesis(this.plan, schedule);
+    const root = genesisBlock(this.genesis.networkId, GENESIS_TIME_MS);
+    this.final = new FinalLedger(root);
     this.registry = new SignatureRegistry(random.fork('scheme').uint32());
-    this.#leaders = new LeaderSchedule(this.genesis.validatorSet);
     const twins = [...byzantine].flatMap(([index, name]) => (name === 'twins' ? [index] : []));
     const indexes = [...weights.keys(), ...twins];
     const count = (kind: string) => this.count(kind);
     this.network = new SimulatedNetwork(this.queue, random.fork('links'), indexes.length, schedule.latencyMs, count);
     this.time = new VirtualTime(this.queue, GENESIS_TIME_MS, random.fork('time'));
     this.links = new Links(this.queue, this.network, this.time);
-    this.invariants = new Invariants({
-      networkId: this.genesis.networkId,
-      genesisTimeMs: GENESIS_TIME_MS,
-      weights,
-      validatorSet: this.genesis.validatorSet,
-      isOverloaded: isOverloaded(weights, byzantine),
-      registry: this.registry,
-      nodes: () => this.nodes,
-      isByzantine: (index) => byzantine.has(index),
-      batchOf: (digest) => this.#batches.get(toHex(digest)),
-      leaderAt: (view) => this.#leaders.leaderAt(view),
-      latestLocalNowMs: () => this.time.nowMs + Math.max(...this.honest.map(({ clockSkewMs }) => clockSkewMs)),
-      count,
-    });
+    this.#rules.set(0, this.#rulesFrom(this.plan.at(0), root));
     this.nodes = indexes.map((index, place) => new NodeOfWorld(this, index, place, random.fork(`node-${place}`)));
-    for (const [index, name] of byzantine) {
-      for (const node of this.nodes.filter((each) => each.index === index)) {
-        node.adversary = ADVERSARIES[name](this.#adversaryContext(node));
-      }
-      this.count(`adversary ${name}`);
-    }
+    for (const name of byzantine.values()) this.count(`adversary ${name}`);
     for (const name of schedule.faults) this.count(`fault ${name}`);
     if (isOverloaded(weights, byzantine)) this.count('more adversaries than tolerated');
     this.count(schedule.settles ? 'settles' : 'does not settle');
@@ -131,6 +133,71 @@ export class NodeWorld implements FaultyWorld {
   get honest(): NodeOfWorld[] {
     return this.nodes.filter(({ isHonest }) => isHonest);
   }
+
+  // ---------------------------------------------------------------- epochs
+
+  /** The invariants of an epoch that some node has begun. */
+  rulesOf(epoch: Epoch): Invariants | undefined {
+    const known = this.#rules.get(epoch);
+    if (known || epoch === 0) return known;
+    const ended = this.nodes.find(({ disk }) => disk.ends.has(epoch - 1))?.disk.ends.get(epoch - 1);
+    if (!ended) return undefined;
+    const rules = this.#rulesFrom(this.plan.at(epoch), ended.block);
+    rules.checkLeaders();
+    this.#rules.set(epoch, rules);
+    this.count('an epoch begins');
+    return rules;
+  }
+
+  #rulesFrom(epoch: PlannedEpoch, root: Block): Invariants {
+    const { number, weights, validatorSet, leaders, lastHeight } = epoch;
+    const { byzantine, epochs } = this.schedule;
+    const bounds = {
+      number,
+      root,
+      lastHeight,
+      nextSetHash: this.plan.nextSetHash(number),
+      hashOfSet: validatorSetHash,
+      places: 2 * this.schedule.weights.length,
+    };
+    return new Invariants(
+      {
+        networkId: this.genesis.networkId,
+        genesisTimeMs: GENESIS_TIME_MS,
+        weights,
+        validatorSet,
+        isOverloaded: isOverloaded(this.schedule.weights, byzantine),
+        registry: this.registry,
+        nodes: () =>
+          this.nodes.flatMap((node) => (epoch.positionOf(node.index) === undefined ? [] : [node.observedIn(epoch)])),
+        isByzantine: (position) => byzantine.has(epoch.members[position] ?? identityOfFollower(position)),
+        batchOf: (digest) => this.#batches.get(toHex(digest)),
+        leaderAt: (view) => leaders.leaderAt(view),
+        latestLocalNowMs: () => this.time.nowMs + Math.max(...this.honest.map(({ clockSkewMs }) => clockSkewMs)),
+        count: (kind) => this.count(kind),
+        epoch: epochs && bounds,
+      },
+      this.final,
+    );
+  }
+
+  /** A node has gone on to the next epoch: the end of the one before has to be on its disk. */
+  onEpochBegun(node: NodeOfWorld): void {
+    const { number } = node.epoch;
+    const before = this.plan.at(number - 1);
+    const ended = node.disk.ends.get(before.number);
+    this.note('epoch', [node.place, number], () => `${node.name} begins epoch ${number}`);
+    if (!ended)
+      return this.fail('durable before visible', `${node.name} ended an epoch that its disk knows nothing of`);
+    const { block, proof } = ended;
+    this.check(() => this.rulesOf(before.number)?.onEpochEnded(node.observedIn(before), block, proof));
+    if (before.positionOf(node.index) === undefined && node.epoch.positionOf(node.index) !== undefined)
+      this.count('a node becomes a validator');
+    if (before.positionOf(node.index) !== undefined && node.epoch.positionOf(node.index) === undefined)
+      this.count('a validator is one no more');
+  }
+
+  // ---------------------------------------------------------------- what others look at
 
   count(kind: string): void {
     this.trace.count(kind);
@@ -173,7 +240,7 @@ export class NodeWorld implements FaultyWorld {
 
   async #run(): Promise<void> {
     const { troubleMs, settles } = this.schedule;
-    this.invariants.checkLeaders();
+    this.#rules.get(0)!.checkLeaders();
     for (const node of this.nodes) node.start();
     for (const node of this.nodes) this.#sendLater(node);
     const life: Life = { isAlive: true, clockSkewMs: () => 0, random: this.#random.fork('followers') };
@@ -205,28 +272,37 @@ export class NodeWorld implements FaultyWorld {
   }
 
   async #becomeLive(): Promise<void> {
-    const height = Math.max(...this.honest.map((node) => this.invariants.cursor(node.place))) + LIVENESS_HEIGHTS;
-    const accepted = new Set(this.#accepted);
-    const lacking = (): string | undefined => {
+    const { epochs } = this.schedule;
+    // With epochs, far enough that a boundary has to be crossed.
+    const gain = epochs ? epochs.lengthBlocks + 1 : LIVENESS_HEIGHTS;
+    const height = Math.max(...this.honest.map((node) => this.final.cursor(node.place))) + gain;
+    const withinMs = epochs ? EPOCHS_LIVENESS_BOUND_MS : LIVENESS_BOUND_MS;
+    const bound = this.queue.nowMs + withinMs;
+    const wait = async (lacking: () => string | undefined): Promise<void> => {
+      for (let missing = lacking(); missing !== undefined; missing = lacking()) {
+        if (this.queue.nowMs > bound) {
+          throw new InvariantViolation('liveness', `${withinMs} ms after the faults ended ${missing}`);
+        }
+        await this.#runUntil(this.queue.nowMs + 200);
+      }
+    };
+    await wait(() => {
       for (const node of this.honest) {
-        const final = this.invariants.cursor(node.place);
+        const final = this.final.cursor(node.place);
         if (final < height) return `${node.name} is at height ${final}, not ${height}`;
       }
-      for (const follower of this.followers) {
-        if (follower.height < height) return `${follower.name} is at height ${follower.height}, not ${height}`;
-        const derived = new Set(follower.transactions);
-        for (const hash of accepted)
-          if (!derived.has(hash)) return `${hash} was accepted, and ${follower.name} lacks it`;
+      const behind = this.followers.find((follower) => follower.height < height);
+      return behind && `${behind.name} is at height ${behind.height}, not ${height}`;
+    });
+    // Also what was accepted since, while a boundary was crossed.
+    const accepted = new Set(this.#accepted);
+    await wait(() => {
+      for (const { name, transactions } of this.followers) {
+        const derived = new Set(transactions);
+        for (const hash of accepted) if (!derived.has(hash)) return `${hash} was accepted, and ${name} lacks it`;
       }
       return undefined;
-    };
-    const bound = this.queue.nowMs + LIVENESS_BOUND_MS;
-    for (let missing = lacking(); missing !== undefined; missing = lacking()) {
-      if (this.queue.nowMs > bound) {
-        throw new InvariantViolation('liveness', `${LIVENESS_BOUND_MS} ms after the faults ended ${missing}`);
-      }
-      await this.#runUntil(this.queue.nowMs + 200);
-    }
+    });
     this.count('everything accepted is in the sequence');
   }
 
@@ -299,20 +375,40 @@ export class NodeWorld implements FaultyWorld {
         this.#mustBeDurable(node, 'sends its batch', batchDigest(message.batch.signed.header));
       } else if (message.type === 'acknowledgements') {
         // Of a lane that is ordered further than it is held the end that is final is named: nothing rests on that.
+        const rules = this.rulesOf(message.epoch);
         for (const { author, seq, digest } of message.acknowledgements) {
-          if (seq >= this.invariants.orderedBatches(author)) this.#mustBeDurable(node, 'acknowledges a batch', digest);
+          if (seq >= (rules?.orderedBatches(author) ?? 0)) this.#mustBeDurable(node, 'acknowledges a batch', digest);
         }
       } else if (message.type === 'evidence') {
-        if (node.isHonest) this.invariants.onEvidence(node, message.evidence);
+        const epoch = epochOfEvidence(message.evidence);
+        if (node.isHonest) this.rulesOf(epoch)?.onEvidence(node.observedIn(this.plan.at(epoch)), message.evidence);
       } else {
-        this.invariants.onSend(node, message);
+        const epoch = epochOf(message);
+        const rules = this.rulesOf(epoch);
+        if (rules) rules.onSend(node.observedIn(this.plan.at(epoch)), message);
+        else if (node.isHonest) this.fail('epoch', `${node.name} speaks in epoch ${epoch}, which nobody has begun`);
       }
     });
   }
 
+  /** A Byzantine message may be of any epoch. */
+  learnByzantine(message: ConsensusMessage): void {
+    this.check(() => this.rulesOf(epochOf(message))?.onByzantineMessage(message));
+  }
+
+  /** A node turns its back on another one. */
+  onMisbehaved(node: NodeOfWorld, identity: number, reason: string): void {
+    const { weights, byzantine } = this.schedule;
+    this.count('misbehaved');
+    // With certificates that exclude each other honest nodes build on either, and each is wrong to those on the other.
+    if (byzantine.has(node.index) || byzantine.has(identity) || isOverloaded(weights, byzantine)) return;
+    this.fail('no honest node accused', `${node.name} says of honest n${identity}: ${reason}`);
+  }
+
   /** A batch that is on somebody's disk. What was never on any can be ordered by nobody. */
-  learnBatch({ author, seq, rollupId, previousDigest }: BatchHeader, digest: Uint8Array): void {
-    this.#batches.set(toHex(digest), { ref: { author, seq, rollupId, digest }, previousDigest });
+  learnBatch({ epoch, author, seq, rollupId, previousDigest }: BatchHeader, digest: Uint8Array): void {
+    const identity = this.plan.at(epoch).members[author];
+    this.#batches.set(toHex(digest), { identity, ref: { author, seq, rollupId, digest }, previousDigest });
   }
 
   /** R3, R20. */
@@ -324,22 +420,28 @@ export class NodeWorld implements FaultyWorld {
   /** A node tells who listens of a soft or final block. */
   onBlock(node: NodeOfWorld, stage: 'soft' | 'final', block: Block, certificate: Certificate): void {
     this.check(() => {
-      if (stage === 'soft') return this.invariants.onSoft(node, block, certificate);
-      this.invariants.onFinal(node, [block], isFor(certificate, block) ? certificate : undefined);
+      const epoch = this.plan.at(block.header.epoch);
+      const rules = this.rulesOf(epoch.number);
+      if (!rules)
+        return this.fail('epoch', `${node.name} has a block of epoch ${epoch.number}, which nobody has begun`);
+      if (stage === 'soft') return rules.onSoft(node.observedIn(epoch), block, certificate);
+      rules.onFinal(node.observedIn(epoch), [block], isFor(certificate, block) ? certificate : undefined);
     });
   }
 
   /** A node is up again, and not yet at work: what it had shown before must be there. */
   async onRestarted(node: NodeOfWorld, store: NodeStore): Promise<void> {
     if (!node.isHonest) return;
-    const cursor = this.invariants.cursor(node.place);
+    const cursor = this.final.cursor(node.place);
     if (store.head < cursor) {
       return this.fail('recovery', `${node.name} is back at height ${store.head}, and had delivered ${cursor}`);
     }
     for (let height = cursor + 1; height <= store.head; height++) {
       const { block, certificate } = await node.read(height, store);
       this.count('final before a crash, delivered after it');
-      this.check(() => this.invariants.onFinal(node, [block], certificate));
+      const epoch = this.plan.at(block.header.epoch);
+      const own = certificate && isFor(certificate, block) ? certificate : undefined;
+      this.check(() => this.rulesOf(epoch.number)!.onFinal(node.observedIn(epoch), [block], own));
     }
     for (const digest of this.#batchesOf(node)) {
       if (node.isBatchDurable(fromHex(digest)) && (await store.readBatch(digest)) === undefined) {
@@ -349,7 +451,7 @@ export class NodeWorld implements FaultyWorld {
   }
 
   #batchesOf(node: NodeOfWorld): BatchDigest[] {
-    return [...this.#batches].flatMap(([digest, { ref }]) => (ref.author === node.index ? [digest] : []));
+    return [...this.#batches].flatMap(([digest, { identity }]) => (identity === node.index ? [digest] : []));
   }
 
   /** Of all rollups the root after a height is the same. */
@@ -359,6 +461,12 @@ export class NodeWorld implements FaultyWorld {
     this.count('a block derived');
     if (known === undefined) this.#roots.set(follower.height, root);
     else if (known !== root) this.fail('state roots', `${follower.name} has another root at height ${follower.height}`);
+  }
+
+  /** The end of an epoch, of one of the sequencers; undefined if that is down or does not know of it. */
+  async handOverOf(follower: Follower, epoch: Epoch): Promise<Uint8Array | undefined> {
+    const random = this.#random.fork(`hand-over-${follower.name}-${this.queue.nowMs}`);
+    return random.pick(this.honest).sequencer?.handOvers.encoded(epoch);
   }
 
   /** A feed from one of the sequencers that are up; none if that one is not. */
@@ -374,25 +482,42 @@ export class NodeWorld implements FaultyWorld {
 
   // ---------------------------------------------------------------- adversaries
 
-  #adversaryContext(node: NodeOfWorld): AdversaryContext {
-    const { index: self } = node;
-    const scheme = this.registry.schemeFor(self);
-    const others = [...this.schedule.weights.keys()].filter((index) => index !== self);
+  /** What a Byzantine validator is in an epoch. */
+  adversaryOf(node: NodeOfWorld, epoch: PlannedEpoch): Adversary | undefined {
+    const name = this.schedule.byzantine.get(node.index);
+    const self = epoch.positionOf(node.index);
+    if (name === undefined || self === undefined) return undefined;
+    const key = `${node.place} ${epoch.number}`;
+    let adversary = this.#adversaries.get(key);
+    if (!adversary) {
+      adversary = ADVERSARIES[name](this.#adversaryContext(node, epoch, self));
+      this.#adversaries.set(key, adversary);
+    }
+    return adversary;
+  }
+
+  #adversaryContext(node: NodeOfWorld, epoch: PlannedEpoch, self: ValidatorIndex): AdversaryContext {
+    const { number, members, leaders, lastHeight } = epoch;
+    const positions = [...members.keys()];
     return {
       self,
-      epoch: 0,
-      lastHeight: Number.POSITIVE_INFINITY,
-      memory: [],
-      others,
-      random: this.#random.fork(`adversary-${node.place}`),
-      side: new Set(this.#random.fork('side').subset([...this.schedule.weights.keys()])),
-      leaderAt: (view) => this.#leaders.leaderAt(view),
-      sign: (kind, view, blockHash, epoch = 0) => {
-        const content = { kind, epoch, view, blockHash };
-        const signature = scheme.sign(voteSigningRoot(this.genesis.networkId, content));
+      epoch: number,
+      lastHeight,
+      memory: node.memory,
+      others: positions.filter((position) => position !== self),
+      random: this.#random.fork(number === 0 ? `adversary-${node.place}` : `adversary-${node.place}-${number}`),
+      side: new Set(this.#random.fork('side').subset(positions)),
+      leaderAt: (view) => leaders.leaderAt(view),
+      sign: (kind, view, blockHash, ofEpoch = number) => {
+        const content = { kind, epoch: ofEpoch, view, blockHash };
+        // In another epoch its key stands at another position, or at none.
+        const position = ofEpoch === number ? self : this.plan.at(ofEpoch).positionOf(node.index);
+        const root = voteSigningRoot(this.genesis.networkId, content);
+        const signature =
+          position === undefined ? forgedSignature(view, true) : this.registry.schemeFor(position).sign(root);
         return { ...content, signer: self, signature };
       },
-      send: (to: ValidatorIndex, message: ConsensusMessage) => node.say(to, message),
+      send: (to: ValidatorIndex, message: ConsensusMessage) => node.say(members[to]!, message),
       keepBatch: () => {},
       later: (delayMs, act) => {
         const { life } = node;
