@@ -26,7 +26,7 @@ import {
 } from './support.ts';
 
 const CHAIN_ID = 901;
-const LENGTH = 48;
+const LENGTH = 32;
 const members = (...sequencers: number[]) => sequencers.map((sequencer) => ({ sequencer }));
 
 let net: RunningNet;
