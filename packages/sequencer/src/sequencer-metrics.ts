@@ -34,6 +34,7 @@ export function createSequencerMetrics(metrics: Metrics): SequencerMetrics {
     help: 'Batches that became final',
   });
   const view = metrics.gauge({ name: 'squad_consensus_view_number', help: 'The current view' });
+  const epoch = metrics.gauge({ name: 'squad_consensus_epoch_number', help: 'Epoch of the last final block' });
   const height = metrics.gauge({ name: 'squad_consensus_final_height_blocks', help: 'Height of the last final block' });
   const convicted = metrics.gauge({
     name: 'squad_consensus_convicted_validators',
@@ -73,6 +74,7 @@ export function createSequencerMetrics(metrics: Metrics): SequencerMetrics {
     finalized: ({ header, refs }, lagMs) => {
       finalBlocks.increment();
       finalBatches.add(refs.length);
+      epoch.set(header.epoch);
       height.set(header.height);
       lag.observe(lagMs / 1000);
     },
