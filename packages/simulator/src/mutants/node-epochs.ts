@@ -36,7 +36,6 @@ export const nodeEpochMutants: readonly Mutant[] = [
     ),
   ]),
   mutant('a checkpoint drops the end of the epoch before', [
-    edit('actor.ts', 'CHECKPOINT_INTERVAL_BLOCKS = 512', 'CHECKPOINT_INTERVAL_BLOCKS = 4'),
     edit('actor.ts', '    if (startedBy) turn.records.push(startedBy);\n', ''),
   ]),
   mutant(

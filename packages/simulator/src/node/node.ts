@@ -41,6 +41,8 @@ const BATCH_BYTES = 1_024;
 const BATCH_AGE_MS = 20;
 const HEARTBEAT_MS = 1_000;
 const TAKEOVER_MS = 2_000;
+/** Several in each epoch. */
+const CHECKPOINT_INTERVAL_BLOCKS = 5;
 
 const admission: Admission = {
   admit: async (_rollup, transactions) => transactions.map(admitOpaque),
@@ -150,6 +152,7 @@ export class NodeOfWorld {
       batchAgeMs: BATCH_AGE_MS,
       heartbeatMs: HEARTBEAT_MS,
       gossipTakeoverMs: TAKEOVER_MS,
+      checkpointIntervalBlocks: CHECKPOINT_INTERVAL_BLOCKS,
       onFailure: (error) => this.#failed(life, error),
     });
     const rollupIds = genesis.file.rollups.map(({ rollupId }) => rollupId);
