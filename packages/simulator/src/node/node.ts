@@ -169,6 +169,7 @@ export class NodeOfWorld {
       life,
       handlers: this.#handlers(sequencer.handlers),
       positionOf: (identity) => this.#positionOf(identity),
+      hasChannels: () => this.#directory.self !== undefined,
       onArrival: (from, position, frame) => this.#arrived(from, position, frame),
     };
     if (!life.isAlive) return;
@@ -274,10 +275,9 @@ export class NodeOfWorld {
     );
   }
 
-  /** Where a validator stands for this node; undefined: there is no channel with it. */
+  /** Where a validator stands for this node; undefined: it is none. */
   #positionOf(identity: number): ValidatorIndex | undefined {
-    const { identities, self } = this.#directory;
-    const position = self === undefined ? -1 : identities.indexOf(identity);
+    const position = this.#directory.identities.indexOf(identity);
     return position < 0 ? undefined : position;
   }
 
@@ -299,12 +299,12 @@ export class NodeOfWorld {
         typeof to === 'number' ? peer.identity === this.#directory.identities[to] : peerIdOf(peer) === to;
       return links.peersOf(endpoint).filter(isIt);
     };
-    const withChannel = () =>
+    const validators = () =>
       links.peersOf(endpoint).flatMap((peer) => {
         const position = this.#positionOf(peer.identity);
         return position === undefined ? [] : [{ peer, position }];
       });
-    const connected = () => [...new Set(withChannel().map(({ position }) => position))].sort((a, b) => a - b);
+    const connected = () => [...new Set(validators().map(({ position }) => position))].sort((a, b) => a - b);
     const isFormer = ({ identity }: Endpoint) =>
       this.#former.has(identity) && !this.#directory.identities.includes(identity);
     return {
@@ -320,11 +320,11 @@ export class NodeOfWorld {
         return links.peersOf(endpoint).length;
       },
       send: (to, channel, frame) => {
-        if (!endpoint.life.isAlive) return;
+        if (!endpoint.life.isAlive || this.#directory.self === undefined) return;
         const decoded = decodeValidatorMessage(frame);
         if (!decoded.ok) return this.#world.fail('own frames', `${this.name} sends what does not decode`);
         this.#world.onSend(this, decoded.value);
-        for (const { peer, position } of withChannel()) {
+        for (const { peer, position } of validators()) {
           if (to !== 'all' && to !== position) continue;
           for (const bent of this.#bend(position, channel, frame, decoded.value))
             links.frame(endpoint, peer, channel, bent);
