@@ -85,6 +85,7 @@ export class NodeOfWorld {
     this.random = random;
     this.disk = new SimulatedDisk(random.fork('disk'), {
       onBatch: (header, digest) => world.learnBatch(header, digest),
+      onSync: () => this.#checkEnd(),
       syncDelayMs: (draw) => (world.slowDisks.has(place) ? draw.integer(5, 120) : draw.integer(0, 3)),
     });
   }
@@ -264,7 +265,15 @@ export class NodeOfWorld {
     };
   }
 
-  /** R20, R22. */
+  /** R20, R22: what anyone would be told who asked now for the end of the present epoch. */
+  #checkEnd(): void {
+    const { sequencer } = this;
+    const epoch = sequencer?.epoch ?? 0;
+    if (!sequencer || this.disk.ends.has(epoch)) return;
+    const check = (encoded: Uint8Array | undefined) => encoded && this.#answersWithProof(encoded);
+    sequencer.handOvers.encoded(epoch).then(check, () => {});
+  }
+
   #answersWithProof(answer: Uint8Array): void {
     const proof = decodeHandOverProof(answer);
     const epoch = proof.ok ? proof.value.boundaryHeader.epoch : undefined;
