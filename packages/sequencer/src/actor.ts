@@ -64,6 +64,8 @@ export interface NextEpoch {
 
 export interface ActorConfig<Next extends NextEpoch> {
   readonly first: Ordering;
+  /** Final blocks between two checkpoints. Default: `CHECKPOINT_INTERVAL_BLOCKS`. */
+  readonly checkpointIntervalBlocks?: number | undefined;
   readonly store: NodeStore;
   readonly now: () => number;
   /** The epoch ends in the turn that is under way: from now on nothing is sealed for it. */
@@ -248,7 +250,8 @@ export class Actor<Next extends NextEpoch = NextEpoch> {
 
   /** Now and then, at a turn's end: the state to replay from, and the batches that are not ordered yet. */
   #addCheckpoint(turn: Turn): number | undefined {
-    if (this.#finalsSinceCheckpoint < CHECKPOINT_INTERVAL_BLOCKS) return undefined;
+    const { checkpointIntervalBlocks = CHECKPOINT_INTERVAL_BLOCKS } = this.#config;
+    if (this.#finalsSinceCheckpoint < checkpointIntervalBlocks) return undefined;
     this.#finalsSinceCheckpoint = 0;
     const at = turn.records.length;
     const { core, startedBy } = this.#ordering;

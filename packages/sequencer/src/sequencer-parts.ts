@@ -31,6 +31,8 @@ export interface SequencerParts {
   readonly batchAgeMs: number;
   readonly heartbeatMs: number;
   readonly gossipTakeoverMs: number;
+  /** Final blocks between two checkpoints of the log. */
+  readonly checkpointIntervalBlocks?: number;
   readonly onFailure: (error: unknown) => void;
   /** How votes are signed and checked. Default: BLS by blst. */
   readonly createScheme?: (set: ValidatorSet, self: ValidatorIndex | undefined) => VoteScheme;

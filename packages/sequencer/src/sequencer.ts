@@ -131,6 +131,7 @@ export class Sequencer {
     });
     this.#actor = new Actor({
       first: this.#run,
+      checkpointIntervalBlocks: parts.checkpointIntervalBlocks,
       store,
       now,
       onEffect: (effect) => this.#onEffect(effect),

@@ -16,6 +16,8 @@ const MAX_KEPT_FRAMES = 3;
 
 export interface DiskEvents {
   onBatch(header: BatchHeader, digest: Uint8Array): void;
+  /** A sync begins: nothing that waits for it may be seen. */
+  onSync(): void;
   syncDelayMs(random: Random): number;
 }
 
@@ -43,6 +45,7 @@ export class SimulatedDisk {
     const { log } = this;
     const sync = async (): Promise<void> => {
       const upTo = this.#settled + this.#pending.length;
+      this.#events.onSync();
       await new Promise<void>((resolve) => setTimeout(resolve, this.#events.syncDelayMs(this.#random)));
       const { atNextSync } = this;
       this.atNextSync = undefined;

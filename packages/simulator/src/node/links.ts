@@ -20,8 +20,10 @@ export interface Endpoint {
   readonly place: number;
   readonly life: Life;
   readonly handlers: NetworkHandlers;
-  /** Where a validator stands in the set that this node's network knows now; undefined: there is no channel with it (R22). */
+  /** Where a validator stands in the set that this node's network knows now; undefined: it is none (R22). */
   positionOf(identity: number): ValidatorIndex | undefined;
+  /** Only validators have channels. Who is none is told of those who are, and asks them. */
+  hasChannels(): boolean;
   /** A frame arrived: for whoever listens in. */
   onArrival(from: Endpoint, position: ValidatorIndex, frame: Uint8Array): void;
 }
@@ -146,7 +148,8 @@ export class Links {
   frame(from: Endpoint, to: Endpoint, channel: Channel, frame: Uint8Array): void {
     this.#links.send(from.place, to.place, frame.length + OVERHEAD_BYTES, () => {
       const position = to.positionOf(from.identity);
-      if (position === undefined || this.#endpoints.get(to.place) !== to || this.#refuses(to, from)) return;
+      if (position === undefined || !to.hasChannels()) return;
+      if (this.#endpoints.get(to.place) !== to || this.#refuses(to, from)) return;
       to.onArrival(from, position, frame);
       this.#time.in(to.life, () => to.handlers.onFrame(position, channel, frame));
     });

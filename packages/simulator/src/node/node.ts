@@ -41,6 +41,8 @@ const BATCH_BYTES = 1_024;
 const BATCH_AGE_MS = 20;
 const HEARTBEAT_MS = 1_000;
 const TAKEOVER_MS = 2_000;
+/** Several in each epoch. */
+const CHECKPOINT_INTERVAL_BLOCKS = 5;
 
 const admission: Admission = {
   admit: async (_rollup, transactions) => transactions.map(admitOpaque),
@@ -83,6 +85,7 @@ export class NodeOfWorld {
     this.random = random;
     this.disk = new SimulatedDisk(random.fork('disk'), {
       onBatch: (header, digest) => world.learnBatch(header, digest),
+      onSync: () => this.#checkEnd(),
       syncDelayMs: (draw) => (world.slowDisks.has(place) ? draw.integer(5, 120) : draw.integer(0, 3)),
     });
   }
@@ -150,6 +153,7 @@ export class NodeOfWorld {
       batchAgeMs: BATCH_AGE_MS,
       heartbeatMs: HEARTBEAT_MS,
       gossipTakeoverMs: TAKEOVER_MS,
+      checkpointIntervalBlocks: CHECKPOINT_INTERVAL_BLOCKS,
       onFailure: (error) => this.#failed(life, error),
     });
     const rollupIds = genesis.file.rollups.map(({ rollupId }) => rollupId);
@@ -166,6 +170,7 @@ export class NodeOfWorld {
       life,
       handlers: this.#handlers(sequencer.handlers),
       positionOf: (identity) => this.#positionOf(identity),
+      hasChannels: () => this.#directory.self !== undefined,
       onArrival: (from, position, frame) => this.#arrived(from, position, frame),
     };
     if (!life.isAlive) return;
@@ -260,7 +265,15 @@ export class NodeOfWorld {
     };
   }
 
-  /** R20, R22. */
+  /** R20, R22: what anyone would be told who asked now for the end of the present epoch. */
+  #checkEnd(): void {
+    const { sequencer } = this;
+    const epoch = sequencer?.epoch ?? 0;
+    if (!sequencer || this.disk.ends.has(epoch)) return;
+    const check = (encoded: Uint8Array | undefined) => encoded && this.#answersWithProof(encoded);
+    sequencer.handOvers.encoded(epoch).then(check, () => {});
+  }
+
   #answersWithProof(answer: Uint8Array): void {
     const proof = decodeHandOverProof(answer);
     const epoch = proof.ok ? proof.value.boundaryHeader.epoch : undefined;
@@ -271,10 +284,9 @@ export class NodeOfWorld {
     );
   }
 
-  /** Where a validator stands for this node; undefined: there is no channel with it. */
+  /** Where a validator stands for this node; undefined: it is none. */
   #positionOf(identity: number): ValidatorIndex | undefined {
-    const { identities, self } = this.#directory;
-    const position = self === undefined ? -1 : identities.indexOf(identity);
+    const position = this.#directory.identities.indexOf(identity);
     return position < 0 ? undefined : position;
   }
 
@@ -296,12 +308,12 @@ export class NodeOfWorld {
         typeof to === 'number' ? peer.identity === this.#directory.identities[to] : peerIdOf(peer) === to;
       return links.peersOf(endpoint).filter(isIt);
     };
-    const withChannel = () =>
+    const validators = () =>
       links.peersOf(endpoint).flatMap((peer) => {
         const position = this.#positionOf(peer.identity);
         return position === undefined ? [] : [{ peer, position }];
       });
-    const connected = () => [...new Set(withChannel().map(({ position }) => position))].sort((a, b) => a - b);
+    const connected = () => [...new Set(validators().map(({ position }) => position))].sort((a, b) => a - b);
     const isFormer = ({ identity }: Endpoint) =>
       this.#former.has(identity) && !this.#directory.identities.includes(identity);
     return {
@@ -317,11 +329,11 @@ export class NodeOfWorld {
         return links.peersOf(endpoint).length;
       },
       send: (to, channel, frame) => {
-        if (!endpoint.life.isAlive) return;
+        if (!endpoint.life.isAlive || this.#directory.self === undefined) return;
         const decoded = decodeValidatorMessage(frame);
         if (!decoded.ok) return this.#world.fail('own frames', `${this.name} sends what does not decode`);
         this.#world.onSend(this, decoded.value);
-        for (const { peer, position } of withChannel()) {
+        for (const { peer, position } of validators()) {
           if (to !== 'all' && to !== position) continue;
           for (const bent of this.#bend(position, channel, frame, decoded.value))
             links.frame(endpoint, peer, channel, bent);

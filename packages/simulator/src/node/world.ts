@@ -5,15 +5,12 @@
 
 import { epochOf } from '@squad/consensus';
 import {
-  ADVERSARIES,
   type Adversary,
-  type AdversaryContext,
   type EpochPlan,
   EventQueue,
   FaultInjector,
   type FaultyWorld,
   FinalLedger,
-  forgedSignature,
   Invariants,
   InvariantViolation,
   identityOfFollower,
@@ -41,11 +38,10 @@ import {
   type Genesis,
   genesisBlock,
   toHex,
-  type ValidatorIndex,
   type ValidatorMessage,
   validatorSetHash,
-  voteSigningRoot,
 } from '@squad/types';
+import { ByzantineNodes } from './byzantine.ts';
 import { Follower } from './follower.ts';
 import { createGenesis, createPlan, GENESIS_TIME_MS, ROLLUP } from './genesis.ts';
 import { createFeedPair, Links } from './links.ts';
@@ -58,7 +54,6 @@ const LIVENESS_BOUND_MS = 90_000;
 const EPOCHS_LIVENESS_BOUND_MS = 240_000;
 const LIVENESS_HEIGHTS = 3;
 const TRANSACTION_BYTES = 40;
-const MAX_WILD_SKEW_MS = 30_000;
 
 interface Ordered {
   /** Whose lane it is in. */
@@ -94,7 +89,7 @@ export class NodeWorld implements FaultyWorld {
   readonly #random: Random;
   /** By epoch, each from when the first node begins it. */
   readonly #rules = new Map<Epoch, Invariants>();
-  readonly #adversaries = new Map<string, Adversary>();
+  readonly #byzantine: ByzantineNodes;
   readonly #faults: FaultInjector;
   readonly #batches = new Map<BatchDigest, Ordered>();
   /** By height: the state root that the first rollup derived. */
@@ -120,6 +115,7 @@ export class NodeWorld implements FaultyWorld {
     this.network = new SimulatedNetwork(this.queue, random.fork('links'), indexes.length, schedule.latencyMs, count);
     this.time = new VirtualTime(this.queue, GENESIS_TIME_MS, random.fork('time'));
     this.links = new Links(this.queue, this.network, this.time);
+    this.#byzantine = new ByzantineNodes(this, random);
     this.#rules.set(0, this.#rulesFrom(this.plan.at(0), root));
     this.nodes = indexes.map((index, place) => new NodeOfWorld(this, index, place, random.fork(`node-${place}`)));
     for (const name of byzantine.values()) this.count(`adversary ${name}`);
@@ -214,6 +210,11 @@ export class NodeWorld implements FaultyWorld {
     } catch (error) {
       this.broken ??= error instanceof Error ? error : new Error(String(error));
     }
+  }
+
+  /** What a Byzantine validator is in an epoch. */
+  adversaryOf(node: NodeOfWorld, epoch: PlannedEpoch): Adversary | undefined {
+    return this.#byzantine.adversaryOf(node, epoch);
   }
 
   fail(invariant: string, message: string): void {
@@ -478,57 +479,5 @@ export class NodeWorld implements FaultyWorld {
     const pair = createFeedPair(this.queue, this.time, () => this.schedule.latencyMs, life, client);
     this.time.in(life, () => feed.onStream(pair.server));
     return pair.client;
-  }
-
-  // ---------------------------------------------------------------- adversaries
-
-  /** What a Byzantine validator is in an epoch. */
-  adversaryOf(node: NodeOfWorld, epoch: PlannedEpoch): Adversary | undefined {
-    const name = this.schedule.byzantine.get(node.index);
-    const self = epoch.positionOf(node.index);
-    if (name === undefined || self === undefined) return undefined;
-    const key = `${node.place} ${epoch.number}`;
-    let adversary = this.#adversaries.get(key);
-    if (!adversary) {
-      adversary = ADVERSARIES[name](this.#adversaryContext(node, epoch, self));
-      this.#adversaries.set(key, adversary);
-    }
-    return adversary;
-  }
-
-  #adversaryContext(node: NodeOfWorld, epoch: PlannedEpoch, self: ValidatorIndex): AdversaryContext {
-    const { number, members, leaders, lastHeight } = epoch;
-    const positions = [...members.keys()];
-    return {
-      self,
-      epoch: number,
-      lastHeight,
-      memory: node.memory,
-      others: positions.filter((position) => position !== self),
-      random: this.#random.fork(number === 0 ? `adversary-${node.place}` : `adversary-${node.place}-${number}`),
-      side: new Set(this.#random.fork('side').subset(positions)),
-      leaderAt: (view) => leaders.leaderAt(view),
-      sign: (kind, view, blockHash, ofEpoch = number) => {
-        const content = { kind, epoch: ofEpoch, view, blockHash };
-        // In another epoch its key stands at another position, or at none.
-        const position = ofEpoch === number ? self : this.plan.at(ofEpoch).positionOf(node.index);
-        const root = voteSigningRoot(this.genesis.networkId, content);
-        const signature =
-          position === undefined ? forgedSignature(view, true) : this.registry.schemeFor(position).sign(root);
-        return { ...content, signer: self, signature };
-      },
-      send: (to: ValidatorIndex, message: ConsensusMessage) => node.say(members[to]!, message),
-      keepBatch: () => {},
-      later: (delayMs, act) => {
-        const { life } = node;
-        if (life) this.queue.after(delayMs, () => this.time.in(life, act));
-      },
-      skewClock: () => {
-        node.clockSkewMs = this.#random
-          .fork(`skew-${node.place}-${this.queue.nowMs}`)
-          .integer(-MAX_WILD_SKEW_MS, MAX_WILD_SKEW_MS);
-      },
-      count: (kind) => this.count(kind),
-    };
   }
 }
