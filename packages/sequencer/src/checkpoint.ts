@@ -26,7 +26,7 @@ import {
   ZERO_HASH,
 } from '@squad/types';
 import { z } from 'zod';
-import { noteBodiesComplete } from './bodies.ts';
+import { noteBodies } from './bodies.ts';
 import { CHECKPOINT_FORMAT, CheckpointFile } from './checkpoint-file.ts';
 import { encodeRecord } from './records.ts';
 
@@ -104,7 +104,7 @@ export async function beginAt(
     votes: [],
   };
   await store.setMeta(META_KEY, Uint8Array.of(1));
-  await noteBodiesComplete(store, height);
+  await noteBodies(store, { complete: height, from: height + 1 });
   await store.startAt(
     {
       height,

@@ -106,6 +106,7 @@ async function open(
     batchAgeMs: options.batchAgeMs,
     heartbeatMs: options.heartbeatMs,
     gossipTakeoverMs: options.gossipTakeoverMs,
+    keepBodies: options.keepBodies,
     onFailure: (error) => die(logger, error),
   });
   checkIsValidator(options, identity, validatorSets, sequencer.validatorSet);

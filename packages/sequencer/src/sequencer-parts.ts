@@ -31,6 +31,8 @@ export interface SequencerParts {
   readonly batchAgeMs: number;
   readonly heartbeatMs: number;
   readonly gossipTakeoverMs: number;
+  /** Final blocks whose bodies are kept; undefined: all (R23). */
+  readonly keepBodies?: number | undefined;
   readonly onFailure: (error: unknown) => void;
   /** How votes are signed and checked. Default: BLS by blst. */
   readonly createScheme?: (set: ValidatorSet, self: ValidatorIndex | undefined) => VoteScheme;
