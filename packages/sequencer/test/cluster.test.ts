@@ -287,6 +287,9 @@ describe('a node that is no validator', () => {
     const checkpoint = {
       block: Block.deserialize((await a.store.readBlock(at.height))!.block),
       certificate: Certificate.deserialize(at.certificate) as Certificate,
+      validatorSet: cluster.genesis.validatorSet,
+      handOvers: [],
+      startedBy: undefined,
     };
     await a.submit([transaction(0, 1)]);
     const observer = new TestNode(cluster, OBSERVER);

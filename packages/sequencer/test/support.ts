@@ -277,7 +277,7 @@ export class TestNode {
     this.#transactionsThrough = 0;
     this.#transactions = [];
     this.store = await openMemoryNodeStore({ log: this.log, keyValueStore: this.#keyValueStore });
-    if (this.checkpoint) await beginAt(this.store, this.checkpoint, genesis.validatorSet.validators.length);
+    if (this.checkpoint) await beginAt(this.store, this.checkpoint);
     const { node } = keysOf(this.index);
     this.sequencer = await Sequencer.open({
       genesis,
