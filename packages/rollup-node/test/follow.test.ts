@@ -36,6 +36,8 @@ interface Script {
   /** What it says of its head. */
   head?: () => Height;
   unreachable?: boolean;
+  /** Bodies below it were pruned: whoever asks for them is told so. */
+  heldFrom?: Height;
   /** Posts a soft block's final without bodies. */
   omitsBodies?: boolean;
 }
@@ -101,6 +103,11 @@ class Sequencer {
       if (!message.ok) throw new Error(message.error.reason);
       if (message.value.type === 'subscribe') {
         this.subscriptions.push(message.value.fromHeight);
+        if (message.value.fromHeight < (this.script.heldFrom ?? 0)) {
+          this.send({ type: 'error', code: 'NOT_HELD', message: 'pruned' });
+          this.drop();
+          return;
+        }
         this.#next = message.value.fromHeight;
         this.#acked = this.#next - 1;
         this.tellHead();
@@ -235,6 +242,17 @@ describe('catching up', () => {
     pump();
     await later(1_500);
     expect(applied.finals).toEqual(range(1, 100));
+    expect(refusals).toEqual([]);
+  });
+
+  it('gets from the one that kept them the blocks that the others have pruned, and then listens to all', async () => {
+    grow(100);
+    for (const sequencer of sequencers.slice(0, 3)) sequencer.script = { heldFrom: 50 };
+    start();
+    await later(20_000);
+    expect(applied.finals).toEqual(range(1, 100));
+    expect(sequencers[3]!.posted.slice(0, 49)).toEqual(range(1, 49));
+    expect(sequencers.map(({ connected }) => connected)).toEqual([true, true, true, true]);
     expect(refusals).toEqual([]);
   });
 

@@ -1,6 +1,7 @@
 /**
  * Behind the final head: sees to it that every body of every final block is held, in height order, and hands complete
- * blocks on: to the core (R21), and to the indexer of transactions.
+ * blocks on: to the core (R21), and to the indexer of transactions. Of a node that prunes (R23), only of the blocks whose
+ * bodies it keeps: those below count as complete.
  */
 
 import type { Logger } from '@squad/service';
@@ -26,20 +27,39 @@ export interface BodiesConfig {
   readonly store: NodeStore;
   readonly fetcher: Pick<BatchFetcher, 'fetch'>;
   readonly onComplete: (height: Height) => void;
+  /** Final blocks up to the head whose bodies are fetched; undefined: all. */
+  readonly keepBodies?: number | undefined;
   readonly logger: Logger;
 }
 
-/** At the next start, bodies are looked for above this height. */
-export async function noteBodiesComplete(store: NodeStore, height: Height): Promise<void> {
-  const value = new Uint8Array(8);
-  new DataView(value.buffer).setBigUint64(0, BigInt(height));
-  await store.setMeta(META_KEY, value);
+/** At the next start, bodies are looked for above `complete`; below `from` none are kept. */
+export async function noteBodies(store: NodeStore, { complete, from }: HeldBodies): Promise<void> {
+  const value = new DataView(new ArrayBuffer(16));
+  value.setBigUint64(0, BigInt(complete));
+  value.setBigUint64(8, BigInt(from));
+  await store.setMeta(META_KEY, new Uint8Array(value.buffer));
+}
+
+async function readNoted(store: NodeStore): Promise<HeldBodies> {
+  const noted = await store.getMeta(META_KEY);
+  if (!noted) return { complete: 0, from: 1 };
+  const value = new DataView(noted.buffer, noted.byteOffset, noted.byteLength);
+  // A store from before pruning says only how far.
+  const from = value.byteLength < 16 ? 1 : Number(value.getBigUint64(8));
+  return { complete: Number(value.getBigUint64(0)), from };
+}
+
+/** The bodies of all final blocks from one height to the other are held. */
+export interface HeldBodies {
+  readonly from: Height;
+  readonly complete: Height;
 }
 
 export class Bodies {
   readonly #config: BodiesConfig;
   #complete: Height = 0;
-  #noted: Height = 0;
+  #from: Height = 1;
+  #noted: HeldBodies = { complete: 0, from: 1 };
   /** The block whose missing bodies were last told of. */
   #toldMissingAt: Height = 0;
   #head: Height = 0;
@@ -55,9 +75,28 @@ export class Bodies {
     this.#config = config;
   }
 
-  /** Every body up to here is held. */
+  /** Every body from `from` up to here is held. */
   get complete(): Height {
     return this.#complete;
+  }
+
+  /** The lowest height whose bodies are kept. */
+  get from(): Height {
+    return this.#from;
+  }
+
+  /** For people, with final blocks up to the head: what is fetched, and what nobody has. */
+  progress(head: Height): string {
+    const next = this.#complete + 1;
+    const fetching = `it is fetching the bodies of ${head - this.#complete} final blocks`;
+    if (this.#toldMissingAt !== next) return fetching;
+    return `${fetching}; no peer that was asked has those of block ${next}: if all have pruned them, start it with --keep-bodies`;
+  }
+
+  /** What is below the height may be gone from now on. Resolves once that is noted. */
+  async letGoBefore(height: Height): Promise<void> {
+    this.#from = Math.max(this.#from, height);
+    await this.#note();
   }
 
   /** Resolves when every body up to the height is held, or the signal is aborted. */
@@ -78,9 +117,9 @@ export class Bodies {
   }
 
   async start(): Promise<void> {
-    const noted = await this.#config.store.getMeta(META_KEY);
-    if (noted) this.#complete = Number(new DataView(noted.buffer, noted.byteOffset).getBigUint64(0));
-    this.#noted = this.#complete;
+    this.#noted = await readNoted(this.#config.store);
+    this.#complete = this.#noted.complete;
+    this.#from = this.#noted.from;
     this.#started = true;
     // The core takes nothing for granted: untold, it would hold a complete node for one that lags and not vote (R21).
     if (this.#complete > 0) this.#config.onComplete(this.#complete);
@@ -116,6 +155,8 @@ export class Bodies {
     const runs: BodyRun[] = [];
     let next = this.#complete + 1;
     while (!this.#stopped) {
+      if (this.#skipWhatIsNotKept()) dropBelow(runs, this.#complete + 1);
+      next = Math.max(next, this.#complete + 1);
       while (runs.length < BODY_RUNS_FETCHED_AHEAD && next <= this.#head) {
         const run = await this.#begin(next);
         runs.push(run);
@@ -135,6 +176,20 @@ export class Bodies {
         first.fetched = this.#fetch(missing);
       }
     }
+  }
+
+  /** Far behind, a node that prunes does without the bodies that it would let go of at the head (R23). */
+  #skipWhatIsNotKept(): boolean {
+    const { keepBodies, logger } = this.#config;
+    const height = this.#head - (keepBodies ?? this.#head);
+    if (height <= this.#complete) return false;
+    logger.info(
+      { from: this.#complete + 1, to: height },
+      'the bodies of these final blocks are older than what is kept',
+    );
+    this.#from = height + 1;
+    this.#completeTo(height);
+    return true;
   }
 
   /** The next blocks, as many as lack what one request asks for, and their bodies' way here begun. */
@@ -177,12 +232,16 @@ export class Bodies {
     const end = missing.size === 0 ? -1 : blocks.findIndex(({ refs }) => refs.some((ref) => missing.has(ref)));
     const height = blocks.at(end === -1 ? -1 : end - 1)?.header.height;
     if (end !== 0 && height !== undefined && height > this.#complete) {
-      this.#complete = height;
-      this.#config.onComplete(height);
-      for (const waiting of this.#waiting) if (waiting.height <= height) waiting.done();
-      if (height - this.#noted >= NOTE_INTERVAL_BLOCKS) await this.#note();
+      this.#completeTo(height);
+      if (height - this.#noted.complete >= NOTE_INTERVAL_BLOCKS) await this.#note();
     }
     return end === -1;
+  }
+
+  #completeTo(height: Height): void {
+    this.#complete = height;
+    this.#config.onComplete(height);
+    for (const waiting of this.#waiting) if (waiting.height <= height) waiting.done();
   }
 
   /** They may have been pruned wherever this node asks (R23): blocks are followed all the same. */
@@ -191,14 +250,16 @@ export class Bodies {
     if (batches === 0 || this.#toldMissingAt === height) return;
     this.#toldMissingAt = height;
     const message =
-      'no peer that was asked has the bodies of this final block and some after it; they are asked for again';
+      'no peer that was asked has the bodies of this final block and some after it; they are asked for again. If all of ' +
+      'them have pruned these (--keep-bodies), start this node with --keep-bodies too: it then does without';
     this.#config.logger.warn({ height, batches }, message);
   }
 
   async #note(): Promise<void> {
-    if (this.#noted === this.#complete) return;
-    this.#noted = this.#complete;
-    await noteBodiesComplete(this.#config.store, this.#complete);
+    const { complete, from } = this;
+    if (this.#noted.complete === complete && this.#noted.from === from) return;
+    this.#noted = { complete, from };
+    await noteBodies(this.#config.store, this.#noted);
   }
 
   async #pause(): Promise<void> {
@@ -218,4 +279,13 @@ export class Bodies {
       work.then(resolve, reject);
     });
   }
+}
+
+/** What was asked for those blocks may come, and is waited for no more. */
+function dropBelow(runs: BodyRun[], height: Height): void {
+  const kept = runs.map(({ blocks, fetched }) => ({
+    blocks: blocks.filter(({ header }) => header.height >= height),
+    fetched,
+  }));
+  runs.splice(0, Number.POSITIVE_INFINITY, ...kept.filter(({ blocks }) => blocks.length > 0));
 }

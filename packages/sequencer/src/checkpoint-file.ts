@@ -3,6 +3,10 @@
 import { z } from 'zod';
 
 export const CHECKPOINT_FORMAT = 'squad-checkpoint';
+/** Epochs from genesis to that of the block: each takes a proof, some kilobytes, and a signature check of a millisecond. */
+export const MAX_CHECKPOINT_EPOCHS = 4_096;
+/** Bytes of the file. */
+export const MAX_CHECKPOINT_FILE_BYTES: number = 256 * 1024 * 1024;
 
 const Hex = z.templateLiteral(['0x', z.string().regex(/^([0-9a-f]{2})*$/)]);
 export const CheckpointFile = z.object({
@@ -13,5 +17,9 @@ export const CheckpointFile = z.object({
   /** SSZ of the block, and of a finalization of this very block. */
   block: Hex,
   certificate: Hex,
+  /** SSZ of the proofs of the ends of epochs 0 to that before the block's own (R22); in a file of the first epoch it may be left out. */
+  handOvers: z.array(Hex).max(MAX_CHECKPOINT_EPOCHS).default([]),
+  /** SSZ of the last block of the epoch before, after which the block's own begins. */
+  boundaryBlock: Hex.optional(),
 });
-export type CheckpointFile = z.infer<typeof CheckpointFile>;
+export type CheckpointFile = z.input<typeof CheckpointFile>;

@@ -19,12 +19,15 @@ import {
   type LaneFork,
   type LaneSeq,
   lastHeightOf,
+  quorumWeight,
   type SignedBatchHeader,
   toHex,
+  totalWeight,
   type ValidatorIndex,
   type ValidatorSet,
   validatorSetHash,
   validatorSetOf,
+  weightOf,
 } from '@squad/types';
 import type { Actor, Ordering, StoredBatch } from './actor.ts';
 import { BatchFetcher } from './batch-fetcher.ts';
@@ -214,6 +217,15 @@ export class EpochRun implements Ordering {
       addresses: validatorSets.describe(nodePublicKey)?.addresses ?? [],
     }));
     return { validators, self: this.self };
+  }
+
+  /** Why nothing can become final with those that this node reaches; undefined if it can, or this node does not validate. */
+  outOfReach(connected: readonly ValidatorIndex[]): string | undefined {
+    if (this.self === undefined) return undefined;
+    const weight = weightOf(this.validatorSet, [...connected, this.self]);
+    const quorum = quorumWeight(totalWeight(this.validatorSet));
+    if (weight >= quorum) return undefined;
+    return `it reaches validators of weight ${weight}, less than a quorum of ${quorum}: nothing can become final`;
   }
 
   /**

@@ -80,7 +80,7 @@ async function open(
   });
   closing.add(() => store.close());
   if (options.keystore !== undefined) await refuseToValidate(store);
-  if (checkpoint && (await beginAt(store, checkpoint, genesis.validatorSet.validators.length))) {
+  if (checkpoint && (await beginAt(store, checkpoint))) {
     logger.info({ height: checkpoint.block.header.height }, 'the data folder begins at the checkpoint');
   }
   const admission = createAdmission({
@@ -106,6 +106,7 @@ async function open(
     batchAgeMs: options.batchAgeMs,
     heartbeatMs: options.heartbeatMs,
     gossipTakeoverMs: options.gossipTakeoverMs,
+    keepBodies: options.keepBodies,
     onFailure: (error) => die(logger, error),
   });
   checkIsValidator(options, identity, validatorSets, sequencer.validatorSet);

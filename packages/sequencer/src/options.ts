@@ -4,6 +4,12 @@ import { defineOptions, LogLevel, type OptionValues } from '@squad/service';
 import { z } from 'zod';
 import { MAX_ADMISSION_THREADS } from './admission/limits.ts';
 
+/**
+ * Final blocks of which a node keeps the bodies, at least: far above what the others need of it to catch up and vote
+ * (`MAX_BODY_LAG_BLOCKS`), above what is replayed after a crash, and minutes for a rollup node that starts again.
+ */
+export const MIN_KEPT_BODIES_BLOCKS = 4_096;
+
 const port = z.int().min(0).max(65_535);
 
 export const sequencerOptions = defineOptions({
@@ -55,6 +61,12 @@ export const sequencerOptions = defineOptions({
     env: 'SQUAD_CHECKPOINT',
     flag: '--checkpoint',
     help: 'path of a checkpoint (`squad checkpoint`) to begin at instead of genesis; not for validators',
+  },
+  keepBodies: {
+    type: z.int().min(MIN_KEPT_BODIES_BLOCKS).optional(),
+    env: 'SQUAD_KEEP_BODIES',
+    flag: '--keep-bodies',
+    help: `final blocks whose transactions are kept on disk, at least ${MIN_KEPT_BODIES_BLOCKS}; older ones are pruned. By default all are kept`,
   },
   nodeKey: {
     type: z.string().min(1),

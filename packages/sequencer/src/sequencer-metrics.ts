@@ -1,7 +1,7 @@
 /** The sequencer's metrics, one for each station it owns. */
 
 import type { Counter, Metrics } from '@squad/service';
-import { type Batch, type Block, EVIDENCE_KINDS, type View } from '@squad/types';
+import { type Batch, type Block, EVIDENCE_KINDS, type Height, type View } from '@squad/types';
 
 export interface SequencerMetrics {
   readonly laneFull: Counter;
@@ -13,6 +13,8 @@ export interface SequencerMetrics {
   sealed(batch: Batch): void;
   enteredView(view: View): void;
   finalized(block: Block, lagMs: number): void;
+  /** The lowest height whose bodies are held. */
+  bodiesFrom(height: Height): void;
   /** Transactions of the own lane that were sealed since the start. */
   readonly sealedTransactions: number;
 }
@@ -36,6 +38,10 @@ export function createSequencerMetrics(metrics: Metrics): SequencerMetrics {
   const view = metrics.gauge({ name: 'squad_consensus_view_number', help: 'The current view' });
   const epoch = metrics.gauge({ name: 'squad_consensus_epoch_number', help: 'Epoch of the last final block' });
   const height = metrics.gauge({ name: 'squad_consensus_final_height_blocks', help: 'Height of the last final block' });
+  const bodiesFrom = metrics.gauge({
+    name: 'squad_storage_bodies_from_height_blocks',
+    help: 'The lowest height whose bodies are held; 1 if none were pruned or left out',
+  });
   const convicted = metrics.gauge({
     name: 'squad_consensus_convicted_validators',
     help: 'Validators that this node holds evidence against',
@@ -70,6 +76,7 @@ export function createSequencerMetrics(metrics: Metrics): SequencerMetrics {
       sealedTransactions += signed.header.transactionCount;
     },
     convicted: (validators) => convicted.set(validators),
+    bodiesFrom: (from) => bodiesFrom.set(from),
     enteredView: (entered) => view.set(entered),
     finalized: ({ header, refs }, lagMs) => {
       finalBlocks.increment();

@@ -33,6 +33,8 @@ export interface SequencerParts {
   readonly gossipTakeoverMs: number;
   /** Final blocks between two checkpoints of the log. */
   readonly checkpointIntervalBlocks?: number;
+  /** Final blocks whose bodies are kept; undefined: all (R23). */
+  readonly keepBodies?: number | undefined;
   readonly onFailure: (error: unknown) => void;
   /** How votes are signed and checked. Default: BLS by blst. */
   readonly createScheme?: (set: ValidatorSet, self: ValidatorIndex | undefined) => VoteScheme;

@@ -15,15 +15,12 @@ import {
   type Epoch,
   encodeValidatorMessage,
   type Height,
-  quorumWeight,
   type RollupId,
   type SignedBatchHeader,
   type TransactionHash,
   toHex,
-  totalWeight,
   type ValidatorIndex,
   type ValidatorSet,
-  weightOf,
 } from '@squad/types';
 import { Actor, type Effect } from './actor.ts';
 import { notReady } from './admission/rejection.ts';
@@ -39,6 +36,7 @@ import { HashPrefixes } from './hash-prefixes.ts';
 import type { HeldLanes } from './held-lanes.ts';
 import { Intake } from './intake.ts';
 import { answerRequest } from './peer-requests.ts';
+import { Pruner } from './pruning.ts';
 import { heldBatch } from './records.ts';
 import { readRecords, rememberOwnTransactions } from './restart.ts';
 import type { LanePlaces, StagedBlock, SubmitOutcome } from './rpc/api.ts';
@@ -63,6 +61,7 @@ export class Sequencer {
   readonly transactions: Transactions;
   readonly bodies: Bodies;
   readonly indexer: TransactionIndexer;
+  readonly #pruner: Pruner;
   readonly evidence: EvidenceKeeper;
   readonly handOvers: HandOvers;
   readonly #actor: Actor<PreparedEpoch>;
@@ -122,12 +121,23 @@ export class Sequencer {
     this.bodies = new Bodies({
       store,
       fetcher: { fetch: (refs, holders) => this.#run.finalBatches.fetch(refs, holders) },
+      keepBodies: parts.keepBodies,
       logger,
       onComplete: (height) => {
         this.#actor.submit({ type: 'bodiesComplete', height });
         // A node that is behind catches up first, and looks for transactions then.
         if (!this.#isBehind(height)) this.indexer.onComplete(height);
+        this.#pruner.onProgress();
+        metrics.bodiesFrom(this.bodies.from);
       },
+    });
+    this.#pruner = new Pruner({
+      store,
+      bodies: this.bodies,
+      keepBodies: parts.keepBodies,
+      unordered: () => [...this.#run.lanes.unordered(), ...this.#handOn.headers],
+      whenDurable: (callback) => this.#actor.whenDurable(callback),
+      logger,
     });
     this.#actor = new Actor({
       first: this.#run,
@@ -293,6 +303,7 @@ export class Sequencer {
     this.#intake.stop();
     await this.#handOn.stop();
     await this.bodies.stop();
+    await this.#pruner.stop();
     await this.indexer.stop();
     await this.#actor.stop();
     await this.evidence.stop();
@@ -310,20 +321,9 @@ export class Sequencer {
     const reasons: string[] = [];
     const { finalHeight } = this.core.status;
     if (!(this.#run.follower ?? this.core.status).sawHead) reasons.push('it has not seen the set’s present head yet');
-    const { complete } = this.bodies;
-    if (this.#isBehind(complete)) {
-      reasons.push(`it is fetching the bodies of ${finalHeight - complete} final blocks`);
-    }
-    const { validatorSet, self } = this.#run;
-    if (self === undefined) return reasons;
-    const reached = [...this.#network.connectedValidators, self];
-    const weight = weightOf(validatorSet, reached);
-    const quorum = quorumWeight(totalWeight(validatorSet));
-    if (weight < quorum) {
-      reasons.push(
-        `it reaches validators of weight ${weight}, less than a quorum of ${quorum}: nothing can become final`,
-      );
-    }
+    if (this.#isBehind(this.bodies.complete)) reasons.push(this.bodies.progress(finalHeight));
+    const outOfReach = this.#run.outOfReach(this.#network.connectedValidators);
+    if (outOfReach !== undefined) reasons.push(outOfReach);
     return reasons;
   }
 

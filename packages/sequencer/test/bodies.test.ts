@@ -36,9 +36,10 @@ afterEach(async () => {
   for (const one of bodies.splice(0)) await one.stop();
 });
 
-function createBodies(over: NodeStore = store): Bodies {
+function createBodies(over: NodeStore = store, keepBodies?: number): Bodies {
   const created = new Bodies({
     store: over,
+    keepBodies,
     fetcher: {
       fetch: (refs: readonly BatchRef[]) => {
         asked.push(...refs);
@@ -125,7 +126,7 @@ describe('bodies', () => {
     expect(asked.slice(0, 2)).toEqual(batches.map(refOf));
     const [warning] = journal.warnings;
     expect(warning).toMatchObject({ fields: { height: 1, batches: 2 } });
-    expect(warning?.message).toMatch(/no peer .* has the bodies/);
+    expect(warning?.message).toMatch(/no peer .* has the bodies .* --keep-bodies/);
     expect(completed).toEqual([1]);
   });
 
@@ -173,5 +174,34 @@ describe('bodies', () => {
     await until('the request', () => asked.length > 0);
     await one.stop();
     expect(one.complete).toBe(0);
+  });
+
+  it('of a node that prunes are asked for only as far below the head as they are kept', async () => {
+    const batches = Array.from({ length: 10 }, (_, seq) => batchOf(seq));
+    for (const [i, batch] of batches.entries()) await finalize(i + 1, [batch]);
+    fetch = () => keep(batches.slice(6));
+    const one = createBodies(store, 4);
+    await one.start();
+    await until('the last four', () => one.complete === 10);
+    expect(asked).toEqual(batches.slice(6).map(refOf));
+    expect([completed, one.from]).toEqual([[6, 10], 7]);
+    await one.stop();
+    // Noted: whatever the next start keeps, the others are not here.
+    const again = createBodies();
+    await again.start();
+    expect([again.complete, again.from]).toEqual([10, 7]);
+  });
+
+  it('that nobody has are given up once they are older than what is kept, in the middle of a run, too', async () => {
+    const batches = Array.from({ length: 8 }, (_, seq) => batchOf(seq));
+    for (let height = 1; height <= 4; height++) await finalize(height, [batches[height - 1]!]);
+    const one = createBodies(store, 4);
+    await one.start();
+    await until('what is missing to be told', () => /those of block 1: .* --keep-bodies/.test(one.progress(4)));
+    for (let height = 5; height <= 6; height++) await finalize(height, [batches[height - 1]!]);
+    await keep(batches.slice(2));
+    one.onFinal(6);
+    await until('the rest', () => one.complete === 6);
+    expect([completed, one.from]).toEqual([[2, 4, 6], 3]);
   });
 });

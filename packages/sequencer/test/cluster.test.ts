@@ -1,6 +1,7 @@
 /** Whole sequencers together: one order everywhere, crashes, stops, long absences. */
 
 import type { Network } from '@squad/network';
+import { MemoryLog } from '@squad/storage';
 import { Block, bodyTransactions, Certificate, decodeBatch, toHex } from '@squad/types';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Cluster, expectOneOrder, hold, OTHER_ROLLUP, ROLLUP, TestNode, transaction, until } from './support.ts';
@@ -98,6 +99,137 @@ describe('four sequencers', () => {
   });
 });
 
+describe('sequencers that prune', () => {
+  const KEPT = 20;
+  const AWAY = 60;
+  /** Bytes: a few blocks with their batches. */
+  const SEGMENT = 4 * 1024;
+  const OBSERVER = 9;
+
+  /** Small log segments; an epoch's end is a checkpoint, which pruning needs. */
+  function pruning(): TestNode[] {
+    cluster = new Cluster({ heartbeatMs: 1, epochLengthBlocks: 16 });
+    for (const node of cluster.nodes) {
+      node.log = new MemoryLog({ segmentBytes: SEGMENT });
+      node.keepBodies = KEPT;
+    }
+    return cluster.nodes;
+  }
+
+  /** Orders something in every few blocks; returns what, in hex. */
+  async function orderTo(node: TestNode, height: number): Promise<string[]> {
+    const sent: string[] = [];
+    while (node.height < height) {
+      const from = node.height;
+      const one = transaction(node.index, from, 256);
+      const [outcome] = await node.submit([one]);
+      if (outcome!.accepted) sent.push(toHex(one));
+      await until('some more blocks', () => node.height > from + 2);
+    }
+    return sent;
+  }
+
+  /** Heights whose bodies are not held, of blocks that order something. */
+  async function lacking({ store, height }: TestNode): Promise<number[]> {
+    const blocks = await store.readBlocks(1, height);
+    const heights: number[] = [];
+    for (const { height: at, block } of blocks) {
+      const digests = Block.deserialize(block).refs.map(({ digest }) => toHex(digest));
+      if ((await store.missingBatches(digests)).length > 0) heights.push(at);
+    }
+    return heights;
+  }
+
+  /** Its last `KEPT` blocks are whole, and none far below is kept. */
+  async function expectPruned(node: TestNode): Promise<void> {
+    const { complete, from } = node.sequencer.bodies;
+    expect([from > 1, from <= node.height - KEPT + 1]).toEqual([true, true]);
+    expect((await lacking(node)).filter((at) => at >= from && at <= complete)).toEqual([]);
+  }
+
+  it('keep the bodies of the last blocks, order on, and come back from a crash', async () => {
+    const nodes = pruning();
+    await cluster.start();
+    const [a] = nodes as [TestNode];
+    const sent = await orderTo(a, AWAY);
+    await until('all to have pruned', () => nodes.every(({ sequencer }) => sequencer.bodies.from > AWAY / 2));
+    await until('segments to be gone', () => nodes.every(({ log }) => log.start > 0));
+    await expectPruned(a);
+    expect((await lacking(a)).length).toBeGreaterThan(0);
+    expect(await a.store.readBlock(1)).toBeDefined();
+    for (const node of nodes) await node.crash();
+    await cluster.start();
+    const last = transaction(1, 9_999);
+    await nodes[1]!.submit([last]);
+    await until('what was sent then', async () =>
+      (await transactionsFrom(a, a.sequencer.bodies.from)).has(toHex(last)),
+    );
+    await expectOneOrder(nodes);
+    await expectPruned(a);
+    expect(sent.length).toBeGreaterThan(10);
+  });
+
+  it('take back one that was away for longer than bodies are kept: it does without the old ones, and votes', async () => {
+    const nodes = pruning();
+    await cluster.start();
+    const [a, b, c, d] = nodes as [TestNode, TestNode, TestNode, TestNode];
+    await until('a few blocks', () => d.height > 3);
+    await d.stop();
+    await orderTo(a, AWAY);
+    await until('the others to have pruned', () =>
+      [a, b, c].every(({ sequencer }) => sequencer.bodies.from > AWAY / 2),
+    );
+    await until('segments to be gone', () => [a, b, c].every(({ log }) => log.start > 0));
+    await d.start();
+    await until('it to be ready', () => d.sequencer.notReadyReasons().length === 0);
+    await expectPruned(d);
+    // Without another one it is needed for a quorum.
+    await c.crash();
+    const last = transaction(3, 9_999);
+    await d.submit([last]);
+    for (const node of [a, b, d]) {
+      await until('what it took', async () =>
+        (await transactionsFrom(node, node.sequencer.bodies.from)).has(toHex(last)),
+      );
+    }
+    await expectOneOrder([a, b, d]);
+  });
+
+  it('are enough for an observer that prunes, and one that keeps all says what it lacks and follows', async () => {
+    const nodes = pruning();
+    await cluster.start();
+    const [a] = nodes as [TestNode];
+    await orderTo(a, AWAY);
+    await until('all to have pruned', () => nodes.every(({ log }) => log.start > 0));
+    const [prunes, keepsAll] = [OBSERVER, OBSERVER + 1].map((index) => new TestNode(cluster, index));
+    prunes!.keepBodies = KEPT;
+    cluster.nodes.push(prunes!, keepsAll!);
+    await prunes!.start();
+    await keepsAll!.start();
+    await until('the observer to be ready', () => prunes!.sequencer.notReadyReasons().length === 0);
+    await expectPruned(prunes!);
+    await until('the other to say what it lacks', () =>
+      keepsAll!.sequencer.notReadyReasons().some((reason) => /those of block \d+: .* --keep-bodies/.test(reason)),
+    );
+    expect(keepsAll!.journal.warnings.at(-1)?.message).toMatch(/--keep-bodies/);
+    const { height } = a;
+    await until('it to follow', () => keepsAll!.height > height + 10);
+    await keepsAll!.stop();
+    keepsAll!.keepBodies = KEPT;
+    await keepsAll!.start();
+    await until('it to be ready with the option', () => keepsAll!.sequencer.notReadyReasons().length === 0);
+  });
+});
+
+/** Transactions of final blocks from a height on, in hex. */
+async function transactionsFrom({ store, sequencer }: TestNode, from: number): Promise<Set<string>> {
+  const { complete } = sequencer.bodies;
+  const blocks = await store.readBlocks(from, complete - from + 1);
+  const digests = blocks.flatMap(({ block }) => Block.deserialize(block).refs.map(({ digest }) => toHex(digest)));
+  const batches = (await store.readBatches(digests)).map((bytes) => decodeBatch(bytes!));
+  return new Set(batches.flatMap((batch) => (batch.ok ? bodyTransactions(batch.value.body).map(toHex) : [])));
+}
+
 describe('a node that is no validator', () => {
   const OBSERVER = 9;
 
@@ -155,6 +287,9 @@ describe('a node that is no validator', () => {
     const checkpoint = {
       block: Block.deserialize((await a.store.readBlock(at.height))!.block),
       certificate: Certificate.deserialize(at.certificate) as Certificate,
+      validatorSet: cluster.genesis.validatorSet,
+      handOvers: [],
+      startedBy: undefined,
     };
     await a.submit([transaction(0, 1)]);
     const observer = new TestNode(cluster, OBSERVER);

@@ -1,9 +1,15 @@
 /** Sequencers from epoch to epoch (R22): nothing lost, one order, whoever validates. */
 
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { verifyHandOver } from '@squad/crypto';
-import { lastHeightOf, toHex, validatorSetHash } from '@squad/types';
-import { afterEach, describe, expect, it } from 'vitest';
-import { Cluster, type ClusterOptions, expectOneOrder, hold, type TestNode, transaction, until } from './support.ts';
+import type { StoredBlock } from '@squad/storage';
+import { Block, epochOfHeight, lastHeightOf, toHex, validatorSetHash } from '@squad/types';
+import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
+import { readCheckpoint } from '../src/checkpoint.ts';
+import { CHECKPOINT_FORMAT, type CheckpointFile } from '../src/checkpoint-file.ts';
+import { Cluster, type ClusterOptions, expectOneOrder, hold, TestNode, transaction, until } from './support.ts';
 
 const LENGTH = 16;
 let cluster: Cluster;
@@ -142,5 +148,67 @@ describe('epochs with other sets', () => {
     sent.push(...(await sendUntil(after, 2)));
     await hold(nodes, sent);
     await expectOneOrder(nodes);
+  });
+});
+
+describe('a node that begins at a checkpoint', () => {
+  /** As `squad checkpoint` writes it, of a block of an epoch from the given one on, some blocks before its end. */
+  async function checkpointOf(node: TestNode, epoch: number): Promise<CheckpointFile> {
+    const { store, sequencer } = node;
+    const ofEpoch = async (height: number) => {
+      const stored = await store.readBlock(height);
+      const block = stored && Block.deserialize(stored.block);
+      return block && block.header.epoch >= epoch && height % LENGTH !== 0 && stored.certificate ? stored : undefined;
+    };
+    let found: StoredBlock | undefined;
+    await until('a block with a finalization of its own', async () => {
+      for (let height = node.height; !found && height > node.height - LENGTH; height--) found = await ofEpoch(height);
+      return found !== undefined;
+    });
+    const { height, hash, block, certificate } = found!;
+    const before = Array.from({ length: epochOfHeight(height, LENGTH) }, (_, over) => over);
+    const handOvers = await Promise.all(before.map(async (over) => toHex((await sequencer.handOvers.encoded(over))!)));
+    const boundary = await store.readBlock(lastHeightOf(before.at(-1)!, LENGTH));
+    return {
+      format: CHECKPOINT_FORMAT,
+      networkId: toHex(cluster.genesis.networkId),
+      height,
+      blockHash: hash as CheckpointFile['blockHash'],
+      block: toHex(block),
+      certificate: toHex(certificate!),
+      handOvers,
+      boundaryBlock: toHex(boundary!.block),
+    };
+  }
+
+  it('of a later epoch follows from there, over the next ends and a crash, whoever validated before', async () => {
+    const members = [1, 2, 3, 4].map((key) => ({ key }));
+    const nodes = await running({ others: 1, schedule: [{ fromEpoch: 1, members }] });
+    const [, a] = nodes as [TestNode, TestNode];
+    await reach(nodes, 2);
+    const directory = await mkdtemp(join(tmpdir(), 'squad-checkpoint-'));
+    onTestFinished(() => rm(directory, { recursive: true }));
+    const path = join(directory, 'checkpoint.json');
+    const file = await checkpointOf(a, 2);
+    await writeFile(path, JSON.stringify(file));
+    const observer = new TestNode(cluster, 9);
+    cluster.nodes.push(observer);
+    observer.checkpoint = await readCheckpoint(path, cluster.genesis);
+    await observer.start();
+    expect(observer.sequencer.epoch).toBeGreaterThanOrEqual(2);
+    expect(await observer.store.readBlock(file.height - 1)).toBeUndefined();
+    const follow = async () => {
+      const epoch = observer.sequencer.epoch + 1;
+      await until('the next epoch', () => observer.sequencer.epoch >= epoch);
+      await until('it to be ready', () => observer.sequencer.notReadyReasons().length === 0);
+      expect(await observer.hashes(file.height)).toEqual(await a.hashes(file.height, observer.height));
+    };
+    await follow();
+    await observer.crash();
+    await observer.start();
+    await follow();
+    // What it was given it can give on: also what it did not follow itself.
+    expect(toHex((await observer.sequencer.handOvers.encoded(0))!)).toBe(file.handOvers![0]);
+    for (const node of cluster.nodes) expect([node.journal.blamed, node.failures]).toEqual([[], []]);
   });
 });

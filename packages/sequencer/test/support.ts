@@ -247,6 +247,8 @@ export interface ClusterOptions extends GenesisOptions {
 
 export class TestNode {
   readonly index: ValidatorIndex;
+  /** Final blocks whose bodies it keeps, if not all. */
+  keepBodies: number | undefined;
   /** Where it begins, if not at genesis. */
   checkpoint: TrustedBlock | undefined;
   readonly journal = new Journal();
@@ -275,7 +277,7 @@ export class TestNode {
     this.#transactionsThrough = 0;
     this.#transactions = [];
     this.store = await openMemoryNodeStore({ log: this.log, keyValueStore: this.#keyValueStore });
-    if (this.checkpoint) await beginAt(this.store, this.checkpoint, genesis.validatorSet.validators.length);
+    if (this.checkpoint) await beginAt(this.store, this.checkpoint);
     const { node } = keysOf(this.index);
     this.sequencer = await Sequencer.open({
       genesis,
@@ -291,6 +293,7 @@ export class TestNode {
       batchAgeMs: 1,
       heartbeatMs: options.heartbeatMs ?? 20,
       gossipTakeoverMs: 200,
+      keepBodies: this.keepBodies,
       onFailure: (error) => {
         if (run === this.#run) this.failures.push(error);
       },

@@ -128,10 +128,10 @@ export interface NodeStore {
   appendTurn(turn: Turn): LogPosition[];
   /**
    * Begins a store that holds nothing at a final block that is trusted: nothing below it is ever held, and replay begins with
-   * the checkpoint given. Durable when it resolves; after a crash before that the store is empty still. Throws `STORE_GAP` if
-   * a block is held.
+   * the records given, a checkpoint and what it rests on. Durable when it resolves; after a crash before that the store is
+   * empty still. Throws `STORE_GAP` if a block is held.
    */
-  startAt(block: FinalToStore, checkpoint: LogRecord): Promise<void>;
+  startAt(block: FinalToStore, consensus: readonly LogRecord[]): Promise<void>;
   /** One fsync for all turns appended before the call; then they survive a crash and can be read. */
   sync(): Promise<void>;
 

@@ -162,14 +162,14 @@ export function describeNodeStore(label: string, create: (sizes: NodeStoreSizes)
     it('begins at a block that is trusted, once, and goes on from there', async () => {
       const subject = await create(SIZES);
       let store = await subject.open();
-      await store.startAt(final(70), record(9, 1));
+      await store.startAt(final(70), [record(8, 1), record(9, 1)]);
       await append(store, { batches: [batch(1)], finals: [final(71, [1])] });
       const check = async () => {
         expect([store.head, store.transactionsIndexedThrough]).toEqual([71, 70]);
         expect(await store.readBlocks(70, 9)).toEqual([stored(70), stored(71)]);
         expect([await store.readBlock(69), await store.readBlocks(1, 100)]).toEqual([undefined, []]);
-        expect((await collect(store.replayConsensus())).map(({ kind }) => kind)).toEqual([9]);
-        await rejection(store.startAt(final(90), record(9, 1)), 'STORE_GAP');
+        expect((await collect(store.replayConsensus())).map(({ kind }) => kind)).toEqual([8, 9]);
+        await rejection(store.startAt(final(90), [record(9, 1)]), 'STORE_GAP');
       };
       await check();
       await store.close();

@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import { rpcCall } from '@squad/service';
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFailed } from 'vitest';
 import { z } from 'zod';
-import type { TestnetProcess } from '../src/index.ts';
+import { type TestnetProcess, waitFor } from '../src/index.ts';
 import { CHAIN_ID, Observers } from './observers.ts';
 import {
   chainOf,
@@ -23,11 +23,14 @@ import {
   waitTransactionsFinal,
 } from './support.ts';
 
+/** Blocks of an epoch: some end while the tests run. */
+const LENGTH = 24;
 let net: RunningNet;
 let observers: Observers;
 
 beforeAll(async () => {
-  net = await launch();
+  const members = [0, 1, 2, 3].map((sequencer) => ({ sequencer }));
+  net = await launch({ epochs: { lengthBlocks: LENGTH, sets: [{ fromEpoch: 0, members }] } });
   observers = new Observers(net.testnet);
 });
 afterAll(async () => {
@@ -56,16 +59,19 @@ it('syncs from genesis, is ready, follows the head, serves what it has, and take
   for (const node of net.testnet.nodes) expect(await metricOf(node, 'squad_network_misbehaved_peers_total')).toBe(0);
 });
 
-it('begins at a checkpoint, holds what came after it, and goes on there after a kill', async () => {
+it('begins at a checkpoint of a later epoch, holds what came after it, and goes on there after a kill', async () => {
   await observers.ordered(60);
   const [node] = net.testnet.nodes as [TestnetProcess];
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, [
-    SQUAD_MAIN,
-    'checkpoint',
-    '--rpc',
-    node.rpcUrl,
-  ]);
-  const { height, blockHash } = JSON.parse(stdout) as { height: number; blockHash: string };
+  // An epoch may just have ended, which is no place to begin at.
+  const { stdout, stderr } = await waitFor(
+    'a checkpoint',
+    () => promisify(execFile)(process.execPath, [SQUAD_MAIN, 'checkpoint', '--rpc', node.rpcUrl]),
+    30_000,
+    500,
+  );
+  const file = JSON.parse(stdout) as { height: number; blockHash: string; handOvers?: string[] };
+  const { height, blockHash, handOvers } = file;
+  expect(handOvers?.length).toBe(Math.floor((height - 1) / LENGTH));
   expect(stderr).toContain(blockHash);
   const checkpoint = join(net.testnet.directory, 'checkpoint.json');
   writeFileSync(checkpoint, stdout);

@@ -99,11 +99,11 @@ class LogNodeStore implements NodeStore {
     return positions.slice(0, consensus.length);
   }
 
-  async startAt(block: FinalToStore, checkpoint: LogRecord): Promise<void> {
+  async startAt(block: FinalToStore, consensus: readonly LogRecord[]): Promise<void> {
     if (this.#stagedHead !== undefined) throw storeGap(block.height, this.#stagedHead);
     await this.#transactions.startAt(block.height);
     this.#stagedHead = block.height - 1;
-    const [position] = this.appendTurn({ consensus: [checkpoint], finals: [block] });
+    const [position] = this.appendTurn({ consensus, finals: [block] });
     await this.sync();
     await this.checkpoint(position!);
   }
