@@ -139,7 +139,7 @@ if (stages.length === 0) {
   process.stdout.write('\n');
   for (const { name, passed, failed, skipped, seconds } of summary) {
     const rest = skipped > 0 ? `, ${skipped} skipped` : '';
-    process.stdout.write(`${name.padEnd(14)}${`${passed} passed, ${failed} failed${rest}`.padEnd(34)}${seconds} s\n`);
+    process.stdout.write(`${name.padEnd(16)}${`${passed} passed, ${failed} failed${rest}`.padEnd(34)}${seconds} s\n`);
   }
   process.exitCode = total.failed > 0 ? 1 : 0;
   process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`);
