@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { verifyHandOver } from '@squad/crypto';
 import type { StoredBlock } from '@squad/storage';
-import { Block, epochOfHeight, lastHeightOf, toHex, validatorSetHash } from '@squad/types';
+import { Block, encodeValidatorMessage, epochOfHeight, lastHeightOf, toHex, validatorSetHash } from '@squad/types';
 import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
 import { readCheckpoint } from '../src/checkpoint.ts';
 import { CHECKPOINT_FORMAT, type CheckpointFile } from '../src/checkpoint-file.ts';
@@ -103,6 +103,29 @@ async function expectOnceAmong(nodes: readonly TestNode[], epoch: number): Promi
   await hold(nodes, sent);
   await expectOneOrder(nodes);
 }
+
+describe('what is said of another epoch', () => {
+  it('acknowledges nothing: places in its lanes are other places', async () => {
+    cluster = new Cluster();
+    const [node] = cluster.nodes as [TestNode];
+    await node.start();
+    const acknowledge = (epoch: number) =>
+      node.sequencer.handlers.onFrame(
+        1,
+        'consensus',
+        encodeValidatorMessage({
+          type: 'acknowledgements',
+          epoch,
+          acknowledgements: [{ author: node.index, seq: 7, digest: new Uint8Array(32) }],
+        }),
+      );
+    acknowledge(1);
+    expect(node.sequencer.lanes.ownAcknowledgedBy(1)).toBe(0);
+    acknowledge(0);
+    expect(node.sequencer.lanes.ownAcknowledgedBy(1)).toBe(8);
+    expect(node.journal.blamed).toEqual([]);
+  });
+});
 
 describe('epochs with other sets', () => {
   const members = (...keys: number[]) => keys.map((key) => ({ key }));
