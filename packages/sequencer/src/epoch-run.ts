@@ -292,8 +292,6 @@ export class EpochRun implements Ordering {
     const { parts } = this.#config;
     const epoch = this.epoch + 1;
     const validators = parts.validatorSets.setFrom(epoch);
-    const next = validators ? validatorSetOf(epoch, validators) : { epoch, validators: this.validatorSet.validators };
-    parts.logger.debug({ epoch, hash: toHex(validatorSetHash(next)) }, 'the validator set of the next epoch');
-    return next;
+    return validators ? validatorSetOf(epoch, validators) : { epoch, validators: this.validatorSet.validators };
   }
 }

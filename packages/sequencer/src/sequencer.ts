@@ -201,7 +201,6 @@ export class Sequencer {
     const head: Head = { block: core.finalBlock, lagMs: 0 };
     this.#soft = head;
     this.#final = head;
-    parts.validatorSets.onChange(() => this.#actor.submit({ type: 'tick' }));
   }
 
   #createRun(
@@ -291,6 +290,8 @@ export class Sequencer {
     this.#feed = feed;
     await rememberOwnTransactions(this.#run, this.#parts.store, this.transactions);
     this.#startRun(this.#restored);
+    // Not before: the core's first input is its start.
+    this.#parts.validatorSets.onChange(() => this.#actor.submit({ type: 'tick' }));
     await this.bodies.start();
     this.#handOn.start();
     this.#isStarted = true;

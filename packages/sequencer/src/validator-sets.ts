@@ -44,9 +44,11 @@ export async function openValidatorSets(
   logger: Logger,
 ): Promise<ValidatorSetSource> {
   if (path === undefined) return genesisSchedule({ file });
+  // Before it is read: what is written to it in between is seen at the next look.
+  const changedMs = await changeTimeOf(path);
   const first = await readSchedule(path);
   if (!first.ok) throw first.error;
-  return new FileSets(file, first.value, path, logger);
+  return new FileSets(file, first.value, path, changedMs, logger);
 }
 
 /** What the genesis file says, and nothing besides. */
@@ -106,12 +108,18 @@ class FileSets extends ScheduledSets {
   readonly #timer: NodeJS.Timeout;
   #readMs: number | undefined;
 
-  constructor(genesis: Genesis['file'], own: ValidatorSchedule, path: string, logger: Logger) {
+  constructor(
+    genesis: Genesis['file'],
+    own: ValidatorSchedule,
+    path: string,
+    readMs: number | undefined,
+    logger: Logger,
+  ) {
     super(genesis, own);
     this.#path = path;
+    this.#readMs = readMs;
     this.#logger = logger;
     this.#timer = setInterval(() => void this.#look(), CHECK_INTERVAL_MS);
-    void this.#look();
   }
 
   override stop(): void {
@@ -119,10 +127,7 @@ class FileSets extends ScheduledSets {
   }
 
   async #look(): Promise<void> {
-    const changedMs = await stat(this.#path).then(
-      ({ mtimeMs }) => mtimeMs,
-      () => undefined,
-    );
+    const changedMs = await changeTimeOf(this.#path);
     // A file that is being replaced is there again at the next look.
     if (changedMs === undefined || changedMs === this.#readMs) return;
     this.#readMs = changedMs;
@@ -133,6 +138,14 @@ class FileSets extends ScheduledSets {
       `the validator schedule cannot be used, what it said before stays: ${schedule.error.message}`,
     );
   }
+}
+
+/** Milliseconds; undefined if there is no such file now. */
+async function changeTimeOf(path: string): Promise<number | undefined> {
+  return stat(path).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => undefined,
+  );
 }
 
 async function readSchedule(path: string): Promise<Result<ValidatorSchedule, SquadError>> {
