@@ -350,21 +350,22 @@ class SequenceFollower implements Follower {
     const open = (slot: SequencerSlot) => (slot.connection ? 0 : 1);
     const trusted = this.#slots.filter(({ distrustedUntilMs }) => nowMs >= (distrustedUntilMs ?? nowMs));
     for (const slot of trusted.sort((a, b) => open(a) - open(b))) {
-      try {
-        const answer = await network.request(slot.index, 'handOver', HandOverRequest.serialize({ epoch }));
-        if (answer.length === 0) continue;
-        const taken = await epochs.take(answer);
-        if (taken.ok) return this.#changeSet(taken.value);
-        this.#refuse(
-          slot,
-          'HAND_OVER',
-          `the proof that epoch ${epoch} is over proves nothing: ${taken.error}`,
-          undefined,
-        );
-      } catch (error) {
-        logger.debug({ sequencer: slot.index, err: error }, 'the proof that an epoch is over was not had');
-      }
+      const answer = await network
+        .request(slot.index, 'handOver', HandOverRequest.serialize({ epoch }))
+        .catch((error: unknown) => {
+          logger.debug({ sequencer: slot.index, err: error }, 'the proof that an epoch is over was not had');
+        });
       if (this.#stopped) return;
+      if (answer === undefined || answer.length === 0) continue;
+      // A set that cannot be kept ends the following: a disk that fails is no fault of the sequencer's.
+      const taken = await epochs.take(answer);
+      if (taken.ok) return this.#changeSet(taken.value);
+      this.#refuse(
+        slot,
+        'HAND_OVER',
+        `the proof that epoch ${epoch} is over proves nothing: ${taken.error}`,
+        undefined,
+      );
     }
   }
 
