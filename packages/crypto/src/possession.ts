@@ -1,4 +1,4 @@
-/** Proofs of possession of a genesis file. Without them, one validator could choose a key that cancels the others'. */
+/** Proofs of possession of a genesis file, or a validator schedule. Without them, one validator could choose a key that cancels the others'. */
 
 import {
   err,
@@ -15,27 +15,21 @@ import type { Bls } from './bls.ts';
 /** All validators' proofs, those of later epochs included; the error names the first that is bad. Costs one verification each. */
 export function checkPossession({ file }: Pick<Genesis, 'file'>, bls: Bls): Result<void, SquadError> {
   const fault = possessionFault(file.validators, 'validators', bls) ?? scheduleFault(file.validatorSchedule ?? [], bls);
-  if (fault === undefined) return ok(undefined);
-  const { name, field, blsPublicKey } = fault;
-  return err(
-    new SquadError(
-      'GENESIS_POSSESSION_INVALID',
-      `the genesis file is not valid: ${field}: does not prove possession of the BLS key of "${name}"`,
-      `Ask "${name}" for a new proof (\`squad keys\` prints it beside the public key), or remove it from the file.`,
-      { field, validator: name, blsPublicKey },
-    ),
-  );
+  return judged(fault, 'GENESIS_POSSESSION_INVALID', 'the genesis file');
 }
 
 /** The same for an operator's schedule: `VALIDATOR_SCHEDULE_POSSESSION_INVALID`. */
 export function checkSchedulePossession(schedule: ValidatorSchedule, bls: Bls): Result<void, SquadError> {
-  const fault = scheduleFault(schedule, bls);
+  return judged(scheduleFault(schedule, bls), 'VALIDATOR_SCHEDULE_POSSESSION_INVALID', 'the validator schedule');
+}
+
+function judged(fault: PossessionFault | undefined, code: string, what: string): Result<void, SquadError> {
   if (fault === undefined) return ok(undefined);
   const { name, field, blsPublicKey } = fault;
   return err(
     new SquadError(
-      'VALIDATOR_SCHEDULE_POSSESSION_INVALID',
-      `the validator schedule is not valid: ${field}: does not prove possession of the BLS key of "${name}"`,
+      code,
+      `${what} is not valid: ${field}: does not prove possession of the BLS key of "${name}"`,
       `Ask "${name}" for a new proof (\`squad keys\` prints it beside the public key), or remove it from the file.`,
       { field, validator: name, blsPublicKey },
     ),
