@@ -18,6 +18,7 @@ const LAYERS = {
   client: 2,
   service: 2,
   l1: 2,
+  'receipt-page': 3,
   sequencer: 3,
   'rollup-node': 3,
   operator: 3,

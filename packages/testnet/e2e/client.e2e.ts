@@ -4,9 +4,9 @@
  */
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
@@ -15,6 +15,7 @@ import { gzipSync } from 'node:zlib';
 import { createRpcServer, defineMethod, defineSubscription, Quantity, rpcCall, silentLogger } from '@squad/service';
 import { decodeFeedBlock, FeedBlock, FeedStage, fromHex, toHex } from '@squad/types';
 import { buildSync } from 'esbuild';
+import { chromium } from 'playwright-core';
 import { publint } from 'publint';
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
@@ -29,12 +30,20 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
 const MAX_BUNDLE_BYTES = 125_000;
 const MAX_RECEIPT_BUNDLE_BYTES = 80_000;
 
+/** Debian's package, or whatever answers to these names. */
+const CHROMIUM = ['chromium', 'chromium-browser', 'google-chrome']
+  .flatMap((name) => (process.env.PATH ?? '').split(delimiter).map((directory) => join(directory, name)))
+  .find((path) => existsSync(path));
+if (CHROMIUM === undefined) console.warn('skipped, no Chromium on PATH: the page that judges receipts in a browser');
+const CHROMIUM_ARGUMENTS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--disable-background-networking'];
+
 const run = promisify(execFile);
 let net: RunningNet;
 let folder: string;
 let stage: string;
 
 const inProject = (name: string) => join(folder, 'project', name);
+const squad = (...args: string[]) => run(process.execPath, [join(ROOT, 'packages/cli/dist/bundle/main.js'), ...args]);
 /** Runs a program of the README in the project. */
 const program = async (name: string, ...args: string[]) =>
   (await run(process.execPath, [inProject(name), ...args], { cwd: join(folder, 'project') })).stdout;
@@ -152,6 +161,14 @@ async function sequenceOf(node: TestnetProcess, count: number): Promise<string[]
   return texts;
 }
 
+/** The validators of a block of a later epoch than the first. */
+async function setOf(height: number): Promise<{ epoch: number; hash: string }> {
+  const epoch = Math.floor((height - 1) / EPOCH_LENGTH_BLOCKS);
+  expect(epoch).toBeGreaterThan(0);
+  const { hash } = await rpcCall(nodes()[2]!.rpcUrl, 'squad_getValidatorSet', [epoch], z.object({ hash: z.string() }));
+  return { epoch, hash };
+}
+
 const Outcomes = z.array(z.object({ hash: z.string() }));
 
 async function send(node: TestnetProcess, texts: readonly string[]): Promise<void> {
@@ -197,10 +214,7 @@ it('submits, and verifies the receipt off-line; and so does what a browser loads
   expect(submitted).toBe('final');
   const receipt = await rpcCall(nodes()[1]!.rpcUrl, 'squad_getReceipt', [hash], z.unknown());
   writeFileSync(inProject('receipt.json'), JSON.stringify(receipt));
-  const epoch = Math.floor((Number(height) - 1) / EPOCH_LENGTH_BLOCKS);
-  expect(epoch).toBeGreaterThan(0);
-  const ValidatorSet = z.object({ hash: z.string() });
-  const set = await rpcCall(nodes()[2]!.rpcUrl, 'squad_getValidatorSet', [epoch], ValidatorSet);
+  const set = await setOf(Number(height));
   expect(await program('verify.mjs', set.hash)).toContain(`final ${hash} block ${height} batch `);
   await expect(program('verify.mjs')).rejects.toThrow('WRONG_VALIDATOR_SET');
 
@@ -225,6 +239,42 @@ it('submits, and verifies the receipt off-line; and so does what a browser loads
      globalThis.judge = (receipt, checkpoint) => verifyReceipt(receiptFromJson(receipt).value, checkpoint);`);
   expect(gzipSync(receiptOnly).length).toBeLessThan(MAX_RECEIPT_BUNDLE_BYTES);
 });
+
+it.skipIf(CHROMIUM === undefined)(
+  'verifies the receipt in a browser, on the page that the program writes',
+  async () => {
+    const html = inProject('receipt.html');
+    await squad('receipt', 'page', '--out', html);
+    const sent = await program('submit.mjs', String(ROLLUP), 'for a page', ...urls([1, 2, 3]));
+    const [hash, , height] = sent.split(/\s/);
+    const [good, changed] = [inProject('page-receipt.ssz'), inProject('page-changed.ssz')];
+    await squad('receipt', 'get', hash!, '--rpc', nodes()[1]!.rpcUrl, '--out', good);
+    const bytes = readFileSync(good);
+    bytes[bytes.length - 1]! ^= 1;
+    writeFileSync(changed, bytes);
+    const { epoch, hash: setHash } = await setOf(Number(height));
+
+    const browser = await chromium.launch({ executablePath: CHROMIUM!, args: CHROMIUM_ARGUMENTS });
+    onTestFinished(() => browser.close());
+    const page = await browser.newPage();
+    const faults: string[] = [];
+    page.on('pageerror', (error) => faults.push(error.message));
+    page.on('request', (request) => request.url().startsWith('file:') || faults.push(request.url()));
+    await page.goto(pathToFileURL(html).href);
+    await page.setInputFiles('#genesis', inProject('genesis.json'));
+    await page.setInputFiles('#receipt', good);
+    await page.locator('#verdict.refused', { hasText: 'WRONG_VALIDATOR_SET' }).waitFor();
+    await page.locator('summary').click();
+    await page.fill('#set', setHash);
+    await page
+      .locator('#verdict.final', { hasText: hash! })
+      .filter({ hasText: `validators of epoch ${epoch}` })
+      .waitFor();
+    await page.setInputFiles('#receipt', changed);
+    await page.locator('#verdict.refused').waitFor();
+    expect(faults).toEqual([]);
+  },
+);
 
 it('reaches the present as a light client', async () => {
   expect(await program('light-client.mjs', ...urls([1, 2, 3]))).toMatch(

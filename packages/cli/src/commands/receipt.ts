@@ -1,5 +1,7 @@
-/** `squad receipt get HASH` and `squad receipt verify FILE`: proof of where a transaction was ordered, and its check off-line. */
+/** `squad receipt get HASH`, `verify FILE` and `page`: proof of where a transaction was ordered, and its check off-line. */
 
+import { copyFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
 import {
   type Checkpoint,
   checkpointOf,
@@ -76,6 +78,16 @@ const receiptVerifyOptions = defineOptions({
   json: { type: z.boolean(), default: false, env: 'SQUAD_RECEIPT_JSON', flag: '--json', help: 'print JSON' },
 });
 
+const receiptPageOptions = defineOptions({
+  out: {
+    type: z.string().min(1),
+    default: 'receipt.html',
+    env: 'SQUAD_RECEIPT_PAGE_OUT',
+    flag: '--out',
+    help: 'file to write',
+  },
+});
+
 export function define(command: Command): void {
   const get = addOptions(
     command
@@ -111,6 +123,11 @@ export function define(command: Command): void {
         process.exitCode = BAD_INPUT;
       }
     });
+  const page = addOptions(
+    command.command('page').description('write a page that judges receipts in a browser, off-line, as `verify` does'),
+    receiptPageOptions,
+  );
+  page.action(() => writePage(page));
   command.addHelpText(
     'after',
     '\nExamples:\n  $ squad receipt get 0x… --out receipt.json\n  $ squad receipt verify receipt.json --genesis genesis.json',
@@ -139,6 +156,13 @@ async function getReceipt(command: Command, hash: string): Promise<void> {
   }
   if (out === undefined) process.stdout.write(receiptText(receipt.value));
   else await writeReceiptFile(out, receipt.value);
+}
+
+async function writePage(command: Command): Promise<void> {
+  const { out } = readOptions(command, receiptPageOptions).values;
+  // scripts/bundle.mjs puts it beside the bundled program.
+  await copyFile(fileURLToPath(new URL('./receipt-page.html', import.meta.url)), out);
+  process.stdout.write(`${out} is written: open it in a browser\n`);
 }
 
 /** The exit code. */
