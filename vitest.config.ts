@@ -1,7 +1,19 @@
 import { defineConfig } from 'vitest/config';
 
-// `unit`: every package's *.test.ts, from source. `e2e`: real processes, one file at a time. `faults`: the same, longer,
+// `unit` and `unit-together`: every package's *.test.ts, from source. `e2e`: real processes, one file at a time. `faults`: the same, longer,
 // by its own command.
+/**
+ * Their tests share modules: what a file imports is evaluated once for each worker, not for each file, a third of the time. The
+ * other packages' tests start threads and lock folders, and have their modules for themselves.
+ */
+const TOGETHER = 'packages/{client,consensus,crypto,rollup-node,service,types}';
+
+const unit = {
+  // All cores: by default one is left alone, which of two is half.
+  maxWorkers: '100%',
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+};
 const source = { resolve: { conditions: ['source'] }, ssr: { resolve: { conditions: ['source'] } } };
 
 export default defineConfig({
@@ -17,12 +29,19 @@ export default defineConfig({
       {
         ...source,
         test: {
+          ...unit,
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts'],
-          // All cores: by default one is left alone, which of two is half.
-          maxWorkers: '100%',
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
+          exclude: [`${TOGETHER}/**`],
+        },
+      },
+      {
+        ...source,
+        test: {
+          ...unit,
+          name: 'unit-together',
+          include: [`${TOGETHER}/{src,test}/**/*.test.ts`],
+          isolate: false,
         },
       },
       {

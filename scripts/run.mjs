@@ -175,13 +175,13 @@ async function main() {
       return (await biome(['check', '.'])) || (await script('architecture.mjs'));
     case 'unit':
       await build();
-      return show(node, [bin('vitest/vitest.mjs'), 'run', '--project', task, ...args], env);
+      return show(node, [bin('vitest/vitest.mjs'), 'run', '--project', 'unit*', ...args], env);
     case 'coverage': {
       await build();
       const covered = ['packages/consensus', 'packages/storage'];
       return show(
         node,
-        [bin('vitest/vitest.mjs'), 'run', '--project', 'unit', '--coverage.enabled', ...covered, ...args],
+        [bin('vitest/vitest.mjs'), 'run', '--project', 'unit*', '--coverage.enabled', ...covered, ...args],
         env,
       );
     }

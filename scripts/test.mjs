@@ -119,7 +119,7 @@ const stages = [
   ['types', () => single([binary('typescript/bin/tsc'), '-b'])],
   ['lint', () => single([binary('@biomejs/biome/bin/biome'), 'check', '.'])],
   ['architecture', architecture],
-  ['unit', () => vitest('unit', [])],
+  ['unit', () => vitest('unit*', [])],
   ['model', () => single([join(root, 'spec/run.mjs'), 'check'])],
   // The campaigns of the simulator, and every schedule that ever failed.
   ['sim', () => single([simulator, '--seeds', '20000', '--complete'])],
