@@ -7,6 +7,10 @@ import type { ConsensusOptions } from './api.ts';
 const MARGIN = 3;
 /** Weight of a new sample in the smoothed one. */
 const SMOOTHING = 1 / 8;
+/** The same of a proposal that came after its view was given up. */
+const LATE_SMOOTHING = 1 / 4;
+/** By how much D is to be longer than what such a proposal would have needed. */
+const LATE_MARGIN = 1.5;
 /** Growth of D with each uncertified view after the second in a row. */
 const GROWTH = 1.5;
 
@@ -69,6 +73,24 @@ export class Pacemaker {
       const before = this.#smoothedMs ?? sampleMs;
       this.#smoothedMs = before + (sampleMs - before) * SMOOTHING;
     }
+    this.#delayMs = this.#computeDelayMs();
+  }
+
+  /**
+   * A proposal came `waitedMs` after its leader was to propose, and the view was given up already. Who is slow to hear from a
+   * leader votes last, its vote makes the quorum, and the time from own vote to quorum says nothing of how far away the leader
+   * is. One that delays its proposals on purpose gains little: each counts for at most twice the present D, and views of others
+   * that are certified meanwhile take back more.
+   */
+  late(waitedMs: number): void {
+    const present = Math.max(
+      this.#smoothedMs ?? this.#options.initialDelayMs / MARGIN,
+      this.#options.minDelayMs / MARGIN,
+    );
+    const needed = (LATE_MARGIN * waitedMs) / 2 / MARGIN;
+    if (needed <= present) return;
+    this.#smoothedMs =
+      present + (Math.min(needed, 2 * present, this.#options.maxDelayMs / MARGIN) - present) * LATE_SMOOTHING;
     this.#delayMs = this.#computeDelayMs();
   }
 

@@ -23,6 +23,7 @@ import { nextSetHashAt } from './epochs.ts';
 import { watchVote, watchWrongSkip } from './evidence.ts';
 import { proposalFault, wrongSkipIn } from './proposal.ts';
 import type { State } from './state.ts';
+import { graceEndsMs } from './timers.ts';
 import { cast, count, fetchBlock, onCarriedCertificate, onCertificate } from './voting.ts';
 
 export function onProposal(s: State, from: ValidatorIndex, proposal: Proposal): void {
@@ -54,6 +55,7 @@ export function onProposal(s: State, from: ValidatorIndex, proposal: Proposal): 
     watchWrongSkip(s, proposal, wrongSkipIn(proposal));
     return s.misbehaved(from, `proposed a block of view ${header.view} that is wrong: ${fault}`);
   }
+  if (s.signer.hasNullified(s.view) && !s.round.abandoned) s.pacemaker.late(s.now - graceEndsMs(s));
   s.round.proposal = { proposal, hash: toHex(vote.blockHash), receivedAtMs: s.now };
   s.chain.add(proposal.block);
   const round = s.round;

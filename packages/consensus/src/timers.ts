@@ -18,7 +18,7 @@ import { cast } from './voting.ts';
 export const MAX_RESENT_CERTIFICATES = 128;
 
 /** R18: until when the leader may wait for something to order; not when this node holds an old batch to be ordered. */
-function graceEndsMs(s: State): UnixMs {
+export function graceEndsMs(s: State): UnixMs {
   const { enteredAtMs } = s.round;
   const parent = highestCertified(s);
   if (parent.block.header.height >= s.lastHeight) return enteredAtMs; // R22: the epilogue waits for nothing

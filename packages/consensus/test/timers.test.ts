@@ -1,12 +1,12 @@
 /** R17: timers adapt, grow while nothing is certified, fall back; a leader that is not heard from is skipped. */
 
-import { type Block, MAX_BODY_LAG_BLOCKS, VoteKind } from '@squad/types';
+import { type Block, type Certificate, MAX_BODY_LAG_BLOCKS, VoteKind } from '@squad/types';
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_CONSENSUS_OPTIONS } from '../src/api.ts';
 import { Fixture, ofType, sentVotes } from './harness.ts';
 
 const { notarize, nullify } = VoteKind;
-const { initialDelayMs, minDelayMs, maxDelayMs, retryMs } = DEFAULT_CONSENSUS_OPTIONS;
+const { heartbeatMs, initialDelayMs, minDelayMs, maxDelayMs, retryMs } = DEFAULT_CONSENSUS_OPTIONS;
 
 /** A view of the fixture that certifies a block `delayMs` after the own vote. */
 function certifiedView(fixture: Fixture, delayMs: number, parent = fixture.genesis) {
@@ -73,6 +73,35 @@ describe('D', () => {
     expect(seen).toEqual([250, 250, 375, 562.5, 843.75]);
     for (let view = 6; view <= 200; view++) fixture.nullified(view);
     expect(fixture.core.status.delayMs).toBe(maxDelayMs);
+  });
+
+  /** A view in which the leader proposes only so long after it was to; what this node then has voted. */
+  function lateView(fixture: Fixture, lateMs: number, parent: Block, skips: Certificate[] = []) {
+    const { view } = fixture.core.status;
+    for (const from of fixture.others) fixture.step({ type: 'acknowledged', from, acknowledgements: [] });
+    fixture.take();
+    fixture.after(heartbeatMs + lateMs);
+    fixture.sendProposal(fixture.proposal({ view, parent, skips }));
+    return sentVotes(fixture.take());
+  }
+
+  it('grows by a proposal that came when its view was given up, until its leader is waited for', () => {
+    const fixture = new Fixture().start();
+    const parent = certifiedView(fixture, 0);
+    const lateMs = 2 * minDelayMs + 40;
+    expect(lateView(fixture, lateMs, parent).map(({ kind }) => kind)).toEqual([nullify]);
+    expect(2 * fixture.core.status.delayMs).toBeGreaterThan(lateMs);
+    const skips = [fixture.nullified(2)];
+    expect(lateView(fixture, lateMs, parent, skips).map(({ kind }) => kind)).toEqual([notarize]);
+  });
+
+  it('grows little by a leader that is very late, and not by one that proposes in time', () => {
+    const late = new Fixture().start();
+    lateView(late, 600_000, certifiedView(late, 0));
+    expect(late.core.status.delayMs).toBe(1.25 * minDelayMs);
+    const inTime = new Fixture().start();
+    lateView(inTime, 2 * minDelayMs - 1, certifiedView(inTime, 0));
+    expect(inTime.core.status.delayMs).toBe(minDelayMs);
   });
 
   it('falls back at the first certified view', () => {
