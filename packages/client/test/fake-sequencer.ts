@@ -28,6 +28,8 @@ import type { HonestChain } from '../src/testing/index.ts';
 export interface Lies {
   /** What it sends in place of a block; undefined: nothing. */
   readonly feed?: (block: FeedBlock) => FeedBlock | undefined;
+  /** What it sends in place of a sequence. */
+  readonly says?: unknown;
   /** It tells of no block above this height. */
   readonly head?: Height;
   /** What it answers in place of a receipt. */
@@ -175,6 +177,10 @@ export class FakeSequencer {
       subscribe: ({ rollupId, fromHeight, form }, subscriber) => {
         if (form !== 'encoded') throw new RpcError(-32602, 'form', { code: 'FORM', remedy: '' });
         this.subscribed.push(fromHeight);
+        if (this.lies.says !== undefined) {
+          setImmediate(() => subscriber.emit(this.lies.says));
+          return () => {};
+        }
         let next = fromHeight;
         const send = (block: FeedBlock) => {
           const { feed } = this.lies;

@@ -94,6 +94,15 @@ describe('follow', () => {
     ]);
   });
 
+  it('goes on at another endpoint when one says that it cannot go on, in whatever words', async () => {
+    // No text can be made of this object.
+    const network = await access({ says: { error: { message: { toString: null } } } }, {});
+    grow(2);
+    expect(heights(await take(network, 2))).toEqual([1, 2]);
+    expect(sequencers[0]!.subscribed).toEqual([1]);
+    expect(liars).toEqual([]);
+  });
+
   it('goes on at another endpoint when one is killed', async () => {
     const network = await access({}, {});
     grow(4);

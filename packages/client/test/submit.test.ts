@@ -2,8 +2,17 @@
 
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import { describe, expect, it } from 'vitest';
-import { call, getBlockProof, getReceipt, MAX_ANSWER_CHARACTERS, submit, watchTransaction } from '../src/index.ts';
+import type { SquadError } from '@squad/types';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import {
+  call,
+  getBlockProof,
+  getReceipt,
+  MAX_ANSWER_CHARACTERS,
+  MAX_QUOTED_CHARACTERS,
+  submit,
+  watchTransaction,
+} from '../src/index.ts';
 import { transaction } from '../src/testing/index.ts';
 import type { FakeSequencer } from './fake-sequencer.ts';
 import { fakeNetwork, hashOf, newChain, ROLLUP } from './support.ts';
@@ -135,6 +144,24 @@ describe('the proof of a block', () => {
 });
 
 describe('call', () => {
+  it('makes an error of bearable length of whatever an endpoint calls its error', async () => {
+    let error: unknown;
+    const server = createServer((_, response) => response.end(JSON.stringify({ jsonrpc: '2.0', id: 1, error })));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    onTestFinished(() => void server.close());
+    const url = `http://127.0.0.1:${(server.address() as { port: number }).port}`;
+    const refusal = () => call(url, 'x', []).catch((thrown: unknown) => thrown as SquadError);
+    // No text can be made of this object.
+    error = { code: 1, message: { toString: null } };
+    expect(await refusal()).toMatchObject({ code: 'RPC_REFUSED', message: `${url}: (object)` });
+    const words = 'x'.repeat(MAX_QUOTED_CHARACTERS);
+    error = { code: 1, message: words, data: { remedy: words } };
+    expect(await refusal()).toMatchObject({ message: `${url}: ${words}`, remedy: words });
+    error = { code: 1, message: `${words}y`, data: { remedy: `${words}y` } };
+    expect(await refusal()).toMatchObject({ message: `${url}: ${words}`, remedy: words });
+  });
+
   it('says what is wrong with an endpoint', async () => {
     const { sequencers } = await fakeNetwork(newChain(), {});
     const url = sequencers[0]!.url;

@@ -2,6 +2,7 @@
 
 import { SquadError } from '@squad/types';
 import { CALL_TIMEOUT_MS, MAX_ANSWER_CHARACTERS } from './api.ts';
+import { MAX_QUOTED_CHARACTERS } from './limits.ts';
 
 export interface CallOptions {
   /** Default `CALL_TIMEOUT_MS`. */
@@ -72,13 +73,18 @@ export function refusal(
   error: { readonly code?: unknown; readonly message?: unknown; readonly data?: unknown },
 ): SquadError {
   const data = Object(error.data) as { code?: unknown; remedy?: unknown; retryAfterMs?: unknown };
-  const remedy = typeof data.remedy === 'string' ? data.remedy : 'Ask another endpoint.';
-  return new SquadError('RPC_REFUSED', `${endpoint}: ${String(error.message)}`, remedy, {
+  const remedy = typeof data.remedy === 'string' ? quoted(data.remedy) : 'Ask another endpoint.';
+  return new SquadError('RPC_REFUSED', `${endpoint}: ${quoted(error.message)}`, remedy, {
     endpoint,
     rpcCode: error.code,
     ...(typeof data.code === 'string' ? { reason: data.code } : {}),
     ...(typeof data.retryAfterMs === 'number' ? { retryAfterMs: data.retryAfterMs } : {}),
   });
+}
+
+/** Words of an endpoint, for an error. Whatever is no text is named by its kind: an object may refuse to become one. */
+export function quoted(words: unknown): string {
+  return typeof words === 'string' ? words.slice(0, MAX_QUOTED_CHARACTERS) : `(${typeof words})`;
 }
 
 function unreachable(endpoint: string, cause: unknown): SquadError {

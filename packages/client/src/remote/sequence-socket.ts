@@ -1,6 +1,7 @@
 /** One subscription to a rollup's sequence over WebSocket, read in order, with what waits bounded. */
 
 import { decodeFeedBlock, type FeedBlock, fromHex, type Height, isHex, type RollupId } from '@squad/types';
+import { quoted } from './call.ts';
 import { MAX_QUEUED_CHARACTERS } from './limits.ts';
 
 export type SequenceEvent =
@@ -86,7 +87,7 @@ export class SequenceSocket {
 }
 
 /** Undefined for the answer to the subscription. */
-function eventOf(text: string): SequenceEvent | undefined {
+export function eventOf(text: string): SequenceEvent | undefined {
   let message: {
     id?: unknown;
     error?: { message?: unknown };
@@ -97,10 +98,10 @@ function eventOf(text: string): SequenceEvent | undefined {
   } catch {
     return { type: 'fault', code: 'ENCODING', message: `it sent what is not JSON: ${text.slice(0, 80)}` };
   }
-  if (message?.error) return { type: 'end', message: `it refused: ${String(message.error.message)}` };
+  if (message?.error) return { type: 'end', message: `it refused: ${quoted(message.error.message)}` };
   if (message?.id !== undefined) return undefined;
   const result = message?.params?.result;
-  if (result?.error) return { type: 'end', message: String(result.error.message) };
+  if (result?.error) return { type: 'end', message: quoted(result.error.message) };
   if (!isHex(result?.encoded))
     return { type: 'fault', code: 'ENCODING', message: 'it sent a block that is not 0x-hex' };
   const block = decodeFeedBlock(fromHex(result.encoded));

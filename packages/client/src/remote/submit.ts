@@ -4,7 +4,7 @@ import { keccak256 as portableKeccak256 } from '@squad/crypto';
 import { type RollupId, SquadError, type TransactionHash, toHex } from '@squad/types';
 import type { NetworkAccess } from './api.ts';
 import { checkEndpoints } from './ask-each.ts';
-import { badAnswer, call, refusal } from './call.ts';
+import { badAnswer, call, quoted, refusal } from './call.ts';
 import { getReceipt, type VerifiedReceipt } from './get-receipt.ts';
 import { unlessConflict } from './later-access.ts';
 import { wait } from './wait.ts';
@@ -128,7 +128,7 @@ async function giveTo(
     throw refusal(endpoint, outcome.error);
   }
   if (outcome?.hash !== hash)
-    throw badAnswer(endpoint, `it names the transaction ${String(outcome?.hash)}, not ${hash}`);
+    throw badAnswer(endpoint, `it names the transaction ${quoted(outcome?.hash)}, not ${hash}`);
 }
 
 /** Of the transaction, not of the sequencer. */
