@@ -1,5 +1,6 @@
 /** The file of a checkpoint: a final block, and what shows that it is. Loads nothing heavy: the command line writes it. */
 
+import { isHex } from '@squad/types';
 import { z } from 'zod';
 
 export const CHECKPOINT_FORMAT = 'squad-checkpoint';
@@ -8,7 +9,10 @@ export const MAX_CHECKPOINT_EPOCHS = 4_096;
 /** Bytes of the file. */
 export const MAX_CHECKPOINT_FILE_BYTES: number = 256 * 1024 * 1024;
 
-const Hex = z.templateLiteral(['0x', z.string().regex(/^([0-9a-f]{2})*$/)]);
+/** As `toHex` writes it. Not by a group that repeats: the engine's stack ends at some megabytes of digits. */
+const Hex = z.string().refine((text) => isHex(text) && !/[A-F]/.test(text), {
+  error: 'expected 0x and pairs of lower-case hex digits',
+});
 export const CheckpointFile = z.object({
   format: z.literal(CHECKPOINT_FORMAT),
   networkId: Hex,

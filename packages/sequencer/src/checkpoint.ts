@@ -30,7 +30,7 @@ import {
   VoteKind,
   ZERO_HASH,
 } from '@squad/types';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { noteBodies } from './bodies.ts';
 import { CHECKPOINT_FORMAT, CheckpointFile, MAX_CHECKPOINT_FILE_BYTES } from './checkpoint-file.ts';
 import { HandOvers } from './hand-overs.ts';
@@ -63,13 +63,13 @@ export async function readCheckpoint(path: string, genesis: Genesis): Promise<Tr
   } catch (cause) {
     throw new SquadError('CHECKPOINT_UNREADABLE', `the checkpoint ${path} cannot be read`, remedy, { path }, cause);
   }
-  const checked = check(text, genesis);
+  const checked = checkCheckpoint(text, genesis);
   if (typeof checked !== 'string') return checked;
   throw new SquadError('CHECKPOINT_INVALID', `the checkpoint ${path} is of no use: ${checked}`, remedy, { path });
 }
 
-/** The block, or why not. */
-function check(text: string, genesis: Genesis): TrustedBlock | string {
+/** What the text of a file says, or why it is of no use. */
+export function checkCheckpoint(text: string, genesis: Genesis): TrustedBlock | string {
   const { networkId } = genesis;
   let json: unknown;
   try {
@@ -78,9 +78,13 @@ function check(text: string, genesis: Genesis): TrustedBlock | string {
     return 'it is not JSON';
   }
   const file = CheckpointFile.safeParse(json);
-  if (!file.success) return `it is not of the format ${CHECKPOINT_FORMAT}: ${z.prettifyError(file.error)}`;
+  if (!file.success) {
+    const { path, message } = file.error.issues[0]!;
+    return `it is not of the format ${CHECKPOINT_FORMAT}: ${[...path.map(String), message].join(': ')}`;
+  }
   const { data } = file;
-  if (data.networkId !== toHex(networkId)) return `it is of network ${data.networkId}, not of ${toHex(networkId)}`;
+  if (data.networkId !== toHex(networkId))
+    return `it is of network ${data.networkId.slice(0, 66)}, not of ${toHex(networkId)}`;
   const block = decode(Block, 'Block', fromHex(data.block));
   if (!block.ok) return `its block does not decode: ${block.error.reason}`;
   const certificate = decodeCertificate(fromHex(data.certificate));

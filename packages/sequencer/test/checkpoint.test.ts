@@ -87,6 +87,12 @@ const other: Block = { ...block, header: { ...block.header, height: 71 } };
 it.each<[string, object | string, RegExp]>([
   ['no JSON', '{', /not JSON/],
   ['another form', { ...whole, format: 'checkpoint' }, /format squad-checkpoint/],
+  ['digits in upper case', { ...whole, certificate: whole.certificate.toUpperCase() }, /certificate: expected 0x/],
+  [
+    'more digits than a pattern may repeat',
+    { ...whole, networkId: `0x${'00'.repeat(8_000_000)}` },
+    /of network 0x0{64},/,
+  ],
   ['another network', { ...whole, networkId: toHex(new Uint8Array(32)) }, /of network/],
   ['a block that is none', { ...whole, block: '0x0102' }, /does not decode/],
   ['a certificate that is none', { ...whole, certificate: '0x01' }, /does not decode/],
