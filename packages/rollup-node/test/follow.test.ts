@@ -11,8 +11,11 @@ import {
   type FeedBlock,
   type FeedMessage,
   FeedStage,
+  HandOverProof,
+  HandOverRequest,
   type Height,
   MAX_FEED_UNACKNOWLEDGED_BLOCKS,
+  type ValidatorSet,
   VoteKind,
 } from '@squad/types';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
@@ -28,6 +31,10 @@ let follower: Follower;
 let refusals: Refusal[];
 let failure: unknown;
 let applied: Applied;
+/** Whom it asked for the end of which epoch. */
+let asked: [number, number][];
+/** The disk that proven sets are kept on. */
+let keep: (set: ValidatorSet) => void;
 
 /** How a sequencer departs from the honest way. */
 interface Script {
@@ -159,15 +166,21 @@ const pump = () => {
 };
 const start = (options: Partial<FollowerOptions> = {}, from = 0) => {
   const { networkId, genesisTimeMs, validatorSet, scheme } = chain;
-  const about = { networkId, genesisTimeMs, epochLengthBlocks: 1_000_000, sha256, rollupId: ROLLUP };
+  const { epochLengthBlocks } = chain.genesisFile;
+  const about = { networkId, genesisTimeMs, epochLengthBlocks, sha256, rollupId: ROLLUP };
   const { genesis } = createVerifier({ ...about, validatorSet, scheme });
-  const sets = { read: async () => undefined, write: async () => {} };
+  const sets = { read: async () => undefined, write: async (set: ValidatorSet) => keep(set) };
   follower = createFollower({
     network: {
       openFeed: (index) => sequencers[index]!.open(),
-      request: async () => new Uint8Array(),
+      request: async (index, _protocol, request) => {
+        const { epoch } = HandOverRequest.deserialize(request);
+        asked.push([index, epoch]);
+        const proof = chain.handOver(epoch);
+        return proof ? HandOverProof.serialize(proof) : new Uint8Array();
+      },
     },
-    epochs: new Epochs({ networkId, epochLengthBlocks: 1_000_000, first: validatorSet, sets }, validatorSet),
+    epochs: new Epochs({ networkId, epochLengthBlocks, first: validatorSet, sets }, validatorSet),
     createVerifier: (set, check) => createVerifier({ ...about, validatorSet: set, scheme: check }),
     onValidatorSet: () => {},
     rollupId: ROLLUP,
@@ -192,11 +205,42 @@ beforeEach(() => {
   sequencers = range(0, 3).map(() => new Sequencer());
   applied = new Applied();
   refusals = [];
+  asked = [];
+  keep = () => {};
   failure = undefined;
 });
 afterEach(async () => {
   await follower.stop();
   vi.useRealTimers();
+});
+
+describe('from epoch to epoch', () => {
+  beforeEach(() => {
+    chain = new HonestChain({ bls: blstBls, sha256, epochLengthBlocks: 16 });
+    source = new ChainSource(chain);
+  });
+
+  it('asks for the proof that an epoch is over, keeps the set, and goes on', async () => {
+    const kept: number[] = [];
+    keep = ({ epoch }) => kept.push(epoch);
+    grow(40);
+    start();
+    await later(3_000);
+    expect(applied.finals).toEqual(range(1, 40));
+    expect([kept, asked.map(([, epoch]) => epoch), follower.epoch]).toEqual([[1, 2], [0, 1], 2]);
+  });
+
+  it('ends with what the disk says if it cannot keep a set, which is no fault of a sequencer’s', async () => {
+    const broken = new Error('the disk is full');
+    keep = () => {
+      throw broken;
+    };
+    grow(40);
+    start();
+    await later(10_000);
+    expect(failure).toBe(broken);
+    expect([applied.finals, asked.length, refusals]).toEqual([range(1, 16), 1, []]);
+  });
 });
 
 describe('catching up', () => {
