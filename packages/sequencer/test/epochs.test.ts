@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { verifyHandOver } from '@squad/crypto';
 import type { StoredBlock } from '@squad/storage';
 import { Block, encodeValidatorMessage, epochOfHeight, lastHeightOf, toHex, validatorSetHash } from '@squad/types';
-import { afterEach, describe, expect, it, onTestFinished } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { readCheckpoint } from '../src/checkpoint.ts';
 import { CHECKPOINT_FORMAT, type CheckpointFile } from '../src/checkpoint-file.ts';
+import { genesisSchedule } from '../src/validator-sets.ts';
 import { Cluster, type ClusterOptions, expectOneOrder, hold, TestNode, transaction, until } from './support.ts';
 
 const LENGTH = 16;
@@ -171,6 +172,28 @@ describe('epochs with other sets', () => {
     sent.push(...(await sendUntil(after, 2)));
     await hold(nodes, sent);
     await expectOneOrder(nodes);
+  });
+});
+
+describe('a schedule that changes', () => {
+  it('while the node starts does not reach the core before its start', async () => {
+    cluster = new Cluster({ epochLengthBlocks: LENGTH, validators: 1 });
+    const [node] = cluster.nodes as [TestNode];
+    let told = () => {};
+    node.validatorSets = Object.assign(genesisSchedule(cluster.genesis), {
+      onChange: (callback: () => void) => {
+        told = callback;
+      },
+    });
+    await node.open();
+    const steps = vi.spyOn(node.sequencer.core, 'step');
+    told();
+    await node.sequencer.start(node.network, node.feed);
+    await node.network.start();
+    told();
+    await reach([node], 1);
+    expect(steps.mock.calls.slice(0, 2).map(([, input]) => input.type)).toEqual(['start', 'tick']);
+    expect([node.failures, node.journal.errors]).toEqual([[], []]);
   });
 });
 

@@ -39,7 +39,7 @@ import { createFeed, type Feed } from '../src/feed/index.ts';
 import type { SubmitOutcome } from '../src/rpc/api.ts';
 import { Sequencer } from '../src/sequencer.ts';
 import { createSequencerMetrics } from '../src/sequencer-metrics.ts';
-import { genesisSchedule } from '../src/validator-sets.ts';
+import { genesisSchedule, type ValidatorSetSource } from '../src/validator-sets.ts';
 
 export const ROLLUP = 901;
 export const OTHER_ROLLUP = 902;
@@ -114,7 +114,7 @@ export interface Member {
   readonly weight?: number;
 }
 
-function describeMember({ key, bls = key, weight = 1 }: Member): GenesisValidator {
+export function describeMember({ key, bls = key, weight = 1 }: Member): GenesisValidator {
   const secretKey = keysOf(bls).bls;
   return {
     name: `validator-${key}`,
@@ -251,6 +251,8 @@ export class TestNode {
   keepBodies: number | undefined;
   /** Where it begins, if not at genesis. */
   checkpoint: TrustedBlock | undefined;
+  /** Where it learns of later validators, if not from the genesis file. */
+  validatorSets: ValidatorSetSource | undefined;
   readonly journal = new Journal();
   readonly failures: unknown[] = [];
   sequencer!: Sequencer;
@@ -281,7 +283,7 @@ export class TestNode {
     const { node } = keysOf(this.index);
     this.sequencer = await Sequencer.open({
       genesis,
-      validatorSets: genesisSchedule(genesis),
+      validatorSets: this.validatorSets ?? genesisSchedule(genesis),
       placeIn: (set) => placeOf(set, this.index),
       nodeKey: node,
       store: this.store,

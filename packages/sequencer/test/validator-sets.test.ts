@@ -1,6 +1,7 @@
 /** An operator's file of later validator sets: what is refused at the start, what a change brings, what a bad change leaves. */
 
 import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
@@ -70,6 +71,19 @@ it('names sets by the epoch that they begin with, and is read again when it chan
   expect(source.describe(genesis.validatorSet.validators[1]!.nodePublicKey)?.addresses).toEqual([
     '/ip4/10.0.0.9/tcp/1',
   ]);
+});
+
+it('is read once if it does not change: no change is told of what was read already', async () => {
+  write(schedule(3, first));
+  const source = await open();
+  let changes = 0;
+  source.onChange(() => changes++);
+  // As long as a look would take.
+  for (let read = 0; read < 20; read++) await readFile(path);
+  expect(changes).toBe(0);
+  write(schedule(4, first));
+  await until('the change', () => source.setFrom(4) !== undefined);
+  expect(changes).toBe(1);
 });
 
 it('stays what it was after a change that is none, and says so', async () => {
