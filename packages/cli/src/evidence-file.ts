@@ -17,7 +17,11 @@ export const MAX_EVIDENCE_FILE_BYTES: number = 16 * 1024 * 1024;
 
 /** Throws a SquadError `EVIDENCE_FILE_UNREADABLE` or `EVIDENCE_FILE_INVALID`. */
 export async function readEvidenceFile(path: string): Promise<Evidence[]> {
-  const bytes = await readBounded(path);
+  return evidenceIn(path, await readBounded(path));
+}
+
+/** What the bytes of such a file hold. Throws `EVIDENCE_FILE_INVALID`. */
+export function evidenceIn(path: string, bytes: Uint8Array): Evidence[] {
   const encodings = looksLikeText(bytes) ? encodingsInText(path, new TextDecoder().decode(bytes)) : [bytes];
   return encodings.map((encoding, index) => {
     const evidence = decodeEvidence(encoding);
@@ -32,7 +36,12 @@ export async function readEvidenceFile(path: string): Promise<Evidence[]> {
  * gives the file trusts it. Throws a SquadError `EVIDENCE_FILE_UNREADABLE` or `EVIDENCE_FILE_INVALID`.
  */
 export async function readValidatorSetFile(path: string): Promise<ValidatorSet> {
-  const [encoded] = encodingsInText(path, new TextDecoder().decode(await readBounded(path)));
+  return validatorSetIn(path, await readBounded(path));
+}
+
+/** What the bytes of such a file hold. Throws `EVIDENCE_FILE_INVALID`. */
+export function validatorSetIn(path: string, bytes: Uint8Array): ValidatorSet {
+  const [encoded] = encodingsInText(path, new TextDecoder().decode(bytes));
   const set = decode(ValidatorSet, 'ValidatorSet', encoded ?? new Uint8Array());
   if (!set.ok) throw invalid(path, `${set.error.what}: ${set.error.reason}`);
   const unfit = validatorSetFault(set.value);

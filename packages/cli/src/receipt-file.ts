@@ -17,7 +17,11 @@ export const MAX_RECEIPT_FILE_BYTES: number = 4 * MAX_RECEIPT_BYTES;
 
 /** Throws a SquadError `RECEIPT_FILE_UNREADABLE` or `RECEIPT_FILE_INVALID`. */
 export async function readReceiptFile(path: string): Promise<OrderingReceipt> {
-  const bytes = await readBounded(path);
+  return receiptIn(path, await readBounded(path));
+}
+
+/** What the bytes of such a file hold. Throws `RECEIPT_FILE_INVALID`. */
+export function receiptIn(path: string, bytes: Uint8Array): OrderingReceipt {
   // The encoding begins with the version, no text does.
   const receipt: Result<OrderingReceipt, { readonly reason: string }> =
     bytes[0] === RECEIPT_VERSION

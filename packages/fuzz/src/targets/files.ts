@@ -1,17 +1,26 @@
 /** Files that people and other machines hand to a node: JSON and YAML. Every refusal is a `SquadError` that names the field. */
 
+import { isDeepStrictEqual } from 'node:util';
 import { checkKeystore, createNodeKey, decryptKeystore, encryptKeystore, parseNodeKey } from '@squad/crypto/node';
 import { decodeLedgerTransaction, encodeLedgerTransaction, type LedgerTransaction } from '@squad/rollup-node';
 import { parseRollupFile, rollupFileHash } from '@squad/rollup-node/config';
 import { sequencerOptions } from '@squad/sequencer/options';
 import { describeOptions, parseOptionsFile, resolveOptions } from '@squad/service';
-import { GenesisValidator, type Hex, parseGenesis, type Result, SquadError, toHex } from '@squad/types';
+import {
+  GenesisValidator,
+  type Hex,
+  parseGenesis,
+  parseValidatorSchedule,
+  type Result,
+  SquadError,
+  toHex,
+} from '@squad/types';
 import { jsonBytes, jsonOf, mutateJson, textOf } from '../json.ts';
 import type { Random } from '../random.ts';
 import { DEFAULT_BUDGET, demand, demandSameBytes, type Target } from '../target.ts';
 
 /** zod builds an error for each issue it finds: a good deal more than the text that it reads. */
-const JSON_BUDGET = { ...DEFAULT_BUDGET, bytes: 4 << 20, bytesPerInputByte: 1024 };
+export const JSON_BUDGET = { ...DEFAULT_BUDGET, bytes: 4 << 20, bytesPerInputByte: 1024 };
 
 const hex = (random: Random, length: number): Hex => toHex(random.bytes(length));
 const text = (random: Random): string => random.pick(['a', 'validator-1', 'Größe', '名前', 'x'.repeat(64)]);
@@ -41,6 +50,17 @@ function randomGenesis(random: Random): Uint8Array {
   });
 }
 
+function randomSchedule(random: Random): Uint8Array {
+  let fromEpoch = 0;
+  return jsonBytes({
+    version: 1,
+    validatorSchedule: Array.from({ length: random.below(4) }, () => {
+      fromEpoch += random.integer(1, 5);
+      return { fromEpoch, validators: Array.from({ length: random.integer(1, 3) }, () => randomValidator(random)) };
+    }),
+  });
+}
+
 function randomRollupFile(random: Random): Uint8Array {
   const account = () => ({
     balance: random.pick(['0', '10000000000000000000', '0xff']),
@@ -62,7 +82,7 @@ function randomRollupFile(random: Random): Uint8Array {
 }
 
 /** A refusal in plain words, and no longer than a page. */
-function refused(error: unknown): false {
+export function refused(error: unknown): false {
   if (!(error instanceof SquadError)) throw error;
   demand(error.message.length > 0 && error.message.length < 20_000, `a message of ${error.message.length} characters`);
   demand(error.remedy.length > 0, 'a refusal without a remedy');
@@ -197,6 +217,34 @@ function checkOptions(input: Uint8Array): boolean {
   return true;
 }
 
+/** Flags, and variables of the environment, as text by option name and by variable. */
+function randomTexts(random: Random): Uint8Array {
+  const flags = {
+    genesis: 'genesis.json',
+    dataDirectory: 'data',
+    nodeKey: 'node.json',
+    ...(random.chance(0.5) ? { rpcPort: String(random.below(65_536)), mdns: random.pick(['yes', '0', 'true']) } : {}),
+    ...(random.chance(0.5) ? { listen: ['/ip4/0.0.0.0/tcp/1', '/ip4/0.0.0.0/tcp/2,/ip4/0.0.0.0/tcp/3'] } : {}),
+  };
+  const env = random.chance(0.5) ? { [sequencerOptions.logLevel.env]: 'info' } : {};
+  return jsonBytes({ flags, env });
+}
+
+function checkTexts(input: Uint8Array): boolean {
+  const { flags, env } = Object(jsonOf(input)?.value) as { flags?: unknown; env?: unknown };
+  // The command line and the system give texts, or lists of them, and nothing else.
+  const isTexts = (value: unknown): value is Record<string, string> =>
+    typeof value === 'object' && value !== null && Object.values(value).every((text) => typeof text === 'string');
+  const isFlag = (value: unknown) => typeof value === 'string' || (Array.isArray(value) && value.every(isText));
+  if (typeof flags !== 'object' || flags === null || !Object.values(flags).every(isFlag) || !isTexts(env)) return false;
+  const resolved = resolveOptions(sequencerOptions, { flags: flags as Record<string, string>, env });
+  if (!resolved.ok) return refused(resolved.error);
+  demand(Number.isInteger(resolved.value.values.rpcPort), 'a port that is no number');
+  return true;
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string';
+
 function randomLedgerTransaction(random: Random): Uint8Array {
   const word = (): string => random.pick(['a', 'balance/1', 'ключ', '😀', '"\\', ' ']);
   const transaction: LedgerTransaction = random.chance(0.5)
@@ -224,6 +272,17 @@ export const FILE_TARGETS: readonly Target[] = [
     what: 'files: the genesis file',
     make: randomGenesis,
     check: checkFile(parseGenesis, ({ file }) => demandIdempotent(parseGenesis, file, ({ networkId }) => networkId)),
+  },
+  {
+    ...json,
+    name: 'validator-schedule-file',
+    what: 'files: who is to validate later epochs',
+    make: randomSchedule,
+    check: checkFile(parseValidatorSchedule, (schedule, given) => {
+      const again = parseValidatorSchedule(JSON.parse(JSON.stringify({ version: 1, validatorSchedule: schedule })));
+      demand(again.ok && isDeepStrictEqual(again.value, schedule), 'a schedule that was read and written again');
+      demand(isDeepStrictEqual({ version: 1, validatorSchedule: schedule }, given), 'a schedule that has another form');
+    }),
   },
   {
     ...json,
@@ -276,6 +335,14 @@ export const FILE_TARGETS: readonly Target[] = [
     mutate: mutateOptions,
     check: checkOptions,
     budget: { bytes: 8 << 20, bytesPerInputByte: 4096, milliseconds: 1_000 },
+  },
+  {
+    ...json,
+    name: 'options-text',
+    what: 'command line, environment: options as text',
+    make: randomTexts,
+    check: checkTexts,
+    budget: { ...JSON_BUDGET, milliseconds: 1_000 },
   },
   {
     ...json,

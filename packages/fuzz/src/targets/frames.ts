@@ -1,6 +1,16 @@
 /** Frames on byte streams: the same frames must come out however the bytes are cut, and no more is held than came in. */
 
-import { encodeFrame, FrameDecoder, FramingError, ValidatorDirectory } from '@squad/network/testing';
+import {
+  encodeFrame,
+  encodeHeader,
+  FRAME_TYPE,
+  FrameDecoder,
+  FrameParser,
+  FramingError,
+  HEADER_BYTES,
+  ValidatorDirectory,
+  YamuxError,
+} from '@squad/network/testing';
 import { SquadError } from '@squad/types';
 import type { Random } from '../random.ts';
 import { demand, demandSameBytes, type Target } from '../target.ts';
@@ -77,6 +87,68 @@ function mutateLength(input: Uint8Array, random: Random): Uint8Array {
   return copy;
 }
 
+/** A connection's frames of yamux, whatever their streams: what comes out, put together again, is what went in. */
+function checkYamux(input: Uint8Array): boolean {
+  const whole = parse([input]);
+  const cut = parse(cuts(input));
+  demandSameBytes(whole.bytes, cut.bytes, 'frames of yamux, cut in another way');
+  demand(whole.broken === cut.broken && whole.ended === cut.ended, 'the cuts decide whether the frames are right');
+  demandSameBytes(input.subarray(0, whole.bytes.length), whole.bytes, 'frames of yamux');
+  return !whole.broken && whole.ended && whole.bytes.length === input.length;
+}
+
+function parse(chunks: readonly Uint8Array[]): {
+  readonly bytes: Uint8Array;
+  readonly broken: boolean;
+  readonly ended: boolean;
+} {
+  const parts: Uint8Array[] = [];
+  /** Bytes of the payload at hand that are still to come; the last part of it has to be told as such. */
+  let rest = 0;
+  let ended = true;
+  const parser = new FrameParser({
+    onHeader: ({ type, flags, streamId, length }) => {
+      demand(ended, 'a frame in the middle of another one');
+      parts.push(encodeHeader(type, flags, streamId, length));
+      if (type !== FRAME_TYPE.data) return;
+      rest = length;
+      ended = false;
+    },
+    onPayload: (part, last) => {
+      rest -= part.length;
+      demand(rest >= 0 && last === (rest === 0), 'a payload of another length than its header says');
+      ended = last;
+      parts.push(part.slice());
+    },
+  });
+  try {
+    for (const chunk of chunks) parser.push(chunk);
+  } catch (error) {
+    if (!(error instanceof YamuxError)) throw error;
+    return { bytes: Buffer.concat(parts), broken: true, ended };
+  }
+  return { bytes: Buffer.concat(parts), broken: false, ended };
+}
+
+function randomYamux(random: Random): Uint8Array {
+  const frame = () => {
+    const type = random.below(4);
+    const payload = random.bytes(type === FRAME_TYPE.data ? random.below(60) : 0);
+    const length = type === FRAME_TYPE.data ? payload.length : random.uint32();
+    return Buffer.concat([encodeHeader(type, random.below(16), random.below(9), length), payload]);
+  };
+  return Buffer.concat(Array.from({ length: random.integer(1, 5) }, frame));
+}
+
+/** A field of the first header is changed. */
+function mutateYamux(input: Uint8Array, random: Random): Uint8Array {
+  const copy = input.slice();
+  if (copy.length < HEADER_BYTES) return copy;
+  if (random.chance(0.3)) copy[random.below(4)] = random.below(256);
+  else new DataView(copy.buffer).setUint32(random.pick([4, 8]), random.pick([0, 1, 11, 12, random.uint32()]));
+  return copy;
+}
+
 const ADDRESSES: readonly string[] = [
   '/ip4/10.0.0.1/tcp/9000',
   '/ip6/::1/tcp/9640',
@@ -108,6 +180,13 @@ export const FRAME_TARGETS: readonly Target[] = [
     make: randomStream,
     mutate: mutateLength,
     check: checkStream,
+  },
+  {
+    name: 'yamux-frames',
+    what: 'every connection: frames of the multiplexer',
+    make: randomYamux,
+    mutate: mutateYamux,
+    check: checkYamux,
   },
   {
     name: 'validator-address',

@@ -2,7 +2,7 @@
 
 import type { Checkpoint } from '@squad/consensus';
 import { decodeRecord, encodeRecord, type NodeRecord } from '@squad/sequencer/testing';
-import { Block, Certificate, SignedBatchHeader, SquadError, toHex, Vote } from '@squad/types';
+import { Block, Certificate, HandOverProof, SignedBatchHeader, SquadError, toHex, Vote } from '@squad/types';
 import type { Random } from '../random.ts';
 import { randomValue } from '../ssz.ts';
 import { demandSameBytes, type Target } from '../target.ts';
@@ -38,6 +38,7 @@ function randomRecord(random: Random): Uint8Array {
     () => ({ type: 'certificate', certificate }),
     () => ({ type: 'finalized', hash: toHex(certificate.blockHash), height: random.number(), certificate }),
     () => ({ type: 'checkpoint', checkpoint: randomCheckpoint(random) }),
+    () => ({ type: 'epochEnded', block: value(Block, random), proof: value(HandOverProof, random) }),
     () => ({ type: 'batch', signed: value(SignedBatchHeader, random) }),
   ];
   const { kind, payload } = encodeRecord(random.pick(records)());

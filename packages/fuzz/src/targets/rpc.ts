@@ -9,7 +9,13 @@ import { join } from 'node:path';
 import { openRollup } from '@squad/rollup-node';
 import { developmentRollup } from '@squad/rollup-node/config';
 import { createEthApi, ledgerMethods } from '@squad/rollup-node/testing';
-import { admitEvm, type SequencerApi, type StagedBlock, sequencerMethods } from '@squad/sequencer/testing';
+import {
+  admitEvm,
+  type SequencerApi,
+  type StagedBlock,
+  sequencerMethods,
+  sequencerSubscriptions,
+} from '@squad/sequencer/testing';
 import {
   createDispatcher,
   type Dispatcher,
@@ -18,8 +24,18 @@ import {
   type RpcMethod,
   SharedMemory,
   silentLogger,
+  subscriptionMethods,
 } from '@squad/service';
-import { type Block, blockHashHex, genesisBlock, genesisCertificate, SquadError, toHex, ZERO_HASH } from '@squad/types';
+import {
+  type Block,
+  blockHashHex,
+  genesisBlock,
+  genesisCertificate,
+  SquadError,
+  toHex,
+  type ValidatorSet,
+  ZERO_HASH,
+} from '@squad/types';
 import { jsonBytes, jsonOf, mutateJson, textOf } from '../json.ts';
 import type { Random } from '../random.ts';
 import { demand, type Target } from '../target.ts';
@@ -34,7 +50,17 @@ const context: RpcContext = {
   remoteAddress: '127.0.0.1',
   pathParameters: {},
   charge: () => 0,
-  subscriptions: undefined,
+  // Opens and ends at once.
+  subscriptions: {
+    open: async (_notification, open) => {
+      const closing = new AbortController();
+      const unsubscribe = await open({ emit: () => {}, ready: async () => {}, closed: closing.signal });
+      unsubscribe();
+      closing.abort();
+      return '0x1';
+    },
+    close: () => true,
+  },
 };
 
 function dispatcherOf(methods: readonly RpcMethod[]): Dispatcher {
@@ -80,6 +106,10 @@ const rollups = [
   { rollupId: 7, kind: 'opaque' },
   { rollupId: 901, kind: 'evm' },
 ] as const;
+const VALIDATOR_SET: ValidatorSet = {
+  epoch: 0,
+  validators: [{ blsPublicKey: new Uint8Array(48), nodePublicKey: new Uint8Array(32), weight: 1 }],
+};
 const genesis: Block = genesisBlock(NETWORK_ID, 1_000);
 const staged: StagedBlock = { stage: 'final', block: genesis };
 const head = { height: 0, hash: blockHashHex(genesis.header), timestampMs: 1_000 };
@@ -93,8 +123,8 @@ const sequencer: SequencerApi = {
       return { accepted: true, hash: toHex(admitted.value.hash) };
     }),
   evidence: () => [],
-  handOver: async () => undefined,
-  validatorSet: async () => undefined,
+  handOver: async (epoch) => (epoch === 0 ? Uint8Array.of(1) : undefined),
+  validatorSet: async (epoch) => (epoch === 0 ? { set: VALIDATOR_SET, names: [] } : undefined),
   status: () => ({
     networkId: toHex(NETWORK_ID),
     networkName: 'fuzz',
@@ -147,6 +177,15 @@ const SEQUENCER_CALLS: readonly (readonly [string, readonly unknown[]])[] = [
   ['squad_getBlock', [head.hash]],
   ['squad_getCertificate', ['0x0']],
   ['squad_getTransactionStatus', [HASH]],
+  ['squad_getReceipt', [HASH]],
+  ['squad_getBlockProof', ['final']],
+  ['squad_getValidatorSet', []],
+  ['squad_getValidatorSet', [0]],
+  ['squad_getHandOver', ['0x0']],
+  ['squad_getEvidence', []],
+  ['squad_subscribe', ['blocks']],
+  ['squad_subscribe', ['sequence', 901, 0, 'encoded']],
+  ['squad_unsubscribe', ['0x1']],
   ['rpc.discover', []],
 ];
 
@@ -250,7 +289,10 @@ function checkOutcome(input: Uint8Array): boolean {
   }
 }
 
-const sequencerDispatcher = dispatcherOf(sequencerMethods(sequencer));
+const sequencerDispatcher = dispatcherOf([
+  ...sequencerMethods(sequencer),
+  ...subscriptionMethods(sequencerSubscriptions(sequencer)),
+]);
 
 export const RPC_TARGETS: readonly Target[] = [
   {

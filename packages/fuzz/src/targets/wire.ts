@@ -8,6 +8,7 @@ import {
   BatchesResponse,
   BatchHeader,
   Block,
+  BlockHeader,
   BlockProof,
   BlockRequest,
   BlockResponse,
@@ -17,6 +18,7 @@ import {
   decodeBatch,
   decodeBlockProof,
   decodeCertificate,
+  decodeEvidence,
   decodeFeedBlock,
   decodeFeedMessage,
   decodeHandOverProof,
@@ -25,15 +27,20 @@ import {
   decodeReceipt,
   decodeValidatorMessage,
   decodeVote,
+  EVIDENCE_KINDS,
+  type Evidence,
   encodeBatch,
   encodeBody,
+  encodeEvidence,
   encodeFeedMessage,
   encodeValidatorMessage,
   FEED_ERROR_CODES,
   FeedBlock,
   type FeedMessage,
   GossipTransactions,
+  HASH_PREFIX_BYTES,
   HandOverProof,
+  HandOverRequest,
   OrderingReceipt,
   Proposal,
   RangeRequest,
@@ -44,6 +51,7 @@ import {
   receiptToJson,
   SignedBatchHeader,
   SkipCertificates,
+  SkipOpening,
   type ValidatorMessage,
   ValidatorSet,
   Vote,
@@ -153,6 +161,28 @@ function checkReceiptJson(input: Uint8Array): boolean {
   return roundTrip(decodeReceipt(encoded), encoded, 'OrderingReceipt', (value) => OrderingReceipt.serialize(value));
 }
 
+function randomEvidence(random: Random): Evidence {
+  const kind = random.pick(EVIDENCE_KINDS);
+  const statement = () => randomOf<Certificate>(Certificate, random);
+  if (kind === 'E5') {
+    const batch = () => randomOf<SignedBatchHeader>(SignedBatchHeader, random);
+    return { kind, first: batch(), second: batch() };
+  }
+  if (kind !== 'E4') return { kind, first: statement(), second: statement() };
+  const opening = randomOf<SkipOpening>(SkipOpening, random);
+  return { kind, vote: statement(), header: randomOf<BlockHeader>(BlockHeader, random), opening };
+}
+
+/** The kind is exchanged, or a word of the first offsets, which stand behind it, is moved. */
+function mutateEvidence(input: Uint8Array, random: Random): Uint8Array {
+  if (random.chance(0.3) || input.length < 13) return splice(input, 0, 1, Uint8Array.of(random.below(8)));
+  const copy = input.slice();
+  const view = new DataView(copy.buffer);
+  const at = 1 + 4 * random.below(3);
+  view.setUint32(at, (view.getUint32(at, true) + random.integer(-4, 4)) >>> 0, true);
+  return copy;
+}
+
 function randomMessage(random: Random): Uint8Array {
   const messages: readonly (() => ValidatorMessage)[] = [
     () => ({ type: 'proposal', proposal: randomOf<Proposal>(Proposal, random) }),
@@ -161,7 +191,9 @@ function randomMessage(random: Random): Uint8Array {
     () => {
       const batch = decodeBatch(randomBatch(random));
       if (!batch.ok) throw new Error(batch.error.reason);
-      return { type: 'batch', batch: batch.value };
+      if (random.chance(0.5)) return { type: 'batch', batch: batch.value };
+      const { transactionCount } = batch.value.signed.header;
+      return { type: 'batch', batch: batch.value, hashPrefixes: random.bytes(HASH_PREFIX_BYTES * transactionCount) };
     },
     () => ({
       type: 'acknowledgements',
@@ -170,6 +202,7 @@ function randomMessage(random: Random): Uint8Array {
         randomOf<Acknowledgement>(Acknowledgement, random),
       ),
     }),
+    () => ({ type: 'evidence', evidence: randomEvidence(random) }),
     () => ({ type: 'handOver', proof: randomOf<HandOverProof>(HandOverProof, random) }),
   ];
   return encodeValidatorMessage(random.pick(messages)());
@@ -234,6 +267,13 @@ export const WIRE_TARGETS: readonly Target[] = [
     decodeHandOverProof,
   ),
   {
+    name: 'evidence',
+    what: 'validator channel, files: evidence',
+    make: (random) => encodeEvidence(randomEvidence(random)),
+    mutate: mutateEvidence,
+    check: (input) => roundTrip(decodeEvidence(input), input, 'Evidence', encodeEvidence),
+  },
+  {
     ...sszTarget('block-proof', 'answers, clients: a block with who certified it', BlockProof, decodeBlockProof),
     make: (random) => BlockProof.serialize(finalProof(randomOf<BlockProof>(BlockProof, random))),
   },
@@ -255,6 +295,7 @@ export const WIRE_TARGETS: readonly Target[] = [
   sszTarget('batches-response', 'answers: batches', BatchesResponse),
   sszTarget('block-request', 'requests: a block by hash', BlockRequest),
   sszTarget('block-response', 'answers: no or one block', BlockResponse),
+  sszTarget('hand-over-request', 'requests: the proof that an epoch is over', HandOverRequest),
   sszTarget('range-request', 'requests: final blocks from a height', RangeRequest),
   {
     ...sszTarget('range-response', 'answers: final blocks with a certificate', RangeResponse),
@@ -271,3 +312,8 @@ export const WIRE_TARGETS: readonly Target[] = [
     check: (input) => roundTrip(decodeFeedMessage(input), input, 'FeedMessage', encodeFeedMessage),
   },
 ];
+
+/** The target of this name, for what carries its bytes within something else. */
+export function findIn(name: string): Target {
+  return WIRE_TARGETS.find((target) => target.name === name)!;
+}
