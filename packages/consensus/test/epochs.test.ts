@@ -237,6 +237,35 @@ describe('the end of an epoch', () => {
     expect(ofType(f.take(), 'epochEnded')).toHaveLength(1);
   });
 
+  it('is held back by a node that was told of another set than the one that was agreed on, until it is told again', () => {
+    let next = NEXT;
+    const f = inEpoch({ next: () => next });
+    const { boundary } = upToBoundary(f);
+    f.take();
+    next = setOf(1, [1], 90);
+    f.sendCertificate(f.certificate(finalize, 2, boundary));
+    const outputs = f.take();
+    expect([ofType(outputs, 'final'), ofType(outputs, 'epochEnded')]).toEqual([[], []]);
+    expect(ofType(outputs, 'fetchHandOver').map(({ epoch }) => epoch)).toEqual([0]);
+    next = NEXT;
+    f.after(1);
+    expect(ofType(f.take(), 'epochEnded')[0]!.proof.nextValidatorSet).toEqual(NEXT);
+  });
+
+  it('comes with a range up to the boundary block, and waits as long for the next set', () => {
+    let next: ValidatorSet | undefined;
+    const f = inEpoch({ next: () => next });
+    const { first, boundary } = upToBoundary(inEpoch());
+    const certificate = f.certificate(finalize, 2, boundary);
+    f.step({ type: 'rangeFetched', from: f.others[0]!, blocks: [first, boundary], certificate });
+    expect(ofType(f.take(), 'final')).toEqual([]);
+    next = NEXT;
+    f.after(1);
+    const outputs = f.take();
+    expect(ofType(outputs, 'final')[0]!.blocks.map(hashOf)).toEqual([first, boundary].map(hashOf));
+    expect(ofType(outputs, 'epochEnded')[0]!.proof).toEqual(proofOf(boundary, certificate));
+  });
+
   it('held back, asks a lone validator for no epilogue without end', () => {
     let next: ValidatorSet | undefined = NEXT;
     const f = inEpoch({ weights: [1], next: () => next });
@@ -262,6 +291,22 @@ describe('the end of an epoch', () => {
     f.take();
     f.step({ type: 'handOverFetched', from: 1, proof: proofOf(boundary, certificate) });
     expect(ofType(f.take(), 'epochEnded')[0]!.proof.nextValidatorSet).toEqual(NEXT);
+  });
+});
+
+describe('a certificate of another epoch', () => {
+  it('in a proposal leads nowhere, though the same validators signed it', () => {
+    const f = inEpoch();
+    const startsAfter = genesisBlock(NETWORK_ID, START_MS);
+    const config = { startsAfter, proof: undefined, lastHeight: 9, nextValidatorSet: () => NEXT };
+    const later = new Fixture({ epoch: { number: 1, config }, registry });
+    const first = f.proposal({ view: 1 }).block;
+    const parentCertificate = later.certificate(notarize, 1, first);
+    f.sendProposal(f.proposal({ view: 2, parent: first, parentCertificate, header: named() }));
+    // Nor does it name who sent it: the other epoch is that one's affair.
+    expect([f.core.status.view, ofType(f.take(), 'misbehaved')]).toEqual([1, []]);
+    f.sendCertificate(f.certificate(notarize, 1, first));
+    expect(f.core.status.view).toBe(2);
   });
 });
 
@@ -298,6 +343,13 @@ describe('a core whose epoch is over', () => {
     f.nowMs += 10_000;
     f.step({ type: 'peerConnected', peer });
     expect(f.take()).toEqual([handOver]);
+  });
+
+  it('says nothing to who is in a later one', () => {
+    const { f, boundary } = ended();
+    const peer = f.others[0]!;
+    f.sendRawVote(peer, { ...f.vote(peer, notarize, 2, boundary), epoch: 1 });
+    expect(f.take()).toEqual([]);
   });
 
   it('is over after a restart, too, and says so again', () => {

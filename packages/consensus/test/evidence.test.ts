@@ -249,6 +249,9 @@ describe('a leader that proposes twice', () => {
     other.notarized({ view: 1 });
     other.take();
     const late = other.proposal({ view: 1, header: { timestampMs: other.nowMs + 1 } });
+    // From whoever may have made it up: only its leader's channel vouches for its signature.
+    const stranger = other.others.find((i) => i !== other.leaderAt(1))!;
+    expect(convictions(other, other.sendProposal(late, stranger))).toEqual([]);
     expect(convictions(other, other.sendProposal(late))).toEqual([convicted('E1', [leads(other, 1)])]);
   });
 });

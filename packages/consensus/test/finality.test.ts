@@ -63,6 +63,21 @@ describe('R15: on a finalization', () => {
     expect(fixture.core.softBlock(hash)).toEqual(block);
   });
 
+  it('what is built on a fork is let go of, however high it is', () => {
+    const fixture = new Fixture().start();
+    const first = fixture.notarized({ view: 1 });
+    const second = fixture.notarized({ view: 2, parent: first });
+    const third = fixture.proposal({ view: 3, parent: second });
+    fixture.sendProposal(third);
+    const hash = hashOf(third.block) as BlockHash;
+    const skips = [fixture.nullified(2), fixture.nullified(3)];
+    const rival = fixture.notarized({ view: 4, parent: first, skips });
+    expect(fixture.core.block(hash)).toEqual(third.block);
+    fixture.sendCertificate(fixture.certificate(finalize, 4, rival));
+    expect(fixture.core.status.finalHeight).toBe(2);
+    expect(fixture.core.block(hash)).toBeUndefined();
+  });
+
   it('a block that is notarized in a fork below is never delivered', () => {
     const fixture = new Fixture().start();
     fixture.notarized({ view: 1 });

@@ -146,12 +146,16 @@ describe('retries', () => {
 
 describe('an inactive leader', () => {
   /** Ten seconds in view 1, in which only these were heard; what comes out as view 1 is nullified. */
-  function enterViewTwo(heard: (fixture: Fixture) => readonly number[]): ReturnType<Fixture['take']> {
+  function enterViewTwo(
+    heard: (fixture: Fixture) => readonly number[],
+    lost: readonly number[] = [],
+  ): ReturnType<Fixture['take']> {
     const fixture = new Fixture().start();
     for (let i = 0; i < 20; i++) {
       fixture.nowMs += 500;
       for (const from of heard(fixture)) fixture.step({ type: 'acknowledged', from, acknowledgements: [] });
     }
+    for (const peer of lost) fixture.step({ type: 'peerDisconnected', peer });
     fixture.take();
     return fixture.sendCertificate(fixture.certificate(nullify, 1), heard(fixture)[0] ?? fixture.leaderAt(1));
   }
@@ -160,6 +164,14 @@ describe('an inactive leader', () => {
   it('is skipped at once while a quorum is heard', () => {
     const outputs = enterViewTwo((fixture) => fixture.others.filter((i) => i !== fixture.leaderAt(2)));
     expect(nullifiedViews(outputs)).toEqual([2]);
+  });
+
+  it('is skipped as soon as its channel is gone, however lately it was heard', () => {
+    const leader = new Fixture().leaderAt(2);
+    // The certificate comes from the first one.
+    const all = (fixture: Fixture) => [...fixture.others.filter((i) => i !== leader), leader];
+    expect(nullifiedViews(enterViewTwo(all, [leader]))).toEqual([2]);
+    expect(nullifiedViews(enterViewTwo(all))).toEqual([]);
   });
 
   it('is not, if it is heard', () => {

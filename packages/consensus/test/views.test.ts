@@ -158,6 +158,27 @@ describe('R10: proposing', () => {
     expect(sentProposals(outputs).map(({ block }) => block.refs)).toEqual([[batch!.ref]]);
   });
 
+  it('an acknowledgement of another branch of a lane counts for nothing', () => {
+    const { fixture } = leading();
+    const author = fixture.others[0]!;
+    const [batch] = fixture.lane(author, 1);
+    const branch = fixture.batch(author, 0, undefined, 1);
+    expect(sentProposals(fixture.acknowledge(fixture.others[1]!, branch))).toEqual([]);
+    expect(sentProposals(fixture.acknowledge(fixture.others[1]!, batch!))).toHaveLength(1);
+  });
+
+  it('an acknowledgement of less than one before takes nothing back', () => {
+    // F = 3 of 10: four hold a batch, its author counted.
+    const { fixture } = leading([1, 1, 1, 1, 1, 1, 1, 1, 1, 1]);
+    const [author, first, second, third] = fixture.others as [number, number, number, number];
+    const lane = fixture.lane(author, 2);
+    fixture.acknowledge(first, lane[1]!);
+    fixture.acknowledge(first, lane[0]!);
+    fixture.acknowledge(second, lane[1]!);
+    const [proposal] = sentProposals(fixture.acknowledge(third, lane[1]!));
+    expect(proposal!.block.refs).toHaveLength(2);
+  });
+
   it('does not order what lies behind a gap', () => {
     const { fixture } = leading();
     const author = fixture.others[0]!;
