@@ -64,6 +64,9 @@ describe('the index of a node store', () => {
     const check = async (one: NodeStore) => {
       expect([0, 1, RECENT_BATCHES].map((i) => one.hasBatch(batch(i).digest))).toEqual([false, true, true]);
       for (const i of [0, 1, RECENT_BATCHES]) expect(await one.readBatch(batch(i).digest)).toEqual(batch(i, 1).bytes);
+      const many = [RECENT_BATCHES, 0, RECENT_BATCHES + 1];
+      const expected = [batch(RECENT_BATCHES, 1).bytes, batch(0, 1).bytes, undefined];
+      expect(await one.readBatches(many.map((i) => batch(i).digest))).toEqual(expected);
     };
     await check(subject);
     await subject.close();
