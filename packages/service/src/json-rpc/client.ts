@@ -11,6 +11,8 @@ export interface RpcCallOptions {
   /** Default `MAX_RPC_CLIENT_ANSWER_BYTES`. */
   readonly maxAnswerBytes?: number;
   readonly signal?: AbortSignal;
+  /** Besides the content type. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export interface RpcCall {
@@ -24,7 +26,7 @@ export type RpcOutcome =
 
 /**
  * Calls one method and returns its result, checked against `schema`. Throws the server's `RpcError`, or a `SquadError`:
- * `RPC_UNREACHABLE`, `RPC_TIMEOUT`, `RPC_BAD_ANSWER`.
+ * `RPC_UNREACHABLE`, `RPC_TIMEOUT`, `RPC_UNAUTHORIZED`, `RPC_BAD_ANSWER`.
  */
 export async function rpcCall<Schema extends z.ZodType>(
   url: string,
@@ -73,14 +75,14 @@ export async function rpcBatch(
 }
 
 async function post(url: string, body: unknown, options: RpcCallOptions): Promise<unknown> {
-  const { timeoutMs = RPC_CLIENT_TIMEOUT_MS, maxAnswerBytes = MAX_RPC_CLIENT_ANSWER_BYTES, signal } = options;
+  const { timeoutMs = RPC_CLIENT_TIMEOUT_MS, maxAnswerBytes = MAX_RPC_CLIENT_ANSWER_BYTES, signal, headers } = options;
   const timeout = AbortSignal.timeout(timeoutMs);
   let text: string;
   let status: number;
   try {
     const response = await fetch(url, {
       method: 'POST',
-      headers: { 'content-type': 'application/json' },
+      headers: { 'content-type': 'application/json', ...headers },
       body: JSON.stringify(body),
       signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
     });
@@ -90,6 +92,7 @@ async function post(url: string, body: unknown, options: RpcCallOptions): Promis
     if (error instanceof SquadError) throw error;
     throw timeout.aborted ? timedOut(url, timeoutMs, error) : unreachable(url, error);
   }
+  if (status === 401 || status === 403) throw unauthorized(url, status, text);
   try {
     return JSON.parse(text);
   } catch {
@@ -120,7 +123,14 @@ export function outcomeOf(url: string, answer: unknown): RpcOutcome {
   }
   const { code, message, data } = error as { code?: unknown; message?: unknown; data?: unknown };
   if (typeof code !== 'number' || typeof message !== 'string') throw badAnswer(url, 'the error has no code or message');
-  return { ok: false, error: new RpcError(code, message, isErrorData(data) ? data : undefined) };
+  if (isErrorData(data)) return { ok: false, error: new RpcError(code, message, data) };
+  return { ok: false, error: new RpcError(code, `${message}${reasonIn(data)}`) };
+}
+
+/** Ethereum clients put the reason of an error of the Engine API there. */
+function reasonIn(data: unknown): string {
+  const reason = typeof data === 'object' && data !== null ? (data as { err?: unknown }).err : undefined;
+  return typeof reason === 'string' ? `: ${reason}` : '';
 }
 
 function isErrorData(data: unknown): data is RpcErrorData {
@@ -145,6 +155,15 @@ function timedOut(url: string, timeoutMs: number, cause: unknown): SquadError {
     'Try again; if it goes on, the node is overloaded or stuck: look at its /health/ready and its log.',
     { url, timeoutMs },
     cause,
+  );
+}
+
+function unauthorized(url: string, status: number, text: string): SquadError {
+  return new SquadError(
+    'RPC_UNAUTHORIZED',
+    `${url} refuses who asks (HTTP ${status}): ${text.slice(0, 200).trim()}`,
+    'Check the credentials that this endpoint wants, and the clocks of both machines.',
+    { url, status },
   );
 }
 
