@@ -65,6 +65,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/rollup-node.ts'),
   },
   {
+    name: 'rollup-genesis',
+    summary: "write a rollup's genesis file for an Ethereum execution client",
+    load: () => import('./commands/rollup-genesis.ts'),
+  },
+  {
     name: 'show-config',
     summary: 'print the effective value of each option and where it came from',
     load: () => import('./commands/show-config.ts'),

@@ -67,7 +67,8 @@ async function readRollup({ rollup: path, blockTimeMs }: RollupNodeOptions, gene
   const { rollupId, executor } = rollup.value;
   const kind = executor === 'evm' ? 'evm' : 'opaque';
   const ordered = genesis.file.rollups.find((entry) => entry.rollupId === rollupId);
-  if (ordered?.kind === kind) return blockTimeMs === undefined ? rollup.value : { ...rollup.value, blockTimeMs };
+  if (ordered?.kind === kind)
+    return blockTimeMs === undefined ? rollup.value : withBlockTime(rollup.value, blockTimeMs);
   const found = ordered ? `is of kind "${ordered.kind}"` : 'is not among its rollups';
   throw new SquadError(
     'ROLLUP_NOT_ORDERED',
@@ -75,6 +76,13 @@ async function readRollup({ rollup: path, blockTimeMs }: RollupNodeOptions, gene
     `Use files that belong together. The network's rollups: ${genesis.file.rollups.map((entry) => entry.rollupId).join(', ')}.`,
     { rollupId, path },
   );
+}
+
+/** The rules hold for what was changed, too. */
+function withBlockTime(file: RollupFile, blockTimeMs: number): RollupFile {
+  const changed = parseRollupFile({ ...file, blockTimeMs });
+  if (!changed.ok) throw changed.error;
+  return changed.value;
 }
 
 async function readJson(path: string, what: string, remedy: string): Promise<unknown> {

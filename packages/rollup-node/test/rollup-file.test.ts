@@ -44,6 +44,10 @@ describe('the rollup file', () => {
     [{ alloc: { [A]: { storage: { '0x1': '0x1' } } } }, /storage/],
     [{ alloc: { [A]: {}, [A.toLowerCase()]: {} } }, /appears twice/],
     [{ alloc: { [SYSTEM_CONTRACTS[0]!]: { code: '0x00' } } }, /system contract/],
+    [{ ethereumBlocks: true, alloc: { [SYSTEM_CONTRACTS[0]!]: { balance: '1' } } }, /`ethereumBlocks` puts there/],
+    [{ ethereumBlocks: true, executor: 'ledger' }, /ethereumBlocks: is for the executor "evm"/],
+    [{ ethereumBlocks: true, hardfork: 'cancun' }, /ethereumBlocks: is for the hard forks prague and osaka/],
+    [{ ethereumBlocks: true, blockTimeMs: 999 }, /ethereumBlocks: needs a blockTimeMs of 1000 or more/],
   ])('refuses %j and names the field', (change, message) => {
     expect(messageOf(change)).toMatch(message);
   });
@@ -65,10 +69,19 @@ describe('the rollup file', () => {
       { maxTransactionGas: 1_000_000 },
       { baseFeePerGas: '8' },
       { hardfork: 'osaka' },
+      { ethereumBlocks: true },
       { alloc: { [A]: { nonce: 1 } } },
       { alloc: { [A]: {} } },
     ];
     expect(new Set(changes.map(hash)).size).toBe(changes.length);
+  });
+
+  it('has the hash that it had before there was a field that is not set', () => {
+    const parsed = parseRollupFile(VALID);
+    if (!parsed.ok) throw parsed.error;
+    expect(Buffer.from(rollupFileHash(parsed.value)).toString('hex')).toBe(
+      '617d922b6943ae2a7c2e40c0d75a72bf7924ec469efd4f454ffbfa3b98201ddf',
+    );
   });
 
   it('for development funds ten accounts', () => {

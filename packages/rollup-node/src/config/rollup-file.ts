@@ -40,7 +40,7 @@ export const AllocAccount = z.strictObject({
 });
 export type AllocAccount = z.infer<typeof AllocAccount>;
 
-/** Addresses where Ethereum runs system calls. This rollup has none, so a contract there would not behave as it does there. */
+/** Addresses where Ethereum runs system calls: by `ethereumBlocks`, the rollup has Ethereum's code there, otherwise none. */
 export const SYSTEM_CONTRACTS: readonly Hex[] = [
   '0x000f3df6d732807ef1319fb7b8bb8522d0beac02', // EIP-4788 beacon roots
   '0x0000f90827f1c53a10cb7a02335b175320002935', // EIP-2935 block hashes
@@ -68,20 +68,41 @@ export const RollupFile = z
     /** Receives priority fees. The base fee is burnt. */
     feeRecipient: address.default('0x0000000000000000000000000000000000000000'),
     hardfork: z.enum(['cancun', 'prague', 'osaka']).default('prague'),
+    /**
+     * Every block is one that an unmodified Ethereum execution client accepts, and can be driven to by the Engine API: the
+     * system contracts of the hard fork stand in genesis and are called in each block, timestamps rise strictly.
+     */
+    ethereumBlocks: z.boolean().default(false),
     alloc: z.record(address, AllocAccount).default({}),
   })
   .check((context) => {
+    const { ethereumBlocks, executor, hardfork, blockTimeMs } = context.value;
     const accounts = Object.entries(context.value.alloc);
     const refuse = (path: string, message: string) =>
       context.issues.push({ code: 'custom', input: path, path: ['alloc', path], message });
+    const fault = !ethereumBlocks
+      ? undefined
+      : executor !== 'evm'
+        ? 'is for the executor "evm"'
+        : hardfork === 'cancun'
+          ? 'is for the hard forks prague and osaka'
+          : blockTimeMs < 1_000
+            ? "needs a blockTimeMs of 1000 or more: Ethereum's timestamps are whole seconds, and rise with each block"
+            : undefined;
+    if (fault !== undefined) {
+      context.issues.push({ code: 'custom', input: true, path: ['ethereumBlocks'], message: fault });
+    }
     if (accounts.length > MAX_ALLOC_ACCOUNTS)
       refuse('', `more than MAX_ALLOC_ACCOUNTS = ${MAX_ALLOC_ACCOUNTS} accounts`);
     const seen = new Set<string>();
     for (const [key, account] of accounts) {
       if (seen.has(key.toLowerCase())) refuse(key, 'appears twice, in different letter case');
       seen.add(key.toLowerCase());
-      if (account.code !== undefined && SYSTEM_CONTRACTS.includes(key.toLowerCase() as Hex)) {
-        refuse(key, 'is a system contract of Ethereum, which this rollup does not run');
+      if (SYSTEM_CONTRACTS.includes(key.toLowerCase() as Hex)) {
+        if (ethereumBlocks) refuse(key, 'is a system contract of Ethereum, which `ethereumBlocks` puts there');
+        else if (account.code !== undefined) {
+          refuse(key, 'is a system contract of Ethereum, which this rollup does not run');
+        }
       }
       if (Object.keys(account.storage ?? {}).length > MAX_ALLOC_STORAGE_SLOTS) {
         refuse(key, `has more than MAX_ALLOC_STORAGE_SLOTS = ${MAX_ALLOC_STORAGE_SLOTS} storage slots`);
@@ -123,6 +144,8 @@ export function rollupFileHash(file: RollupFile): Bytes32 {
     [version, rollupId, name, executor, genesisTimeMs, blockTimeMs, gasLimit, maxTransactionGas, hardfork],
     fees,
     alloc,
+    // Absent where it is off: the hash of files from before there was such a field stays.
+    ...(file.ethereumBlocks ? ['ethereumBlocks'] : []),
   ]);
   return createHash('sha256').update(text).digest();
 }

@@ -50,6 +50,8 @@ export interface EvmBlock {
   readonly summary: BlockSummary;
   readonly header: BlockHeader;
   readonly transactions: readonly EvmTransaction[];
+  /** EIP-7685: what the system contracts of a rollup with `ethereumBlocks` ask for, each with its type before it; by type. */
+  readonly requests: readonly Uint8Array[];
 }
 
 /** The bloom of no logs. */
@@ -83,22 +85,20 @@ function logsItem(logs: readonly EvmLog[]): NestedUint8Array {
   return logs.map((log) => [log.address, [...log.topics], log.data]);
 }
 
-/** The header, the slot plus 1 (genesis is before slot 0), the number of transactions. */
+/** The header, the slot plus 1 (genesis is before slot 0), the number of transactions; the requests, if there are any. */
 export function encodeHeaderRecord(block: EvmBlock): Uint8Array {
   return RLP.encode([
     block.header.raw() as NestedUint8Array,
     intToUnpaddedBytes(block.summary.slot + 1),
     intToUnpaddedBytes(block.transactions.length),
+    ...(block.requests.length === 0 ? [] : [[...block.requests]]),
   ]);
 }
 
-export function decodeHeaderRecord(
-  bytes: Uint8Array,
-  common: Common,
-): { readonly header: BlockHeader; readonly summary: BlockSummary } {
-  const [raw, slot, count] = RLP.decode(bytes) as [Uint8Array[], Uint8Array, Uint8Array];
+export function decodeHeaderRecord(bytes: Uint8Array, common: Common): Omit<EvmBlock, 'transactions'> {
+  const [raw, slot, count, requests = []] = RLP.decode(bytes) as [Uint8Array[], Uint8Array, Uint8Array, Uint8Array[]?];
   const header = createBlockHeaderFromBytesArray(raw, { common, skipConsensusFormatValidation: true });
-  return { header, summary: summaryOf(header, bytesToInt(slot) - 1, bytesToInt(count)) };
+  return { header, summary: summaryOf(header, bytesToInt(slot) - 1, bytesToInt(count)), requests };
 }
 
 export function summaryOf(header: BlockHeader, slot: number, transactionCount: number): BlockSummary {

@@ -30,6 +30,7 @@ import { KnownSenders } from './known-senders.ts';
 import { PlainTransaction } from './plain-transaction.ts';
 import { blockEntries, decodeHead, encodeHead, HEAD, stateEntries, storeGenesis } from './records.ts';
 import { EvmState, type StateChanges, type StateRoot, type StateSource, stateRootFromHash } from './state.ts';
+import { callAtBlockStart, requestsHash, takeRequests } from './system-calls.ts';
 import {
   decodeTransaction,
   effectiveGasPrice,
@@ -57,6 +58,8 @@ export interface OpenBlock {
   readonly terms: GasTerms;
   readonly transactions: EvmTransaction[];
   gasUsed: bigint;
+  /** Of its encoding; more than the block will have. */
+  bytes: number;
 }
 
 type RawTransaction = Omit<EvmTransaction, 'receipt'>;
@@ -71,6 +74,11 @@ const TRANSFER_EFFECTS: Omit<Effects, 'gasUsed'> = {
 
 /** Durable blocks kept in memory with their transactions. */
 export const MAX_RECENT_BLOCKS = 16;
+/** Bytes of a block's encoding in a rollup with `ethereumBlocks` (EIP-7934: 10 MiB less 2 MiB for the consensus layer's). */
+export const MAX_ETHEREUM_BLOCK_BYTES: number = 8 * 1024 * 1024;
+/** Bytes of a block's encoding without transactions, and of a transaction's beside itself, at most. */
+const HEADER_BYTES = 1024;
+const TRANSACTION_PREFIX_BYTES = 5;
 /** Block hashes kept in memory; the BLOCKHASH instruction can see 256. */
 const MAX_RECENT_HASHES = 1024;
 
@@ -183,6 +191,10 @@ export class EvmExecutor implements Executor {
     return this.#open;
   }
 
+  get #headState(): StateRoot {
+    return this.#provisional.at(-1)?.changes.root ?? this.#latestState;
+  }
+
   /** The working state. Use it inside `mutex.run` only, and leave it as it was. */
   get state(): EvmState {
     return this.#state;
@@ -190,11 +202,13 @@ export class EvmExecutor implements Executor {
 
   begin(environment: BlockEnvironment): Promise<void> {
     return this.mutex.run(async () => {
+      const { ethereumBlocks } = this.file;
+      const earliest = ethereumBlocks ? this.head.timestampSeconds + 1 : 0;
       const header = makeHeader(this.common, {
         ...headerFields(this.file),
         parentHash: this.head.hash,
         number: this.head.number + 1,
-        timestamp: environment.timestampSeconds,
+        timestamp: Math.max(environment.timestampSeconds, earliest),
         mixHash: environment.randomness,
         baseFeePerGas: this.headHeader.calcNextBaseFee(),
       });
@@ -207,7 +221,8 @@ export class EvmExecutor implements Executor {
         baseFeePerGas: header.baseFeePerGas ?? 0n,
         hasCalldataFloor: hasCalldataFloor(this.common),
       };
-      this.#open = { environment, block, provisionalHash, terms, transactions: [], gasUsed: 0n };
+      if (ethereumBlocks) await callAtBlockStart(this.#rollupVm, block);
+      this.#open = { environment, block, provisionalHash, terms, transactions: [], gasUsed: 0n, bytes: HEADER_BYTES };
     });
   }
 
@@ -218,7 +233,12 @@ export class EvmExecutor implements Executor {
   seal(): Promise<BlockSummary | undefined> {
     return this.mutex.run(async () => {
       const open = this.#takeOpen();
-      if (open.transactions.length === 0) return undefined;
+      const { ethereumBlocks } = this.file;
+      if (open.transactions.length === 0) {
+        if (ethereumBlocks) this.#state.reset(this.#headState);
+        return undefined;
+      }
+      const requests = ethereumBlocks ? await takeRequests(this.#rollupVm, open.block) : [];
       const changes = this.#state.flush();
       const { transactions } = open;
       const receipts = transactions.map((each) => encodeConsensusReceipt(each.decoded.type, each.receipt));
@@ -229,9 +249,10 @@ export class EvmExecutor implements Executor {
         receiptTrie: indexedRoot(receipts),
         logsBloom: joinBlooms(transactions.map(({ receipt }) => receipt.bloom)),
         gasUsed: open.gasUsed,
+        ...(ethereumBlocks ? { requestsHash: requestsHash(requests) } : {}),
       });
       const summary = summaryOf(header, open.environment.slot, transactions.length);
-      this.#provisional.push({ block: { header, summary, transactions }, changes });
+      this.#provisional.push({ block: { header, summary, transactions, requests }, changes });
       this.#extendOverlay(changes);
       return summary;
     });
@@ -246,7 +267,7 @@ export class EvmExecutor implements Executor {
       }
       this.#overlay.clear();
       for (const { changes } of this.#provisional) this.#extendOverlay(changes);
-      this.#state.reset(this.#provisional.at(-1)?.changes.root ?? this.#latestState);
+      this.#state.reset(this.#headState);
     });
   }
 
@@ -294,7 +315,9 @@ export class EvmExecutor implements Executor {
       const reason = `the gas limit ${transaction.gasLimit} is above the most that a transaction may use, ${cap}`;
       return { status: 'skipped', code: 'GAS_LIMIT', reason };
     }
-    if (open.gasUsed + transaction.gasLimit > open.block.header.gasLimit) {
+    const bytes = open.bytes + raw.length + TRANSACTION_PREFIX_BYTES;
+    const isTooLarge = this.file.ethereumBlocks && bytes > MAX_ETHEREUM_BLOCK_BYTES;
+    if (isTooLarge || open.gasUsed + transaction.gasLimit > open.block.header.gasLimit) {
       this.knownSenders.add(hash, from);
       return { status: 'full' };
     }
@@ -336,6 +359,7 @@ export class EvmExecutor implements Executor {
   #record(open: OpenBlock, sent: RawTransaction, effects: Effects): ExecutionOutcome {
     const { hash, decoded } = sent;
     open.gasUsed += effects.gasUsed;
+    open.bytes += sent.raw.length + TRANSACTION_PREFIX_BYTES;
     const receipt: EvmReceipt = {
       ...effects,
       cumulativeGasUsed: open.gasUsed,

@@ -4,9 +4,10 @@ import type { BlockHeader, HeaderData } from '@ethereumjs/block';
 import type { Common } from '@ethereumjs/common';
 import { createAccount, createAddressFromString } from '@ethereumjs/util';
 import { fromHex, ZERO_HASH } from '@squad/types';
-import type { AllocAccount, RollupFile } from '../../config/rollup-file.ts';
+import { AllocAccount, type RollupFile, SYSTEM_CONTRACTS } from '../../config/rollup-file.ts';
 import { makeHeader } from './block.ts';
 import type { EvmState } from './state.ts';
+import { SYSTEM_CONTRACT_CODES } from './system-codes.ts';
 
 /** sha256 of nothing: the hash of an empty list of requests (EIP-7685). */
 const NO_REQUESTS_HASH = '0xe3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
@@ -35,6 +36,16 @@ export function genesisHeader(file: RollupFile, common: Common, stateRoot: Uint8
     baseFeePerGas: BigInt(file.baseFeePerGas),
     stateRoot,
   });
+}
+
+/** The accounts of block 0: the file's, and the system contracts if the rollup has them, each with nonce 1 as on Ethereum. */
+export function genesisAlloc({ alloc, ethereumBlocks }: RollupFile): Record<string, AllocAccount> {
+  if (!ethereumBlocks) return alloc;
+  const contracts = SYSTEM_CONTRACTS.map((key) => [
+    key,
+    AllocAccount.parse({ nonce: 1, code: SYSTEM_CONTRACT_CODES[key] }),
+  ]);
+  return { ...alloc, ...Object.fromEntries(contracts) };
 }
 
 export async function writeAlloc(state: EvmState, alloc: Record<string, AllocAccount>): Promise<void> {

@@ -130,6 +130,7 @@ export class EvmHistory {
       header,
       summary: { ...summary, hash: open.provisionalHash },
       transactions: open.transactions,
+      requests: [],
     };
   }
 
@@ -142,9 +143,9 @@ export class EvmHistory {
     const key = numberKey(number);
     const record = number < 0 ? undefined : store.get('header', key);
     if (record === undefined) return undefined;
-    const { header, summary } = decodeHeaderRecord(record, common);
+    const { header, summary, requests } = decodeHeaderRecord(record, common);
     const transactions = decodeTransactions(store.get('body', key)!, store.get('receipts', key)!, common);
-    const block: StagedBlock = { header, summary, transactions, stage: 'final' };
+    const block: StagedBlock = { header, summary, transactions, requests, stage: 'final' };
     for (const oldest of this.#decoded.keys()) {
       if (this.#decoded.size < MAX_DECODED_BLOCKS) break;
       this.#decoded.delete(oldest);

@@ -6,7 +6,7 @@ import type { RollupFile } from '../../config/rollup-file.ts';
 import type { Cursor } from '../api.ts';
 import { numberKey, type RollupStore, type StoreEntry } from '../store.ts';
 import { type EvmBlock, encodeBodyRecord, encodeHeaderRecord, encodeReceiptsRecord, summaryOf } from './block.ts';
-import { genesisHeader, writeAlloc } from './genesis.ts';
+import { genesisAlloc, genesisHeader, writeAlloc } from './genesis.ts';
 import { EMPTY_STATE, EvmState, type StateChanges, type StateSource } from './state.ts';
 
 /** Key of the head record in the table `meta`. */
@@ -20,12 +20,12 @@ export async function storeGenesis(
   source: StateSource,
 ): Promise<void> {
   const state = new EvmState(source, EMPTY_STATE);
-  await writeAlloc(state, file.alloc);
+  await writeAlloc(state, genesisAlloc(file));
   const changes = state.flush();
   const header = genesisHeader(file, common, changes.root.hash);
   const entries: StoreEntry[] = [];
   entries.push(...stateEntries(changes));
-  entries.push(...blockEntries({ header, summary: summaryOf(header, -1, 0), transactions: [] }));
+  entries.push(...blockEntries({ header, summary: summaryOf(header, -1, 0), transactions: [], requests: [] }));
   entries.push(['meta', HEAD, encodeHead(0, undefined)]);
   await store.commit(entries);
 }
