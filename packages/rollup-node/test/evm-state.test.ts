@@ -4,10 +4,10 @@ import { createMPT } from '@ethereumjs/mpt';
 import { RLP } from '@ethereumjs/rlp';
 import { fromHex, type Hex, toHex } from '@squad/types';
 import fc from 'fast-check';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { DEVELOPMENT_ACCOUNTS, developmentRollup } from '../src/config/index.ts';
 import { encodeConsensusReceipt } from '../src/execution/evm/block.ts';
-import { EvmExecutor } from '../src/execution/evm/executor.ts';
+import { EvmExecutor, MAX_ETHEREUM_BLOCK_BYTES } from '../src/execution/evm/executor.ts';
 import { indexedRoot, type TrieRoot, trieCommit, trieGet, trieProof, triePut } from '../src/execution/evm/trie.ts';
 import { keccak256, keyOf } from '../src/execution/keccak.ts';
 import { CHURN, COUNTER, initCodeOf, WITNESS } from './support/contracts.ts';
@@ -221,6 +221,11 @@ describe('the EVM executor', () => {
   it('leaves no trace of a transaction that the virtual machine cannot finish', async () => {
     const file = developmentRollup({ rollupId: CHAIN, genesisTimeMs: 1_700_000_000_000 });
     const executor = await EvmExecutor.open(file, temporaryDirectory());
+    // As if there were something that the library could not do.
+    const { customCrypto } = executor.common;
+    const { kzg } = customCrypto;
+    onTestFinished(() => void Object.assign(customCrypto, { kzg }));
+    Object.assign(customCrypto, { kzg: undefined });
     const before = toHex(executor.head.stateRoot);
     const pointEvaluation = `0x${'0a'.padStart(40, '0')}` as const;
     for (const slot of [0, 1]) {
@@ -230,6 +235,28 @@ describe('the EVM executor', () => {
       expect(await executor.seal()).toBeUndefined();
     }
     expect(toHex((await executor.state.flush()).root.hash)).toBe(before);
+    await executor.close();
+  });
+
+  it('fills a block of Ethereum to 8 MiB, and not a byte beyond', async () => {
+    const file = developmentRollup({ rollupId: CHAIN, genesisTimeMs: 1_700_000_000_000, ethereumBlocks: true });
+    const executor = await EvmExecutor.open(file, temporaryDirectory());
+    await executor.begin({ slot: 0, timestampSeconds: 1_700_000_001, randomness: RANDOMNESS });
+    const data = (length: number, nonce: number) =>
+      sign(CHAIN, 0, { nonce, to: recipient(0), gasLimit: 16_000_000n, data: new Uint8Array(length) });
+    const large = 1_000_000;
+    let nonce = 0;
+    let bytes = 1024;
+    for (; nonce < 8; nonce++) {
+      const raw = data(large, nonce);
+      bytes += raw.length + 5;
+      expect(await executor.execute(raw)).toMatchObject({ status: 'executed' });
+    }
+    const overhead = data(large, nonce).length - large;
+    const rest = MAX_ETHEREUM_BLOCK_BYTES - bytes - 5 - overhead;
+    expect(data(rest, nonce).length + 5 + bytes).toBe(MAX_ETHEREUM_BLOCK_BYTES);
+    expect(await executor.execute(data(rest + 1, nonce))).toEqual({ status: 'full' });
+    expect(await executor.execute(data(rest, nonce))).toMatchObject({ status: 'executed' });
     await executor.close();
   });
 

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { Common, type CustomCrypto, Mainnet } from '@ethereumjs/common';
 import secp256k1 from 'secp256k1';
 import { keccak256 } from '../keccak.ts';
+import { verifyKzgProof } from './kzg.ts';
 
 export type HardforkName = 'cancun' | 'prague' | 'osaka';
 type ParameterSet = Parameters<Common['updateParams']>[0];
@@ -40,6 +41,8 @@ const customCrypto: CustomCrypto = {
     if (recovery !== 0 && recovery !== 1) throw new RangeError(`no signature has the recovery value ${v}`);
     return secp256k1.ecdsaRecover(signatureOf(r, s), recovery, hash, false).slice(1);
   },
+  // The precompile of EIP-4844 only verifies.
+  kzg: { verifyProof: verifyKzgProof } as NonNullable<CustomCrypto['kzg']>,
   ecdsaRecover: (signature, recovery, hash) => secp256k1.ecdsaRecover(signature, recovery, hash, false).slice(1),
 };
 
