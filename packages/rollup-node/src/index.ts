@@ -3,6 +3,7 @@
 export { parseRollupFile } from './config/rollup-file.ts';
 export * from './derivation/api.ts';
 export { openRollup, type Rollup } from './derivation/open.ts';
+export * from './engine/index.ts';
 export { ethereumGenesis, genesisHash } from './execution/evm/ethereum-genesis.ts';
 export * from './execution/index.ts';
 export * from './follow/index.ts';

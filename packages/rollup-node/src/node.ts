@@ -30,6 +30,7 @@ import {
   validatorsByNodeKey,
 } from '@squad/types';
 import { openRollup, type Rollup } from './derivation/open.ts';
+import { driveEngine } from './engine/node.ts';
 import type { EvmExecutor } from './execution/evm/executor.ts';
 import type { LedgerExecutor } from './execution/ledger/executor.ts';
 import { type NodeFiles, readFiles } from './files.ts';
@@ -130,7 +131,10 @@ async function assemble(
   });
   closing.add(() => follower.stop());
 
-  const state: NodeState = { follower, measured, derivation: rollup.derivation, executor: rollup.executor };
+  const engine = await driveEngine(options, rollup, parts.onFailed ?? endProcess, logger, metrics);
+  if (engine !== undefined) closing.add(() => engine.stop());
+
+  const state: NodeState = { follower, measured, derivation: rollup.derivation, executor: rollup.executor, engine };
   measure(metrics, rollup);
   const monitor = await monitorOf(options, metrics, state);
   closing.add(() => monitor.close());
@@ -142,6 +146,7 @@ async function assemble(
   closing.add(() => rpc.close());
 
   follower.start();
+  engine?.start();
   startNotifier(options, state, closing);
   logger.info(
     { rpcUrl: rpc.url, monitorUrl: monitor.url, rollupId: rollup.file.rollupId, height: follower.head.height },

@@ -78,6 +78,25 @@ export const rollupNodeOptions = defineOptions({
     flag: '--sequencer-rpc',
     help: 'JSON-RPC addresses of sequencers that take transactions; the next one is tried when one fails',
   },
+  engine: {
+    type: z.url({ protocol: /^https?$/ }).optional(),
+    env: 'SQUAD_ENGINE',
+    flag: '--engine',
+    help: 'Engine API of an execution client to drive along: its authenticated port, such as http://127.0.0.1:8551',
+  },
+  jwtSecret: {
+    type: path.optional(),
+    env: 'SQUAD_JWT_SECRET',
+    flag: '--jwt-secret',
+    help: "path of the file with the Engine API's secret, 32 bytes in hex: the same that the client has",
+  },
+  engineMode: {
+    type: z.enum(['payload', 'attributes']),
+    default: 'payload',
+    env: 'SQUAD_ENGINE_MODE',
+    flag: '--engine-mode',
+    help: 'payload: the client executes the blocks of this node and has to agree (geth, reth); attributes: it builds them of forced transactions (op-geth, op-reth)',
+  },
   rpcHost: {
     type: z.string(),
     default: '127.0.0.1',
@@ -132,9 +151,16 @@ export const rollupNodeOptions = defineOptions({
 export type RollupNodeOptions = OptionValues<typeof rollupNodeOptions>;
 
 /** What is wrong with the values together, if anything. */
-export function checkRollupNodeOptions({ submit, sequencerRpc }: RollupNodeOptions): string | undefined {
+export function checkRollupNodeOptions(options: RollupNodeOptions): string | undefined {
+  const { submit, sequencerRpc, engine, jwtSecret } = options;
   if (submit === 'rpc' && sequencerRpc.length === 0) {
     return 'submit is "rpc", and sequencerRpc names no sequencer to send to';
+  }
+  if (engine !== undefined && jwtSecret === undefined) {
+    return 'engine names an execution client, and jwtSecret names no file with the secret that it wants';
+  }
+  if (engine === undefined && jwtSecret !== undefined) {
+    return 'jwtSecret names a file, and engine no execution client that it is for';
   }
   return undefined;
 }

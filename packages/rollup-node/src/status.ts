@@ -2,6 +2,7 @@
 
 import { defineMethod, type Readiness, type RpcMethod, type StatusFields } from '@squad/service';
 import type { ApplyOutcome, Derivation, ProvenBlock } from './derivation/api.ts';
+import type { EngineDriver } from './engine/driver.ts';
 import type { Executor } from './execution/api.ts';
 import type { Follower } from './follow/api.ts';
 
@@ -44,6 +45,8 @@ export interface NodeState {
   readonly measured: Pick<MeasuredDerivation, 'transactions' | 'softLagMs' | 'finalLagMs'>;
   readonly derivation: Pick<Derivation, 'softHeight'>;
   readonly executor: Pick<Executor, 'latest' | 'head'>;
+  /** Of a node that drives an execution client. */
+  readonly engine?: Pick<EngineDriver, 'state' | 'headNumber' | 'reason'> | undefined;
 }
 
 export function openFeeds({ follower }: Pick<NodeState, 'follower'>): number {
@@ -51,7 +54,7 @@ export function openFeeds({ follower }: Pick<NodeState, 'follower'>): number {
 }
 
 /** Ready once enough sequencers have said where the set is, and the node is there (R19). */
-export function readiness(state: Pick<NodeState, 'follower'>): Readiness {
+export function readiness(state: Pick<NodeState, 'follower' | 'engine'>): Readiness {
   const { head, setHead, feeds } = state.follower;
   const open = openFeeds(state);
   const reasons: string[] = [];
@@ -60,6 +63,9 @@ export function readiness(state: Pick<NodeState, 'follower'>): Readiness {
     reasons.push(`too few sequencers have said where the set is (${open} of ${feeds.length} feeds are open)`);
   } else if (setHead - head.height > READY_DISTANCE_BLOCKS) {
     reasons.push(`at block ${head.height}, the sequencers are at ${setHead}`);
+  }
+  if (state.engine !== undefined && state.engine.state !== 'following') {
+    reasons.push(`the execution client is not driven (${state.engine.state}): ${state.engine.reason ?? 'not yet'}`);
   }
   return { ready: reasons.length === 0, reasons };
 }
@@ -74,7 +80,7 @@ export function statusMethod(state: NodeState, about: { readonly name: string; r
   });
 }
 
-function position({ follower, measured, derivation, executor }: NodeState) {
+function position({ follower, measured, derivation, executor, engine }: NodeState) {
   return {
     epoch: follower.epoch,
     finalHeight: follower.head.height,
@@ -86,6 +92,7 @@ function position({ follower, measured, derivation, executor }: NodeState) {
     transactions: measured.transactions,
     latestBlock: executor.latest.number,
     pendingBlock: executor.head.number,
+    ...(engine && { engineState: engine.state, engineBlock: engine.headNumber ?? null }),
   };
 }
 

@@ -4,3 +4,4 @@ export { createSharedCommon } from '../execution/evm/common.ts';
 export { decodeTransaction } from '../execution/evm/transaction.ts';
 export { createEthApi } from '../rpc/eth-methods.ts';
 export { ledgerMethods } from '../rpc/ledger-methods.ts';
+export * from './engine/index.ts';
