@@ -1,0 +1,106 @@
+/** A real geth, if there is one on PATH: started from a rollup's genesis, killed, started again. */
+
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { createHmac, randomBytes } from 'node:crypto';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { ethereumGenesis } from '@squad/rollup-node';
+import type { RollupFile } from '@squad/rollup-node/config';
+import { rpcCall } from '@squad/service';
+import { z } from 'zod';
+import { waitFor } from '../src/index.ts';
+
+const found = spawnSync('geth', ['version'], { encoding: 'utf8' });
+/** Such as `1.16.9-stable`; undefined if there is no geth. */
+export const GETH_VERSION: string | undefined =
+  found.status === 0 ? /^Version: (.*)$/m.exec(found.stdout)?.[1] : undefined;
+if (GETH_VERSION === undefined) console.warn('no geth on PATH: what drives a real execution client is skipped');
+
+const GethBlock = z.looseObject({ number: z.string(), hash: z.string(), stateRoot: z.string() }).nullable();
+
+export class Geth {
+  readonly jwtSecretPath: string;
+  readonly url: string;
+  readonly #folder: string;
+  readonly #port: number;
+  readonly #secret = randomBytes(32);
+  #process: ChildProcess | undefined;
+
+  private constructor(folder: string, port: number) {
+    this.#folder = folder;
+    this.#port = port;
+    this.url = `http://127.0.0.1:${port}`;
+    this.jwtSecretPath = join(folder, 'jwt.hex');
+    writeFileSync(this.jwtSecretPath, this.#secret.toString('hex'));
+  }
+
+  /** `genesis`: the text of a genesis file; by default made of the rollup file. */
+  static async create(folder: string, rollup: RollupFile, genesis?: string): Promise<Geth> {
+    mkdirSync(folder, { recursive: true });
+    const geth = new Geth(folder, await freePort());
+    const path = join(folder, 'genesis.json');
+    writeFileSync(path, genesis ?? JSON.stringify(ethereumGenesis(rollup)));
+    execFileSync('geth', ['init', '--datadir', join(folder, 'data'), path], { stdio: 'pipe' });
+    await geth.start();
+    return geth;
+  }
+
+  async start(): Promise<void> {
+    const log = openSync(join(this.#folder, 'log'), 'a');
+    const flags = {
+      datadir: join(this.#folder, 'data'),
+      'authrpc.port': this.#port,
+      'authrpc.jwtsecret': this.jwtSecretPath,
+      syncmode: 'full',
+      maxpeers: 0,
+      port: 0,
+      'cache.preimages': false,
+    };
+    const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
+    this.#process = spawn('geth', [...args, '--nodiscover', '--ipcdisable', '--cache=64'], {
+      stdio: ['ignore', log, log],
+    });
+    closeSync(log);
+    await waitFor('geth serves', () => this.call('eth_chainId', [], z.string()).then(() => true), 60_000, 50);
+  }
+
+  /** SIGKILL: nothing is written in the end. */
+  async kill(): Promise<void> {
+    const process = this.#process;
+    this.#process = undefined;
+    if (process === undefined || process.exitCode !== null) return;
+    const ended = new Promise((resolve) => process.once('exit', resolve));
+    process.kill('SIGKILL');
+    await ended;
+  }
+
+  logTail(lines: number): string {
+    return readFileSync(join(this.#folder, 'log'), 'utf8').split('\n').slice(-lines).join('\n');
+  }
+
+  block(at: number | string): Promise<z.output<typeof GethBlock>> {
+    const tag = typeof at === 'number' ? `0x${at.toString(16)}` : at;
+    return this.call('eth_getBlockByNumber', [tag, false], GethBlock);
+  }
+
+  call<Schema extends z.ZodType>(
+    method: string,
+    params: readonly unknown[],
+    schema: Schema,
+  ): Promise<z.output<Schema>> {
+    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+    const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ iat: Math.floor(Date.now() / 1000) })}`;
+    const token = `${signed}.${createHmac('sha256', this.#secret).update(signed).digest('base64url')}`;
+    return rpcCall(this.url, method, params, schema, { headers: { authorization: `Bearer ${token}` } });
+  }
+}
+
+export function freePort(): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const server = createServer().listen(0, '127.0.0.1', () => {
+    const { port } = server.address() as { port: number };
+    server.close(() => resolve(port));
+  });
+  return promise;
+}
