@@ -1,10 +1,8 @@
 /** A rollup node as a library: start one, or take its parts. Options and files alone are at `./options` and `./config`. */
 
-export { parseRollupFile } from './config/rollup-file.ts';
 export * from './derivation/api.ts';
 export { openRollup, type Rollup } from './derivation/open.ts';
 export * from './engine/index.ts';
-export { ethereumGenesis, genesisHash } from './execution/evm/ethereum-genesis.ts';
 export * from './execution/index.ts';
 export * from './follow/index.ts';
 export { createRollupNode, type RollupNode, type RollupNodeParts } from './node.ts';

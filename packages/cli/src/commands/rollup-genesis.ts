@@ -13,7 +13,8 @@ export function define(command: Command): void {
     )
     .action(async (path: string) => {
       const json = await readJson(path);
-      const { ethereumGenesis, genesisHash, parseRollupFile } = await import('@squad/rollup-node');
+      const { parseRollupFile } = await import('@squad/rollup-node/config');
+      const { ethereumGenesis, genesisHash } = await import('@squad/rollup-node/ethereum-genesis');
       const file = parseRollupFile(json);
       if (!file.ok) throw file.error;
       const genesis = ethereumGenesis(file.value);
