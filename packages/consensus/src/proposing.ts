@@ -131,7 +131,10 @@ export function judgeProposal(s: State): void {
   }
   const nextSetHash = nextSetHashAt(s, header.height);
   if (nextSetHash === undefined) return; // looked at again when it is known
-  if (!equalBytes(header.nextValidatorSetHash, nextSetHash)) return abandon(s, 'it names another next validator set');
+  if (!equalBytes(header.nextValidatorSetHash, nextSetHash)) {
+    round.abandoned = true; // R22: two operators disagree, and this node cannot know which of them is wrong
+    return;
+  }
   const verdict = s.lanes.judge(header.view, refs, parent.tips);
   if (verdict.verdict === 'invalid') return abandon(s, verdict.reason);
   if (header.timestampMs > s.now + MAX_CLOCK_DRIFT_MS) return; // looked at again when the clock has come closer
