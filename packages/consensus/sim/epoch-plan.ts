@@ -9,6 +9,7 @@ import {
   type Height,
   LeaderSchedule,
   lastHeightOf,
+  quorumWeight,
   type ValidatorIndex,
   type ValidatorSet,
   validatorSetHash,
@@ -20,8 +21,20 @@ export interface EpochSchedule {
   readonly lengthBlocks: number;
   /** Weight by identity; 0: not in it. */
   readonly sets: readonly (readonly number[])[];
-  /** Whether one validator is off through three epochs and then comes back. */
+  /** The first of the sets that come again; those before it are there once. Default: 0. */
+  readonly repeatsFrom?: number | undefined;
+  /** Whether one node is off through three epochs and then comes back. */
   readonly hasAbsentee: boolean;
+  /** Undefined: all operators agree on all sets. */
+  readonly dispute?: SetDispute | undefined;
+}
+
+/** Operators whose files name another set for an epoch than those of the others. */
+export interface SetDispute {
+  readonly epoch: Epoch;
+  readonly identities: readonly number[];
+  /** How long it lasts once the set has to be named. */
+  readonly lastsMs: number;
 }
 
 export interface PlannedEpoch {
@@ -78,10 +91,29 @@ export class EpochPlan {
     return validatorSetHash(this.at(number + 1).validatorSet);
   }
 
+  /** What a file says of the epoch that differs from those of the others: one weighs more. */
+  disputedSet(number: Epoch): ValidatorSet {
+    const { epoch, validators } = this.at(number).validatorSet;
+    return { epoch, validators: validators.map((one, i) => (i === 0 ? { ...one, weight: one.weight + 1 } : one)) };
+  }
+
+  /** Whether neither those who are in the dispute nor the others could end the epoch before, with all that is Byzantine. */
+  isSplit({ epoch, identities }: SetDispute, byzantine: ReadonlySet<number>): boolean {
+    const { members, weights } = this.at(epoch - 1);
+    const weigh = (isCounted: (identity: number) => boolean) =>
+      members.reduce((sum, identity, i) => sum + (isCounted(identity) ? weights[i]! : 0), 0);
+    const quorum = quorumWeight(weigh(() => true));
+    const isIn = (identity: number) => identities.includes(identity);
+    return (
+      weigh((identity) => byzantine.has(identity) || isIn(identity)) < quorum &&
+      weigh((identity) => byzantine.has(identity) || !isIn(identity)) < quorum
+    );
+  }
+
   #plan(number: Epoch): PlannedEpoch {
     const schedule = this.#schedule;
     const like = Math.min(number, this.#options.lastChange);
-    const all = schedule ? schedule.sets[like % schedule.sets.length]! : this.#weights;
+    const all = schedule ? setAt(schedule, like) : this.#weights;
     const members = all.flatMap((weight, identity) => (weight > 0 ? [identity] : []));
     const weights = members.map((identity) => all[identity]!);
     const positions = all.map((_, identity) => {
@@ -105,6 +137,11 @@ export class EpochPlan {
       positionOf: (identity) => positions[identity],
     };
   }
+}
+
+function setAt({ sets, repeatsFrom = 0 }: EpochSchedule, number: Epoch): readonly number[] {
+  const place = number < sets.length ? number : repeatsFrom + ((number - repeatsFrom) % (sets.length - repeatsFrom));
+  return sets[place]!;
 }
 
 /** In place of a position, for the invariants: of a node that is not in the set. Below 0. */

@@ -9,6 +9,7 @@ export {
   identityOfFollower,
   isFit,
   type PlannedEpoch,
+  type SetDispute,
 } from './epoch-plan.ts';
 export { FaultInjector, type FaultyNode, type FaultyWorld } from './faults.ts';
 export { FinalLedger } from './invariants/epochs.ts';

@@ -4,13 +4,14 @@
  */
 
 import type { HeldBatch } from '../src/api.ts';
+import type { MadeBatch } from './invariants/api.ts';
 import { hexOf } from './memo.ts';
 
 /** What every batch of a run is, by digest; of the network as a whole. */
 export class BatchRegistry {
   readonly #batches = new Map<
     string,
-    { readonly batch: HeldBatch; readonly epoch: number; readonly payload: number }
+    { readonly batch: MadeBatch; readonly epoch: number; readonly payload: number }
   >();
   readonly #hasEpochs: boolean;
   #payloads = 0;
@@ -23,11 +24,11 @@ export class BatchRegistry {
     return ++this.#payloads;
   }
 
-  add(batch: HeldBatch, epoch: number, payload: number): void {
-    this.#batches.set(hexOf(batch.ref.digest), { batch, epoch, payload });
+  add(made: HeldBatch, epoch: number, payload: number, madeAtMs: number): void {
+    this.#batches.set(hexOf(made.ref.digest), { batch: { ...made, madeAtMs }, epoch, payload });
   }
 
-  get(digest: Uint8Array): HeldBatch | undefined {
+  get(digest: Uint8Array): MadeBatch | undefined {
     return this.#batches.get(hexOf(digest))?.batch;
   }
 

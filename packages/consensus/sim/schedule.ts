@@ -5,7 +5,7 @@
 
 import { faultyWeight, quorumWeight } from '@squad/types';
 import { ADVERSARY_NAMES, type AdversaryName } from './adversaries/index.ts';
-import { drawEpochs, type EpochSchedule } from './epoch-plan.ts';
+import { drawEpochs, type EpochSchedule, type SetDispute } from './epoch-plan.ts';
 import { Random } from './prng.ts';
 
 /** Kinds of trouble, each switched on or off as a whole in one schedule. */
@@ -201,6 +201,9 @@ export function formatSchedule(schedule: Schedule): string {
   if (epochs) {
     parts.push(`epochs=${epochs.lengthBlocks}`, `sets=${epochs.sets.map((set) => set.join(',')).join('/')}`);
     parts.push(`absentee=${epochs.hasAbsentee ? 1 : 0}`);
+    if (epochs.repeatsFrom) parts.push(`again=${epochs.repeatsFrom}`);
+    const { dispute } = epochs;
+    if (dispute) parts.push(`dispute=${dispute.epoch}:${dispute.identities.join('+')}:${dispute.lastsMs}`);
   }
   if (without.size > 0) parts.push(`without=${[...without].join(',')}`);
   return parts.join(' ');
@@ -256,10 +259,30 @@ export function parseSchedule(text: string): Schedule {
       epochs: {
         lengthBlocks: number('epochs'),
         sets: setsOf(fields.get('sets') ?? '', weights.length),
+        ...againOf(number('again', 0), fields.get('sets') ?? ''),
         hasAbsentee: number('absentee', 0) === 1,
+        ...(fields.has('dispute') && { dispute: disputeOf(fields.get('dispute')!, weights.length) }),
       },
     }),
   };
+}
+
+function againOf(repeatsFrom: number, sets: string): Pick<EpochSchedule, 'repeatsFrom'> {
+  if (repeatsFrom >= sets.split('/').length)
+    throw new RangeError(`again=${repeatsFrom}: there are no sets from there on`);
+  return repeatsFrom > 0 ? { repeatsFrom } : {};
+}
+
+function disputeOf(text: string, size: number): SetDispute {
+  const [epoch, identities = '', lastsMs] = text.split(':');
+  const dispute = { epoch: Number(epoch), identities: identities.split('+').map(Number), lastsMs: Number(lastsMs) };
+  const isRight =
+    Number.isInteger(dispute.epoch) &&
+    dispute.epoch > 0 &&
+    Number.isInteger(dispute.lastsMs) &&
+    dispute.identities.every((identity) => Number.isInteger(identity) && identity >= 0 && identity < size);
+  if (!isRight) throw new RangeError(`dispute=${text}: expected an epoch from 1 on, identities and milliseconds`);
+  return dispute;
 }
 
 function setsOf(text: string, size: number): number[][] {

@@ -14,9 +14,12 @@ export function* simplerSchedules(schedule: Schedule, acts: readonly string[]): 
   if (epochs) {
     yield { ...schedule, epochs: undefined };
     if (epochs.hasAbsentee) yield { ...schedule, epochs: { ...epochs, hasAbsentee: false } };
+    if (epochs.dispute) yield { ...schedule, epochs: { ...epochs, dispute: undefined } };
+    if (epochs.repeatsFrom) yield { ...schedule, epochs: { ...epochs, repeatsFrom: undefined } };
     for (const part of parts(epochs.sets)) {
       const sets = epochs.sets.filter((set) => !part.includes(set));
-      if (sets.length > 0) yield { ...schedule, epochs: { ...epochs, sets } };
+      const repeatsFrom = Math.min(epochs.repeatsFrom ?? 0, sets.length - 1) || undefined;
+      if (sets.length > 0) yield { ...schedule, epochs: { ...epochs, sets, repeatsFrom } };
     }
   }
   if (schedule.checksRestore) yield { ...schedule, checksRestore: false };
@@ -29,6 +32,7 @@ export function* simplerSchedules(schedule: Schedule, acts: readonly string[]): 
     const kept = new Map([...byzantine].filter(([index]) => index < size));
     const sets = epochs?.sets.map((set) => set.slice(0, size));
     if (sets && !sets.every((set) => isFit(set, new Set(kept.keys())))) continue;
+    if (epochs?.dispute?.identities.some((identity) => identity >= size)) continue;
     const fewer = epochs && sets ? { epochs: { ...epochs, sets } } : {};
     yield { ...schedule, weights: weights.slice(0, size), byzantine: kept, ...fewer };
   }

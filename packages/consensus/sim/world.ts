@@ -175,6 +175,7 @@ export class World {
         batchOf: (digest) => this.batches.get(digest),
         leaderAt: (view) => leaders.leaderAt(view),
         latestLocalNowMs: () => Math.max(...this.honest.map((node) => node.localNowMs)),
+        nowMs: () => this.queue.nowMs,
         count: (kind) => this.count(kind),
         epoch: this.schedule.epochs && bounds,
       },
@@ -265,7 +266,7 @@ export class World {
     const id = `batch-${place}-${seq}-${this.queue.nowMs}${epoch.number > 0 ? `-${epoch.number}` : ''}`;
     const digest = this.#random.fork(id).bytes(32);
     const batch: HeldBatch = { ref: { author, seq, rollupId: 1, digest }, previousDigest: previousDigest ?? ZERO_HASH };
-    this.batches.add(batch, epoch.number, payload ?? this.batches.newPayload());
+    this.batches.add(batch, epoch.number, payload ?? this.batches.newPayload(), this.queue.nowMs);
     this.note('batch', [author, seq], () => `${name} seals batch ${author}/${seq}`);
     return batch;
   }
@@ -432,7 +433,7 @@ export class World {
         node.post.sendAsIs(to, message, epoch);
       },
       keepBatch: (batch) => {
-        this.batches.add(batch, epoch.number, this.batches.newPayload());
+        this.batches.add(batch, epoch.number, this.batches.newPayload(), this.queue.nowMs);
         node.batches.add(batch);
       },
       later: (delayMs, act) => node.later(delayMs, act),

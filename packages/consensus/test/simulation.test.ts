@@ -2,6 +2,7 @@
 
 import { MAX_BODY_LAG_BLOCKS } from '@squad/types';
 import { describe, expect, it } from 'vitest';
+import { EpochPlan } from '../sim/epoch-plan.ts';
 import { runSchedule, runSeed } from '../sim/run.ts';
 import { drawSchedule, formatSchedule, isOverloaded, parseSchedule } from '../sim/schedule.ts';
 import { simplerSchedules } from '../sim/simpler.ts';
@@ -10,6 +11,10 @@ const SCHEDULES = 400;
 const PARTS = 10;
 const EPOCH_SCHEDULES = 60;
 const EPOCH_PARTS = 6;
+/** Its first set is there once; two operators name another set for epoch 1. */
+const LEAVER =
+  'seed=1 weights=1,1,1,1 faults= byzantine= trouble=900 latency=40 batches=300 settles=1 restore=0 ' +
+  'epochs=4 sets=1,1,1,1/1,1,1,0/1,2,1,0 absentee=1 again=1 dispute=1:0+3:2500';
 
 describe('safety and liveness', () => {
   it.each(Array.from({ length: PARTS }, (_, i) => i))('holds in every schedule, part %i', (part) => {
@@ -43,6 +48,24 @@ describe('safety and liveness across epochs', () => {
     const { failure, finalHeight } = runSchedule(parseSchedule(calm), 0);
     expect(failure).toBeUndefined();
     expect(finalHeight).toBeGreaterThan(MAX_BODY_LAG_BLOCKS + 5);
+  });
+
+  it('goes through the sets again from where the schedule says', () => {
+    const plan = new EpochPlan([1, 1, 1, 1], parseSchedule(LEAVER).epochs);
+    const membersOf = (number: number) => plan.at(number).members.join('');
+    expect([0, 1, 2, 3, 4].map(membersOf)).toEqual(['0123', '012', '012', '012', '012']);
+    expect([1, 2, 3].map((number) => plan.at(number).weights.join(''))).toEqual(['111', '121', '111']);
+  });
+
+  it('is split by operators who disagree if neither they nor the others are a quorum', () => {
+    const plan = new EpochPlan([1, 1, 1, 1], parseSchedule(LEAVER).epochs);
+    const isSplit = (identities: number[], byzantine: number[] = []) =>
+      plan.isSplit({ epoch: 1, identities, lastsMs: 1 }, new Set(byzantine));
+    expect(isSplit([0, 3])).toBe(true);
+    expect(isSplit([0])).toBe(false);
+    // With what is Byzantine each half is one.
+    expect(isSplit([0, 3], [1])).toBe(false);
+    expect(plan.disputedSet(1)).not.toEqual(plan.at(1).validatorSet);
   });
 
   it('gives no set more Byzantine weight than it tolerates, and changes the set', () => {
@@ -79,6 +102,9 @@ describe('a schedule', () => {
       const withEpochs = drawSchedule(seed, { epochs: true });
       expect(parseSchedule(formatSchedule(withEpochs))).toEqual(withEpochs);
     }
+    const away = parseSchedule(LEAVER);
+    expect(away.epochs).toMatchObject({ repeatsFrom: 1, dispute: { epoch: 1, identities: [0, 3], lastsMs: 2_500 } });
+    expect(formatSchedule(away)).toBe(LEAVER);
     const shrunk = { ...drawSchedule(7), without: new Set(['crash#2', 'partition#1']) };
     expect(parseSchedule(formatSchedule(shrunk))).toEqual(shrunk);
     expect(runSchedule(parseSchedule(formatSchedule(drawSchedule(11)))).logHash).toBe(runSeed(11).logHash);
@@ -91,6 +117,10 @@ describe('a schedule', () => {
     const epochs = formatSchedule(drawSchedule(1, { epochs: true, nodes: 4 }));
     expect(() => parseSchedule(epochs.replace(/sets=\S*/, 'sets=1,1,1/1,1'))).toThrow('expected 4 weights');
     expect(() => parseSchedule(epochs.replace(/sets=\S*/, 'sets=0,0,0,0'))).toThrow('not all 0');
+    expect(() => parseSchedule(`${epochs.replace(/sets=\S*/, 'sets=1,1,1,1/1,1,1,2')} again=2`)).toThrow('again=2');
+    for (const wrong of ['0:1:100', '1:4:100', '1:1:soon', '1::100x']) {
+      expect(() => parseSchedule(`${epochs} dispute=${wrong}`)).toThrow(`dispute=${wrong}`);
+    }
     const schedule = formatSchedule(drawSchedule(1));
     expect(() => parseSchedule(schedule.replace(/faults=\S*/, 'faults=hail'))).toThrow('"hail" is no fault');
     expect(() => parseSchedule(schedule.replace(/byzantine=\S*/, 'byzantine=99:nuller'))).toThrow('no validator 99');

@@ -19,7 +19,7 @@ export const coreMode: Mode = {
   rules: {
     R8: ['a block that skips views', 'proposal'],
     R9: ['enteredView', 'certificate'],
-    R10: ['a leader restarted without its proposal'],
+    R10: ['a leader restarted without its proposal', 'a young batch ordered'],
     R11: ['fetchBatches', 'fetchBlock', 'NOTARIZE'],
     R12: ['notarization', 'soft', 'bodies of a notarized block held by more than F'],
     R13: ['NULLIFY'],

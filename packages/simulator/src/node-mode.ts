@@ -32,6 +32,7 @@ export const nodeMode: Mode = {
     R1: ['accepted', 'batch'],
     R3: ['acknowledgements'],
     R8: ['proposal', 'a block that skips views'],
+    R10: ['a young batch ordered'],
     R11: ['NOTARIZE'],
     R12: ['notarization', 'soft', 'bodies of a notarized block held by more than F'],
     R13: ['NULLIFY'],

@@ -82,7 +82,7 @@ export const skipper: AdversaryFactory = ({ self, epoch, lastHeight, others, ran
     const uncertified = seen.at(-1);
     if (!uncertified || uncertified.block.header.view >= proposal.block.header.view) return proposal;
     const { header } = uncertified.block;
-    const parentCertificate = {
+    const forged = {
       ...proposal.parentCertificate,
       kind: random.chance(0.5) ? VoteKind.notarize : VoteKind.finalize,
       view: header.view,
@@ -90,7 +90,10 @@ export const skipper: AdversaryFactory = ({ self, epoch, lastHeight, others, ran
       signers: signerBits(others.length + 1, [...others, self]),
       signature: forgedSignature(header.view, true),
     };
-    const skips = forgedSkips(header.view, proposal.block.header.view);
+    // Or a genuine one, of another block.
+    const parentCertificate = random.chance(0.5) ? forged : proposal.parentCertificate;
+    const isNext = header.view === proposal.block.header.view - 1;
+    const skips = isNext ? [] : forgedSkips(header.view, proposal.block.header.view);
     const bent = {
       ...proposal.block.header,
       parentView: header.view,
@@ -130,6 +133,9 @@ export const skipper: AdversaryFactory = ({ self, epoch, lastHeight, others, ran
     const { header, refs } = proposal.block;
     const isAtEnd = header.height >= lastHeight;
     if (lastHeight < Number.POSITIVE_INFINITY && random.chance(isAtEnd ? 0.8 : 0.1)) return acrossEpochs(proposal);
+    // The view before was nullified, and what was proposed in it is known: the best moment to build on what nobody certified.
+    const isSkipped = seen.at(-1)?.block.header.view === header.view - 1 && header.parentView < header.view - 1;
+    if (isSkipped && random.chance(0.6)) return onForgedParent(proposal);
     switch (random.pick(BENDS)) {
       case 'old-parent':
         return onOldParent(proposal, () => []);

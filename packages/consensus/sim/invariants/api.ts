@@ -38,9 +38,16 @@ export interface EpochBounds {
   readonly root: Block;
   readonly lastHeight: Height;
   readonly nextSetHash: Uint8Array;
+  /** What else the operator's file of a node has named, by place. */
+  disputedHash?(place: number): Uint8Array | undefined;
   hashOfSet(set: ValidatorSet): Uint8Array;
   /** Places that there are; positions of an epoch may be fewer. */
   readonly places: number;
+}
+
+export interface MadeBatch extends Pick<HeldBatch, 'ref' | 'previousDigest'> {
+  /** Virtual time at which its author had it at the earliest. */
+  readonly madeAtMs: number;
 }
 
 export interface InvariantContext {
@@ -54,9 +61,11 @@ export interface InvariantContext {
   nodes(): readonly ObservedNode[];
   isByzantine(index: ValidatorIndex): boolean;
   /** The batch that an honest or Byzantine author really made with this digest. */
-  batchOf(digest: Uint8Array): Pick<HeldBatch, 'ref' | 'previousDigest'> | undefined;
+  batchOf(digest: Uint8Array): MadeBatch | undefined;
   leaderAt(view: View): ValidatorIndex;
   latestLocalNowMs(): number;
+  /** Virtual time. */
+  nowMs(): number;
   count(kind: string): void;
   /** Undefined: the set validates for ever. */
   readonly epoch?: EpochBounds | undefined;

@@ -34,12 +34,19 @@ export class EpochRules {
     this.#bounds = context.epoch;
   }
 
-  /** A block that an honest node notarized. */
-  checkBlock(who: string, { header, refs }: Block): void {
+  /** A block that an honest node notarized: of operators who disagree each has the word of its own file. */
+  checkNotarized({ name, place }: ObservedNode, block: Block): void {
+    const disputed = this.#bounds?.disputedHash?.(place);
+    const isDisputed = disputed !== undefined && equalBytes(block.header.nextValidatorSetHash, disputed);
+    if (isDisputed) this.#context.count('a boundary block of a disputed set');
+    this.#checkBlock(name, block, isDisputed ? disputed : this.#bounds?.nextSetHash);
+  }
+
+  #checkBlock(who: string, { header, refs }: Block, nextSetHash = ZERO_HASH): void {
     const bounds = this.#bounds;
     if (header.epoch !== (bounds?.number ?? 0)) this.#fail('epoch', `${who}: a block of epoch ${header.epoch}`);
     if (!bounds) return;
-    const expected = header.height === bounds.lastHeight ? bounds.nextSetHash : ZERO_HASH;
+    const expected = header.height === bounds.lastHeight ? nextSetHash : ZERO_HASH;
     if (!equalBytes(header.nextValidatorSetHash, expected)) {
       this.#fail('next set', `${who}: height ${header.height} of epoch ${header.epoch} names another next set`);
     }
@@ -57,7 +64,7 @@ export class EpochRules {
   /** A block that is delivered as final. */
   checkFinal(who: string, block: Block): void {
     const bounds = this.#bounds;
-    this.checkBlock(who, block);
+    this.#checkBlock(who, block, bounds?.nextSetHash);
     if (bounds && block.header.height > bounds.lastHeight) {
       this.#fail(
         'the epilogue is not delivered',

@@ -30,6 +30,7 @@ import type { Consensus } from '../../src/core.ts';
 import type { Heard } from '../observations.ts';
 import { type InvariantContext, InvariantViolation, type ObservedNode } from './api.ts';
 import { EpochRules, FinalLedger } from './epochs.ts';
+import { checkIncluded, weigh } from './inclusion.ts';
 import { CertificateLedger } from './ledger.ts';
 import { Promised } from './restore.ts';
 import { SeenBlocks } from './seen-blocks.ts';
@@ -241,6 +242,8 @@ export class Invariants {
     if (said.proposed !== undefined && said.proposed !== hash) {
       this.fail('one proposal', `n${node.index} proposed two blocks in view ${view}`);
     }
+    if (said.proposed === undefined)
+      checkIncluded(this.#context, node, proposal.block, (lane) => this.orderedBatches(lane));
     said.proposed = hash;
     this.#onVote(node, {
       kind: VoteKind.notarize,
@@ -342,7 +345,7 @@ export class Invariants {
     }
     const latest = this.#context.latestLocalNowMs() + MAX_CLOCK_DRIFT_MS;
     if (header.timestampMs > latest) this.fail('timestamp', `${who} notarized a block from the future in view ${view}`);
-    this.#epochRules.checkBlock(who, block);
+    this.#epochRules.checkNotarized(node, block);
     this.#seen.checkOnParent(who, block, this.#context.weights.length);
   }
 
@@ -494,8 +497,4 @@ export class Invariants {
     }
     return said;
   }
-}
-
-function weigh(signers: readonly ValidatorIndex[], weights: readonly number[]): number {
-  return signers.reduce((sum, signer) => sum + weights[signer]!, 0);
 }

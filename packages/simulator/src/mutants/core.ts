@@ -25,6 +25,9 @@ const JUDGE_GUARD =
   'if (!received || round.notarizedAtMs !== undefined || round.abandoned || s.self === undefined) return;';
 const VOTED_GUARD = 'if (s.signer.votesIn(s.view).length > 0) return; // R16: before a restart, or NULLIFY';
 
+/** For what only a proposal shows that no rule allows: with nobody else in the schedules it takes a tenth of them. */
+const SKIPPER: Parts = { draw: { adversaries: ['skipper'] } };
+
 export const coreMutants: readonly Mutant[] = [
   mutant('quorum', 'a quorum of 2F + 1', [
     {
@@ -47,30 +50,48 @@ export const coreMutants: readonly Mutant[] = [
       replace: 'return this.#cycle[0]!;',
     },
   ]),
-  mutant('R8', 'skipped views need no nullification', [
-    edit('proposal.ts', 'if (skips.length !== view - parentView - 1) {', 'if (false) {'),
-  ]),
-  mutant('R8', 'nullifications in a proposal are not verified', [
-    edit(
-      'proposing.ts',
-      'const position = skips.findIndex((skip) => !onCarriedCertificate(s, from, skip, true));',
-      'const position = skips.findIndex(() => false);',
-    ),
-  ]),
-  mutant('R8', "the parent's certificate is not verified", [
-    edit(
-      'proposing.ts',
-      'if (!isGenesis(s, parentCertificate) && !onCarriedCertificate(s, from, parentCertificate, false)) return false;',
-      '',
-    ),
-  ]),
-  mutant('R8', "the parent's certificate may be of anything", [
-    edit(
-      'proposal.ts',
-      'return certificate.kind !== VoteKind.nullify && certificate.view === view && equalBytes(certificate.blockHash, hash);',
-      'return true;',
-    ),
-  ]),
+  mutant(
+    'R8',
+    'skipped views need no nullification',
+    [edit('proposal.ts', 'if (skips.length !== view - parentView - 1) {', 'if (false) {')],
+    SKIPPER,
+  ),
+  mutant(
+    'R8',
+    'nullifications in a proposal are not verified',
+    [
+      edit(
+        'proposing.ts',
+        'const position = skips.findIndex((skip) => !onCarriedCertificate(s, from, skip, true));',
+        'const position = skips.findIndex(() => false);',
+      ),
+    ],
+    SKIPPER,
+  ),
+  mutant(
+    'R8',
+    "the parent's certificate is not verified",
+    [
+      edit(
+        'proposing.ts',
+        'if (!isGenesis(s, parentCertificate) && !onCarriedCertificate(s, from, parentCertificate, false)) return false;',
+        '',
+      ),
+    ],
+    SKIPPER,
+  ),
+  mutant(
+    'R8',
+    "the parent's certificate may be of anything",
+    [
+      edit(
+        'proposal.ts',
+        'return certificate.kind !== VoteKind.nullify && certificate.view === view && equalBytes(certificate.blockHash, hash);',
+        'return true;',
+      ),
+    ],
+    SKIPPER,
+  ),
   mutant('R9', 'the next view begins with a time-out', [
     edit(
       'timers.ts',
@@ -85,6 +106,9 @@ export const coreMutants: readonly Mutant[] = [
       'for (const view of [s.finalView]) {\n    const skips = s.held.nullificationsBetween(view, s.view);',
     ),
   ]),
+  mutant('R10', 'orders what nobody else holds', [
+    edit('lanes.ts', 'return weight > this.#tolerated;', 'return weight > 0;'),
+  ]),
   mutant('R11', 'votes without the bodies', [
     edit(
       'lanes.ts',
@@ -92,31 +116,49 @@ export const coreMutants: readonly Mutant[] = [
       "return { verdict: 'ok', tips: advanced };",
     ),
   ]),
-  mutant('R11', 'a timestamp may lie in the future', [
-    edit(
-      'proposing.ts',
-      'if (header.timestampMs > s.now + MAX_CLOCK_DRIFT_MS) return; // looked at again when the clock has come closer',
-      '',
-    ),
-  ]),
-  mutant('R11', 'a block may be older than its parent', [
-    edit(
-      'proposing.ts',
-      "if (header.timestampMs < above.timestampMs) return abandon(s, 'it is older than its parent');",
-      '',
-    ),
-  ]),
-  mutant('R11', 'a block may have any height', [
-    edit('proposing.ts', 'if (header.height !== above.height + 1)\n    return', 'if (false)\n    return'),
-    edit(
-      'chain.ts',
-      'if (header.height !== parent.block.header.height + 1 || header.parentView !== parent.view) return false;',
-      'if (header.parentView !== parent.view) return false;',
-    ),
-  ]),
-  mutant('R11', 'a lane may have gaps', [
-    edit('lanes.ts', 'if (seq !== nextSeq && nextSeq !== UNKNOWN_SEQ) return', 'if (false) return'),
-  ]),
+  mutant(
+    'R11',
+    'a timestamp may lie in the future',
+    [
+      edit(
+        'proposing.ts',
+        'if (header.timestampMs > s.now + MAX_CLOCK_DRIFT_MS) return; // looked at again when the clock has come closer',
+        '',
+      ),
+    ],
+    SKIPPER,
+  ),
+  mutant(
+    'R11',
+    'a block may be older than its parent',
+    [
+      edit(
+        'proposing.ts',
+        "if (header.timestampMs < above.timestampMs) return abandon(s, 'it is older than its parent');",
+        '',
+      ),
+    ],
+    SKIPPER,
+  ),
+  mutant(
+    'R11',
+    'a block may have any height',
+    [
+      edit('proposing.ts', 'if (header.height !== above.height + 1)\n    return', 'if (false)\n    return'),
+      edit(
+        'chain.ts',
+        'if (header.height !== parent.block.header.height + 1 || header.parentView !== parent.view) return false;',
+        'if (header.parentView !== parent.view) return false;',
+      ),
+    ],
+    SKIPPER,
+  ),
+  mutant(
+    'R11',
+    'a lane may have gaps',
+    [edit('lanes.ts', 'if (seq !== nextSeq && nextSeq !== UNKNOWN_SEQ) return', 'if (false) return')],
+    SKIPPER,
+  ),
   mutant('R11', 'a batch need not follow the one ordered before it', [
     edit('lanes.ts', 'else if (!equalBytes(held.previousDigest, before)) {', 'else if (false) {'),
     edit(
