@@ -51,13 +51,7 @@ export const epochMutants: readonly Mutant[] = [
   mutant('the epilogue is announced as soft', [
     edit('voting.ts', 'if (block.block.header.height > s.lastHeight) continue;', ''),
   ]),
-  mutant('a boundary block may name any next set', [
-    edit(
-      'proposing.ts',
-      NAMES_ANOTHER_SET,
-      'if (false) {',
-    ),
-  ]),
+  mutant('a boundary block may name any next set', [edit('proposing.ts', NAMES_ANOTHER_SET, 'if (false) {')]),
   mutant(
     'a boundary block need not name the next set',
     [

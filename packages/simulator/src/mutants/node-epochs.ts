@@ -15,6 +15,8 @@ function mutant(name: string, edits: readonly Edit[], draw?: DrawOptions): Mutan
 
 /** For what is only missed: everything has to get there. */
 const SETTLES: DrawOptions = { settles: true };
+/** For what the others say while the sync with which an epoch ends is under way. */
+const STALLS: DrawOptions = { settles: true, faults: ['slow-disk'] };
 
 export const nodeEpochMutants: readonly Mutant[] = [
   mutant(
@@ -45,9 +47,11 @@ export const nodeEpochMutants: readonly Mutant[] = [
     [edit('hand-on.ts', '  start(): void {\n', '  start(): void {\n    if (this.#round >= 0) return;\n')],
     SETTLES,
   ),
-  mutant('what waits for the next epoch keeps its old places', [
-    edit('actor.ts', 'const from = placeOf(input.from);', 'const from = input.from;'),
-  ]),
+  mutant(
+    'what waits for the next epoch keeps its old places',
+    [edit('actor.ts', 'const from = placeOf(input.from);', 'const from = input.from;')],
+    STALLS,
+  ),
   mutant(
     'bodies of an epoch that is over are asked of the validators of now only',
     [edit('batch-fetcher.ts', '[...peers, ...network().formerValidators]', 'peers')],

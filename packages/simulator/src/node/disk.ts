@@ -12,13 +12,15 @@ import { type BatchHeader, batchDigest, type Epoch, toHex, type Vote } from '@sq
 
 /** The kinds of records that the sequencer writes; above are the store's own. */
 const MAX_NODE_RECORD_KIND = 7;
+const EPOCH_ENDED_RECORD_KIND = 7;
 const MAX_KEPT_FRAMES = 3;
 
 export interface DiskEvents {
   onBatch(header: BatchHeader, digest: Uint8Array): void;
   /** A sync begins: nothing that waits for it may be seen. */
   onSync(): void;
-  syncDelayMs(random: Random): number;
+  /** `endsEpoch`: the end of an epoch is among what is synced. */
+  syncDelayMs(random: Random, endsEpoch: boolean): number;
 }
 
 export class SimulatedDisk {
@@ -46,7 +48,9 @@ export class SimulatedDisk {
     const sync = async (): Promise<void> => {
       const upTo = this.#settled + this.#pending.length;
       this.#events.onSync();
-      await new Promise<void>((resolve) => setTimeout(resolve, this.#events.syncDelayMs(this.#random)));
+      const endsEpoch = this.#pending.some(({ kind }) => kind === EPOCH_ENDED_RECORD_KIND);
+      const delayMs = this.#events.syncDelayMs(this.#random, endsEpoch);
+      await new Promise<void>((resolve) => setTimeout(resolve, delayMs));
       const { atNextSync } = this;
       this.atNextSync = undefined;
       if (atNextSync?.failing) {

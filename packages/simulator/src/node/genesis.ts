@@ -2,7 +2,9 @@
 
 import { EpochPlan, type Schedule } from '@squad/consensus/sim';
 import { createNodeKey, type NodeKey } from '@squad/crypto';
+import { genesisSchedule, type ValidatorSetSource } from '@squad/sequencer/parts';
 import {
+  type Epoch,
   equalBytes,
   type Genesis,
   MAX_SCHEDULED_VALIDATOR_SETS,
@@ -76,4 +78,30 @@ function validatorsOf({ validators }: ValidatorSet) {
     weight,
     addresses: [],
   }));
+}
+
+/** What an operator's file and the genesis file say; `disputed`: the other word that the file has for an epoch now. */
+export function operatorsSets(genesis: Genesis, disputed: (epoch: Epoch) => ValidatorSet | undefined): OperatorsSets {
+  const agreed = genesisSchedule(genesis);
+  let change = (): void => {};
+  return {
+    setFrom: (epoch) => {
+      const said = agreed.setFrom(epoch);
+      // One weighs something else; all the rest is the same.
+      const weights = disputed(epoch)?.validators.map(({ weight }) => weight);
+      return weights ? said?.map((validator, i) => ({ ...validator, weight: weights[i]! })) : said;
+    },
+    describe: (nodePublicKey) => agreed.describe(nodePublicKey),
+    laterSets: () => agreed.laterSets(),
+    onChange: (callback) => {
+      change = callback;
+    },
+    stop: () => {},
+    changed: () => change(),
+  };
+}
+
+export interface OperatorsSets extends ValidatorSetSource {
+  /** The file was replaced. */
+  changed(): void;
 }

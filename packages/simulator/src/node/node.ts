@@ -4,14 +4,25 @@
  */
 
 import { type Adversary, followerIndex, type ObservedNode, type PlannedEpoch, type Random } from '@squad/consensus/sim';
-import type { Channel, Network, NetworkHandlers, NetworkStatistics, NetworkValidator, PeerId } from '@squad/network';
+import {
+  type Channel,
+  MAX_ANSWER_BYTES,
+  MAX_CONSENSUS_FRAME_BYTES,
+  MAX_DATA_FRAME_BYTES,
+  MAX_GOSSIP_MESSAGE_BYTES,
+  MAX_REQUEST_BYTES,
+  type Network,
+  type NetworkHandlers,
+  type NetworkStatistics,
+  type NetworkValidator,
+  type PeerId,
+} from '@squad/network';
 import {
   type Admission,
   admitOpaque,
   createFeed,
   createSequencerMetrics,
   type Feed,
-  genesisSchedule,
   Sequencer,
 } from '@squad/sequencer/parts';
 import { type Logger, noMetrics, silentLogger } from '@squad/service';
@@ -32,11 +43,14 @@ import {
   type Vote,
 } from '@squad/types';
 import { SimulatedDisk, voteName } from './disk.ts';
-import { identityOfNodeKey, nodeKeyOf } from './genesis.ts';
+import { identityOfNodeKey, nodeKeyOf, type OperatorsSets, operatorsSets } from './genesis.ts';
 import { type Endpoint, peerIdOf } from './links.ts';
 import type { Life } from './time.ts';
 import type { NodeWorld } from './world.ts';
 
+/** With slow disks: how often the sync with which an epoch ends takes so long that the others are in the next one before it. */
+const STALL_CHANCE = 0.3;
+const MAX_STALL_MS = 1_000;
 const BATCH_BYTES = 1_024;
 const BATCH_AGE_MS = 20;
 const HEARTBEAT_MS = 1_000;
@@ -72,6 +86,7 @@ export class NodeOfWorld {
   endpoint: Endpoint | undefined;
   readonly #world: NodeWorld;
   #store: NodeStore | undefined;
+  #sets: OperatorsSets | undefined;
   #directory: Directory = { identities: [], self: undefined };
   /** Of those that its network of this life has known. */
   #former = new Set<number>();
@@ -86,7 +101,11 @@ export class NodeOfWorld {
     this.disk = new SimulatedDisk(random.fork('disk'), {
       onBatch: (header, digest) => world.learnBatch(header, digest),
       onSync: () => this.#checkEnd(),
-      syncDelayMs: (draw) => (world.slowDisks.has(place) ? draw.integer(5, 120) : draw.integer(0, 3)),
+      syncDelayMs: (draw, endsEpoch) => {
+        if (endsEpoch && world.schedule.faults.has('slow-disk') && draw.chance(STALL_CHANCE))
+          return draw.integer(50, MAX_STALL_MS);
+        return world.slowDisks.has(place) ? draw.integer(5, 120) : draw.integer(0, 3);
+      },
     });
   }
 
@@ -135,9 +154,11 @@ export class NodeOfWorld {
     const store = await createNodeStore({ log: this.disk.open(), keyValueStore: this.disk.keyValueStore });
     await world.onRestarted(this, store);
     const logger = this.#logger(life);
+    const sets = operatorsSets(genesis, (epoch) => world.disputes.setFor(this.index, epoch));
+    this.#sets = sets;
     const sequencer = await Sequencer.open({
       genesis,
-      validatorSets: genesisSchedule(genesis),
+      validatorSets: sets,
       placeIn: (set) => {
         const self = world.plan.at(set.epoch).positionOf(this.index);
         return self === undefined ? undefined : { self, blsSecretKey: undefined };
@@ -185,6 +206,12 @@ export class NodeOfWorld {
     this.endpoint = endpoint;
     await sequencer.start(this.#network(endpoint), feed);
     if (life.isAlive) world.links.join(endpoint);
+  }
+
+  /** Its operator's file of later validators was replaced. */
+  setsChanged(): void {
+    const { life } = this;
+    if (life) this.#world.time.in(life, () => this.#sets?.changed());
   }
 
   crash(): void {
@@ -259,6 +286,7 @@ export class NodeOfWorld {
         if (protocol === 'batches' && this.adversary?.servesBatch && this.random.chance(0.8))
           throw new Error('it keeps them to itself');
         const answer = await handlers.onRequest(from, protocol, request);
+        this.#withinLimit('an answer', answer, MAX_ANSWER_BYTES);
         if (protocol === 'handOver' && answer.length > 0) this.#answersWithProof(answer);
         return answer;
       },
@@ -332,6 +360,7 @@ export class NodeOfWorld {
         if (!endpoint.life.isAlive || this.#directory.self === undefined) return;
         const decoded = decodeValidatorMessage(frame);
         if (!decoded.ok) return this.#world.fail('own frames', `${this.name} sends what does not decode`);
+        this.#withinLimit('a frame', frame, channel === 'data' ? MAX_DATA_FRAME_BYTES : MAX_CONSENSUS_FRAME_BYTES);
         this.#world.onSend(this, decoded.value);
         for (const { peer, position } of validators()) {
           if (to !== 'all' && to !== position) continue;
@@ -341,12 +370,14 @@ export class NodeOfWorld {
       },
       request: (to, protocol, request) => {
         const [peer] = at(to);
+        this.#withinLimit('a request', request, MAX_REQUEST_BYTES);
         if (!peer || !endpoint.life.isAlive) return Promise.reject(new Error(`not connected to ${to}`));
         return links.request(endpoint, peer, protocol, request);
       },
       publish: async (message) => {
         if (!endpoint.life.isAlive) return 0;
         this.#world.count('gossip');
+        this.#withinLimit('gossip', message, MAX_GOSSIP_MESSAGE_BYTES);
         return links.gossip(endpoint, message);
       },
       disconnect: (peer, reason) => {
@@ -365,6 +396,11 @@ export class NodeOfWorld {
       start: async () => {},
       stop: async () => {},
     };
+  }
+
+  /** R23: what is longer would cost its sender the connection. */
+  #withinLimit(what: string, { length }: Uint8Array, limit: number): void {
+    if (length > limit) this.#world.fail('limits', `${this.name}: ${what} of ${length} bytes, of at most ${limit}`);
   }
 
   /** What goes to one peer in place of an honest frame. */

@@ -42,17 +42,15 @@ import {
   validatorSetHash,
 } from '@squad/types';
 import { ByzantineNodes } from './byzantine.ts';
+import { Absence, Disputes } from './disputes.ts';
 import { Follower } from './follower.ts';
 import { createGenesis, createPlan, GENESIS_TIME_MS, ROLLUP } from './genesis.ts';
 import { createFeedPair, Links } from './links.ts';
+import { becomeLive } from './liveness.ts';
 import { isFor, NodeOfWorld } from './node.ts';
 import { type Life, settle, VirtualTime } from './time.ts';
 
 const FOLLOWERS = 2;
-const LIVENESS_BOUND_MS = 90_000;
-/** With epochs a whole one has to pass, in which Byzantine leaders have their turns. */
-const EPOCHS_LIVENESS_BOUND_MS = 240_000;
-const LIVENESS_HEIGHTS = 3;
 const TRANSACTION_BYTES = 40;
 
 interface Ordered {
@@ -65,6 +63,7 @@ interface Ordered {
     readonly digest: Uint8Array;
   };
   readonly previousDigest: Uint8Array;
+  readonly madeAtMs: number;
 }
 
 export class NodeWorld implements FaultyWorld {
@@ -89,6 +88,8 @@ export class NodeWorld implements FaultyWorld {
   readonly #random: Random;
   /** By epoch, each from when the first node begins it. */
   readonly #rules = new Map<Epoch, Invariants>();
+  readonly disputes: Disputes;
+  readonly #absence: Absence;
   readonly #byzantine: ByzantineNodes;
   readonly #faults: FaultInjector;
   readonly #batches = new Map<BatchDigest, Ordered>();
@@ -116,6 +117,8 @@ export class NodeWorld implements FaultyWorld {
     this.time = new VirtualTime(this.queue, GENESIS_TIME_MS, random.fork('time'));
     this.links = new Links(this.queue, this.network, this.time);
     this.#byzantine = new ByzantineNodes(this, random);
+    this.disputes = new Disputes(this);
+    this.#absence = new Absence(this);
     this.#rules.set(0, this.#rulesFrom(this.plan.at(0), root));
     this.nodes = indexes.map((index, place) => new NodeOfWorld(this, index, place, random.fork(`node-${place}`)));
     for (const name of byzantine.values()) this.count(`adversary ${name}`);
@@ -155,6 +158,7 @@ export class NodeWorld implements FaultyWorld {
       nextSetHash: this.plan.nextSetHash(number),
       hashOfSet: validatorSetHash,
       places: 2 * this.schedule.weights.length,
+      disputedHash: (place: number) => this.disputes.hashSaidBy(this.nodes[place]!.index, number + 1),
     };
     return new Invariants(
       {
@@ -169,6 +173,7 @@ export class NodeWorld implements FaultyWorld {
         isByzantine: (position) => byzantine.has(epoch.members[position] ?? identityOfFollower(position)),
         batchOf: (digest) => this.#batches.get(toHex(digest)),
         leaderAt: (view) => leaders.leaderAt(view),
+        nowMs: () => this.queue.nowMs,
         latestLocalNowMs: () => this.time.nowMs + Math.max(...this.honest.map(({ clockSkewMs }) => clockSkewMs)),
         count: (kind) => this.count(kind),
         epoch: epochs && bounds,
@@ -226,10 +231,8 @@ export class NodeWorld implements FaultyWorld {
   /** Throws the first violation. */
   async run(): Promise<void> {
     const onUnhandled = (error: unknown): void => {
-      this.fail(
-        'never throws',
-        `a promise was rejected and nobody looked: ${error instanceof Error ? error.stack : error}`,
-      );
+      const what = error instanceof Error ? error.stack : error;
+      this.fail('never throws', `a promise was rejected and nobody looked: ${what}`);
     };
     process.on('unhandledRejection', onUnhandled);
     try {
@@ -247,8 +250,18 @@ export class NodeWorld implements FaultyWorld {
     const life: Life = { isAlive: true, clockSkewMs: () => 0, random: this.#random.fork('followers') };
     for (const follower of this.followers) this.time.in(life, () => void follower.run());
     this.#faults.begin(troubleMs);
-    await this.#runUntil(troubleMs);
+    this.#absence.begin(this.#random.fork('absentee'));
+    await this.runUntil(troubleMs);
+    // Both wait for the others to get somewhere, which they hardly do as long as there are faults.
+    if (this.disputes.isToCome || this.#absence.isLasting) this.#freeze();
+    await this.disputes.settle();
+    await this.#absence.end();
     if (!settles) return;
+    this.#freeze();
+    await becomeLive(this, () => this.#accepted);
+  }
+
+  #freeze(): void {
     this.note('freeze', [], () => 'the faults end');
     this.#faults.end();
     for (const node of this.nodes) {
@@ -256,10 +269,9 @@ export class NodeWorld implements FaultyWorld {
       this.restart(node);
     }
     this.links.connectAll();
-    await this.#becomeLive();
   }
 
-  async #runUntil(untilMs: number): Promise<void> {
+  async runUntil(untilMs: number): Promise<void> {
     let reached = false;
     this.queue.at(untilMs, () => {
       reached = true;
@@ -270,41 +282,6 @@ export class NodeWorld implements FaultyWorld {
       await settle();
       if (this.broken) throw this.broken;
     }
-  }
-
-  async #becomeLive(): Promise<void> {
-    const { epochs } = this.schedule;
-    // With epochs, far enough that a boundary has to be crossed.
-    const gain = epochs ? epochs.lengthBlocks + 1 : LIVENESS_HEIGHTS;
-    const height = Math.max(...this.honest.map((node) => this.final.cursor(node.place))) + gain;
-    const withinMs = epochs ? EPOCHS_LIVENESS_BOUND_MS : LIVENESS_BOUND_MS;
-    const bound = this.queue.nowMs + withinMs;
-    const wait = async (lacking: () => string | undefined): Promise<void> => {
-      for (let missing = lacking(); missing !== undefined; missing = lacking()) {
-        if (this.queue.nowMs > bound) {
-          throw new InvariantViolation('liveness', `${withinMs} ms after the faults ended ${missing}`);
-        }
-        await this.#runUntil(this.queue.nowMs + 200);
-      }
-    };
-    await wait(() => {
-      for (const node of this.honest) {
-        const final = this.final.cursor(node.place);
-        if (final < height) return `${node.name} is at height ${final}, not ${height}`;
-      }
-      const behind = this.followers.find((follower) => follower.height < height);
-      return behind && `${behind.name} is at height ${behind.height}, not ${height}`;
-    });
-    // Also what was accepted since, while a boundary was crossed.
-    const accepted = new Set(this.#accepted);
-    await wait(() => {
-      for (const { name, transactions } of this.followers) {
-        const derived = new Set(transactions);
-        for (const hash of accepted) if (!derived.has(hash)) return `${hash} was accepted, and ${name} lacks it`;
-      }
-      return undefined;
-    });
-    this.count('everything accepted is in the sequence');
   }
 
   #sendLater(node: NodeOfWorld): void {
@@ -344,7 +321,7 @@ export class NodeWorld implements FaultyWorld {
   }
 
   restart(node: NodeOfWorld): void {
-    if (node.up) return;
+    if (node.up || this.#absence.isOf(node)) return;
     this.note('restart', [node.place], () => `${node.name} starts again`);
     node.start();
   }
@@ -407,9 +384,12 @@ export class NodeWorld implements FaultyWorld {
   }
 
   /** A batch that is on somebody's disk. What was never on any can be ordered by nobody. */
-  learnBatch({ epoch, author, seq, rollupId, previousDigest }: BatchHeader, digest: Uint8Array): void {
+  learnBatch({ epoch, author, seq, rollupId, previousDigest, createdAtMs }: BatchHeader, digest: Uint8Array): void {
     const identity = this.plan.at(epoch).members[author];
-    this.#batches.set(toHex(digest), { identity, ref: { author, seq, rollupId, digest }, previousDigest });
+    // By the clock of its author, which is off.
+    const skewMs = this.nodes.find(({ index }) => index === identity)?.clockSkewMs ?? 0;
+    const madeAtMs = createdAtMs - GENESIS_TIME_MS - skewMs;
+    this.#batches.set(toHex(digest), { identity, ref: { author, seq, rollupId, digest }, previousDigest, madeAtMs });
   }
 
   /** R3, R20. */
@@ -423,8 +403,7 @@ export class NodeWorld implements FaultyWorld {
     this.check(() => {
       const epoch = this.plan.at(block.header.epoch);
       const rules = this.rulesOf(epoch.number);
-      if (!rules)
-        return this.fail('epoch', `${node.name} has a block of epoch ${epoch.number}, which nobody has begun`);
+      if (!rules) return this.fail('epoch', `${node.name}: a block of epoch ${epoch.number}, which nobody has begun`);
       if (stage === 'soft') return rules.onSoft(node.observedIn(epoch), block, certificate);
       rules.onFinal(node.observedIn(epoch), [block], isFor(certificate, block) ? certificate : undefined);
     });
