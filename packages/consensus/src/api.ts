@@ -161,6 +161,8 @@ export type Output =
   | { readonly type: 'enteredView'; readonly view: View; readonly leader: ValidatorIndex }
   /** A peer sent what no honest validator sends. Disconnect it. */
   | { readonly type: 'misbehaved'; readonly peer: ValidatorIndex; readonly reason: string }
+  /** A boundary block names another next set than this node knows: its leader's operator disagrees, or it lies (R22). */
+  | { readonly type: 'otherNextSet'; readonly leader: ValidatorIndex; readonly hash: Bytes32 }
   /** Verified (E1 to E4); at most one for each kind and validator since the start. */
   | { readonly type: 'evidence'; readonly evidence: Evidence };
 

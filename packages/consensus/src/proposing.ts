@@ -133,6 +133,7 @@ export function judgeProposal(s: State): void {
   if (nextSetHash === undefined) return; // looked at again when it is known
   if (!equalBytes(header.nextValidatorSetHash, nextSetHash)) {
     round.abandoned = true; // R22: two operators disagree, and this node cannot know which of them is wrong
+    s.out.push({ type: 'otherNextSet', leader: header.leader, hash: header.nextValidatorSetHash });
     return;
   }
   const verdict = s.lanes.judge(header.view, refs, parent.tips);

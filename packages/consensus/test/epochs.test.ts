@@ -89,6 +89,7 @@ describe('the boundary block', () => {
     expect(sentVotes(outputs, notarize)).toEqual([]);
     expect(sentVotes(outputs, VoteKind.nullify)).toHaveLength(1);
     expect(ofType(outputs, 'misbehaved')).toEqual([]);
+    expect(ofType(outputs, 'otherNextSet')).toMatchObject([{ hash: new Uint8Array(32).fill(3) }]);
   });
 
   it('waits at a validator that does not know the next set yet', () => {

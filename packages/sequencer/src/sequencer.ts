@@ -413,6 +413,11 @@ export class Sequencer {
         return metrics.enteredView(effect.view);
       case 'misbehaved':
         return this.#blame(effect.peer, effect.reason);
+      case 'otherNextSet':
+        return this.#parts.logger.warn(
+          { leader: effect.leader, hash: toHex(effect.hash) },
+          'a leader names another next validator set than this node: compare the validator schedules of both operators',
+        );
       case 'evidence':
         return this.evidence.found(effect.evidence);
       case 'epochEnded':
