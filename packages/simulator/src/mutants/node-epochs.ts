@@ -72,6 +72,14 @@ export const nodeEpochMutants: readonly Mutant[] = [
   mutant('acknowledgements of another epoch count', [
     edit('sequencer.ts', '        if (message.epoch !== this.epoch) return; // of other lanes\n', ''),
   ]),
+  mutant('the leader of an operator who disagrees is blamed', [
+    {
+      file: 'consensus/src/proposing.ts',
+      search:
+        'round.abandoned = true; // R22: two operators disagree, and this node cannot know which of them is wrong',
+      replace: "abandon(s, 'it names another next validator set');",
+    },
+  ]),
   mutant('final bodies of another epoch fork lanes', [
     edit('spread.ts', '      if (header.epoch !== this.#config.validatorSet.epoch) continue;\n', ''),
   ]),

@@ -64,8 +64,8 @@ export class Disputes {
     if (isSplit && ended) {
       return world.fail('the end of an epoch', `${ended.name} ends epoch ${ending}, on whose end no quorum agrees`);
     }
-    if (!this.isToCome)
-      world.count(isSplit ? 'no epoch ends while no quorum agrees' : 'an epoch ends while a few disagree');
+    if (ended) world.count('an epoch ends while a few disagree');
+    else if (isSplit && !this.isToCome) world.count('no epoch ends while no quorum agrees');
     this.#isSettled = true;
     world.note('agreement', [dispute.epoch], () => `the operators agree on the set of epoch ${dispute.epoch}`);
     for (const node of world.nodes) if (dispute.identities.includes(node.index)) node.setsChanged();
