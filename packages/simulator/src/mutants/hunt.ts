@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { argv, stdout } from 'node:process';
 import { fileURLToPath } from 'node:url';
-import { type Edit, MUTANTS } from './table.ts';
+import { type Edit, MUTANTS, SCHEDULE_DONE } from './table.ts';
 
 export interface HuntResult {
   /** Undefined: it survived. */
@@ -44,7 +44,10 @@ async function hunt(name: string, firstSeed: number, seeds: number): Promise<Hun
   if (!mode) throw new Error(`there is no mode "${mutant.mode}"`);
   for (let seed = firstSeed; seed < firstSeed + seeds; seed++) {
     const { failure } = await mode.run(mode.draw(seed, mutant.draw ?? {}), 0);
-    if (!failure) continue;
+    if (!failure) {
+      stdout.write(SCHEDULE_DONE);
+      continue;
+    }
     const message = failure.message.split('\n')[0]!;
     return { killedBy: failure.invariant, message, seed, schedules: seed - firstSeed + 1 };
   }

@@ -4,12 +4,12 @@ import { spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import type { HuntResult } from './hunt.ts';
-import { MUTANTS, type Mutant } from './table.ts';
+import { MUTANTS, type Mutant, SCHEDULE_DONE } from './table.ts';
 
 /** As many as a campaign has. */
 const DEFAULT_SEEDS = { core: 20_000, epochs: 2_000, node: 300, 'node-epochs': 200 };
-/** A mutant that never ends is dead, too. Long enough for a whole budget on a busy machine. */
-const HUNT_TIMEOUT_MS = 30 * 60_000;
+/** A mutant with a schedule that never ends is dead, too. For one schedule, on a busy machine. */
+const SCHEDULE_TIMEOUT_MS = 20 * 60_000;
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
@@ -24,9 +24,10 @@ function hunt(mutant: Mutant, firstSeed: number, seeds: number): Promise<HuntRes
     const timer = setTimeout(() => {
       isLate = true;
       child.kill('SIGKILL');
-    }, HUNT_TIMEOUT_MS);
+    }, SCHEDULE_TIMEOUT_MS);
     child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
       output += chunk;
+      timer.refresh();
     });
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
       errors += chunk;
@@ -34,8 +35,10 @@ function hunt(mutant: Mutant, firstSeed: number, seeds: number): Promise<HuntRes
     child.on('error', reject);
     child.on('close', (code) => {
       clearTimeout(timer);
-      if (isLate) resolve({ killedBy: 'ends', message: 'it does not end', seed: firstSeed, schedules: seeds });
-      else if (code === 0) resolve(JSON.parse(output) as HuntResult);
+      const done = output.lastIndexOf(SCHEDULE_DONE) + 1;
+      if (isLate)
+        resolve({ killedBy: 'ends', message: 'it does not end', seed: firstSeed + done, schedules: done + 1 });
+      else if (code === 0) resolve(JSON.parse(output.slice(output.indexOf('{'))) as HuntResult);
       else reject(new Error(`${mutant.name}: exit code ${code}\n${errors}`));
     });
   });

@@ -9,6 +9,9 @@ import { epochMutants } from './epochs.ts';
 import { nodeMutants } from './node.ts';
 import { nodeEpochMutants } from './node-epochs.ts';
 
+/** What a hunt writes after each schedule in which every invariant held: whoever waits sees that it goes on. */
+export const SCHEDULE_DONE = '.';
+
 export interface Edit {
   /** Below `packages/`. */
   readonly file: string;
