@@ -98,6 +98,22 @@ describe('squad init', () => {
     expect(again.stderr).toContain('never overwritten');
   });
 
+  it('takes a rollup’s parameters, and refuses one that there is not', async () => {
+    const output = join(temporaryDirectory(), 'genesis.json');
+    const init = (rollup: string) =>
+      squad('init', '--name', 'pilot', '--validator', files[0]!, '--output', output, '--rollup', rollup);
+    const unknown = await init('901:evm:maxBlockBytes=7');
+    expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining('maxBlockBytes')]);
+    expect(
+      (await init('901:evm:minFeePerGas=1000:maxBytesPerSecond=50000,902:opaque:maxTransactionBytes=64')).code,
+    ).toBe(0);
+    const genesis = parseGenesis(JSON.parse(readFileSync(output, 'utf8')));
+    expect(genesis.ok && genesis.value.file.rollups).toEqual([
+      { rollupId: 901, kind: 'evm', minFeePerGas: 1000, maxBytesPerSecond: 50_000 },
+      { rollupId: 902, kind: 'opaque', maxTransactionBytes: 64 },
+    ]);
+  });
+
   it('writes a schedule of later validators that nodes accept, and adds to one', async () => {
     const file = join(temporaryDirectory(), 'validator-schedule.json');
     const schedule = (epoch: number, ...of: string[]) =>

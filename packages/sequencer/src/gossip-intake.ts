@@ -15,9 +15,15 @@ import {
   type ValidatorIndex,
 } from '@squad/types';
 import type { Admission } from './admission/admission.ts';
+import type { Rejection } from './admission/rejection.ts';
+import { isWithinShare } from './share.ts';
 
-/** Bytes of gossiped transactions that are kept for another home validator; beyond it they are not forwarded. */
+/**
+ * Bytes of gossiped transactions that are kept for another home validator, of which one rollup may fill half
+ * (`isWithinShare`); beyond its share they are not forwarded.
+ */
 export const MAX_KEPT_GOSSIP_BYTES: number = 16 * 1024 * 1024;
+/** Their number, shared in the same way. */
 export const MAX_KEPT_GOSSIP_TRANSACTIONS = 65_536;
 const CHECK_INTERVAL_MS = 250;
 
@@ -45,6 +51,7 @@ export class GossipIntake {
   /** In the order of arrival, so in the order in which they fall due. */
   readonly #kept = new Map<TransactionHash, Kept>();
   #keptBytes = 0;
+  readonly #keptOf = new Map<RollupId, { bytes: number; transactions: number }>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(config: GossipIntakeConfig) {
@@ -68,11 +75,11 @@ export class GossipIntake {
     const rollup = rollups.find((known) => known.rollupId === rollupId);
     if (!rollup || transactions.length === 0) return 'reject';
     const bytes = transactions.reduce((sum, transaction) => sum + transaction.length, 0);
-    if (!this.#hasRoomFor(transactions.length, bytes)) return 'ignore';
+    if (!this.#hasRoomFor(rollupId, transactions.length, bytes)) return 'ignore';
     const outcomes = await admission.admit(rollup, transactions);
-    // Busy is no fault of the sender's; a transaction that no honest peer lets in is.
-    if (outcomes.some((outcome) => !outcome.ok && outcome.error.code === 'ADMISSION_BUSY')) return 'ignore';
-    if (outcomes.some((outcome) => !outcome.ok)) return 'reject';
+    // Busy is no fault of the sender's, nor what a rollup asks beyond form; a transaction that no honest peer lets in is.
+    const faults = outcomes.flatMap((outcome) => (outcome.ok ? [] : [outcome.error]));
+    if (faults.some((fault) => !isNoFaultOfPeer(fault))) return 'reject';
     outcomes.forEach((outcome, i) => {
       if (!outcome.ok) return;
       const { hash, evm } = outcome.value;
@@ -80,7 +87,7 @@ export class GossipIntake {
       const home = homeOf(evm?.sender ?? fromHex(hash), this.#config.place().validators);
       this.#take(rollupId, hash, transactions[i]!, home, now());
     });
-    return 'accept';
+    return faults.length > 0 ? 'ignore' : 'accept';
   }
 
   #take(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array, home: ValidatorIndex, nowMs: number): void {
@@ -89,16 +96,27 @@ export class GossipIntake {
     if (self === undefined || this.#kept.has(hash)) return;
     if (home === self && take(rollupId, hash, transaction)) return;
     // Others may have come while this one was checked. Its home has it.
-    if (!this.#hasRoomFor(1, transaction.length)) return;
+    if (!this.#hasRoomFor(rollupId, 1, transaction.length)) return;
     this.#kept.set(hash, { rollupId, transaction, dueAtMs: nowMs + takeoverMs });
-    this.#keptBytes += transaction.length;
+    this.#count(rollupId, 1, transaction.length);
     this.#timer ??= this.#checkLater();
   }
 
-  #hasRoomFor(transactions: number, bytes: number): boolean {
+  #hasRoomFor(rollupId: RollupId, transactions: number, bytes: number): boolean {
+    const own = this.#keptOf.get(rollupId) ?? { bytes: 0, transactions: 0 };
     return (
-      this.#keptBytes + bytes <= MAX_KEPT_GOSSIP_BYTES && this.#kept.size + transactions <= MAX_KEPT_GOSSIP_TRANSACTIONS
+      isWithinShare(MAX_KEPT_GOSSIP_BYTES, this.#keptBytes, own.bytes, bytes) &&
+      isWithinShare(MAX_KEPT_GOSSIP_TRANSACTIONS, this.#kept.size, own.transactions, transactions)
     );
+  }
+
+  #count(rollupId: RollupId, transactions: number, bytes: number): void {
+    const own = this.#keptOf.get(rollupId) ?? { bytes: 0, transactions: 0 };
+    own.bytes += bytes;
+    own.transactions += transactions;
+    this.#keptBytes += bytes;
+    if (own.transactions > 0) this.#keptOf.set(rollupId, own);
+    else this.#keptOf.delete(rollupId);
   }
 
   #checkLater(): NodeJS.Timeout {
@@ -116,15 +134,24 @@ export class GossipIntake {
   /** Those that are due and still not ordered go into the own lane. */
   async #takeOver(): Promise<void> {
     const { now, take, isOrdered } = this.#config;
+    const withoutRoom = new Set<RollupId>();
     for (const [hash, { rollupId, transaction, dueAtMs }] of this.#kept) {
       if (dueAtMs > now()) break;
+      if (withoutRoom.has(rollupId)) continue;
       const ordered = await isOrdered(hash);
       if (this.#timer === undefined) return; // stopped
-      if (!ordered && !take(rollupId, hash, transaction)) break; // no room now: tried again
+      if (!ordered && !take(rollupId, hash, transaction)) {
+        withoutRoom.add(rollupId); // tried again
+        continue;
+      }
       this.#kept.delete(hash);
-      this.#keptBytes -= transaction.length;
+      this.#count(rollupId, -1, -transaction.length);
     }
   }
+}
+
+function isNoFaultOfPeer({ code, byPolicy }: Rejection): boolean {
+  return code === 'ADMISSION_BUSY' || byPolicy === true;
 }
 
 function homeOf(key: Uint8Array, validators: number): ValidatorIndex {

@@ -1,9 +1,16 @@
 /** From clients to the spread batch: admission (station 2), the own lane (4), durability, and the word to the clients. */
 
-import type { GenesisRollup, LaneSeq, RollupId, TransactionHash } from '@squad/types';
+import { TokenBucket } from '@squad/service';
+import {
+  type GenesisRollup,
+  type LaneSeq,
+  MAX_TRANSACTION_BYTES,
+  type RollupId,
+  type TransactionHash,
+} from '@squad/types';
 import type { StoredBatch } from './actor.ts';
 import type { Admission } from './admission/admission.ts';
-import { alreadyKnown, laneFull, notReady, type Rejection } from './admission/rejection.ts';
+import { alreadyKnown, laneFull, notReady, type Rejection, rollupRateExceeded } from './admission/rejection.ts';
 import type { Lane, OnPlaced } from './lane.ts';
 import type { LanePlaces, SubmitOutcome } from './rpc/api.ts';
 import type { SequencerMetrics } from './sequencer-metrics.ts';
@@ -32,6 +39,8 @@ export interface IntakeConfig {
 
 export class Intake {
   readonly #config: IntakeConfig;
+  /** Of rollups whose bytes the genesis file bounds. */
+  readonly #rates = new Map<RollupId, { readonly perSecond: number; readonly bucket: TokenBucket }>();
   /** Undefined for a node that only follows. */
   #lane: Lane | undefined;
   /** Between two epochs nothing is sealed. */
@@ -43,6 +52,12 @@ export class Intake {
   constructor(config: IntakeConfig, lane: Lane | undefined) {
     this.#config = config;
     this.#lane = lane;
+    for (const { rollupId, maxBytesPerSecond: perSecond, maxTransactionBytes } of config.rollups) {
+      if (perSecond === undefined) continue;
+      // The largest transaction has to fit in, and is paid for in full.
+      const burst = Math.max(perSecond, maxTransactionBytes ?? MAX_TRANSACTION_BYTES);
+      this.#rates.set(rollupId, { perSecond, bucket: new TokenBucket({ perSecond, burst }, config.now()) });
+    }
   }
 
   /** The epoch ends (R22): nothing more is sealed; nothing more taken in either, if this node will have no lane. */
@@ -70,9 +85,10 @@ export class Intake {
     if (!lane) return transactions.map(() => rejected(notReady([NO_LANE])));
     const rollup = rollups.find((known) => known.rollupId === rollupId)!;
     const bytes = transactions.reduce((sum, transaction) => sum + transaction.length, 0);
-    if (!lane.hasRoomFor(transactions.length, bytes)) {
+    const noRoom = this.#noRoom(lane, rollupId, transactions.length, bytes);
+    if (noRoom) {
       metrics.laneFull.increment();
-      return transactions.map(() => rejected(laneFull(LANE_RETRY_AFTER_MS)));
+      return transactions.map(() => rejected(noRoom));
     }
     // With room in the lane it is durable at once and ordered when it can be; without, its sender would wait for ever.
     const isStuck = lane.isFull && this.#config.now() - this.#orderedAtMs > STUCK_AFTER_MS;
@@ -85,7 +101,8 @@ export class Intake {
       const { hash } = outcome.value;
       // One that is final may come again: its rollup may have skipped it, for a nonce that came too early, say.
       if (this.#config.transactions.isWaiting(hash)) return rejected(alreadyKnown());
-      if (!this.#add(rollupId, hash, transactions[i]!, waiter.onPlaced)) return rejected(laneFull(LANE_RETRY_AFTER_MS));
+      const notAdded = this.#add(rollupId, hash, transactions[i]!, waiter.onPlaced);
+      if (notAdded) return rejected(notAdded);
       waiter.missing++;
       return { accepted: true, hash };
     });
@@ -96,18 +113,32 @@ export class Intake {
 
   /** Takes a checked transaction into the lane unless it is known; false if there is no room. */
   take(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array): boolean {
-    return this.#config.transactions.has(hash) || this.#add(rollupId, hash, transaction);
+    return this.#config.transactions.has(hash) || !this.#add(rollupId, hash, transaction);
   }
 
-  #add(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array, onPlaced?: OnPlaced): boolean {
-    const { transactions, batchAgeMs } = this.#config;
+  /** Why a rollup may not have this much more in the lane; undefined if it may. */
+  #noRoom(lane: Lane, rollupId: RollupId, transactions: number, bytes: number): Rejection | undefined {
+    if (!lane.hasRoomFor(rollupId, transactions, bytes)) {
+      return laneFull(rollupId, lane.waitingOf(rollupId), LANE_RETRY_AFTER_MS);
+    }
+    const rate = this.#rates.get(rollupId);
+    const waitMs = rate?.bucket.wait(bytes, this.#config.now()) ?? 0;
+    return rate && waitMs > 0 ? rollupRateExceeded(rollupId, rate.perSecond, waitMs) : undefined;
+  }
+
+  /** Why it was not added; undefined if it was. */
+  #add(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array, onPlaced?: OnPlaced): Rejection | undefined {
+    const { transactions, batchAgeMs, now } = this.#config;
     const lane = this.#lane;
-    if (!lane?.hasRoomFor(1, transaction.length)) return false;
+    if (!lane) return notReady([NO_LANE]);
+    const noRoom = this.#noRoom(lane, rollupId, 1, transaction.length);
+    if (noRoom) return noRoom;
+    this.#rates.get(rollupId)?.bucket.take(transaction.length, now());
     transactions.accept(hash, rollupId);
     lane.add(rollupId, hash, transaction, onPlaced);
     if (lane.isWorthSealing) this.seal();
     else this.#sealTimer ??= setTimeout(() => this.seal(), batchAgeMs);
-    return true;
+    return undefined;
   }
 
   /** Seals what the lane's limit allows. */

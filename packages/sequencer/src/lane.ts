@@ -15,19 +15,14 @@ import {
   encodeBody,
   HASH_PREFIX_BYTES,
   type LaneSeq,
-  MAX_BATCH_BODY_BYTES,
-  MAX_BATCH_TRANSACTIONS,
   MAX_UNORDERED_BATCHES_PER_LANE,
   type RollupId,
   type TransactionHash,
   type UnixMs,
   type ValidatorIndex,
 } from '@squad/types';
+import { WaitingLines } from './waiting-lines.ts';
 
-/** Bytes of accepted transactions that wait to be sealed. */
-export const MAX_LANE_WAITING_BYTES: number = 16 * 1024 * 1024;
-/** Transactions that wait to be sealed. */
-export const MAX_LANE_WAITING_TRANSACTIONS = 131_072;
 /**
  * Bytes of bodies that are sealed and not yet held by a quorum, beyond which no more is sealed: what waits between here and
  * the others' disks delays every block that orders it, and the votes of those who miss it.
@@ -70,9 +65,7 @@ export class Lane {
   /** Sealed, and not held by a quorum as far as is known; oldest first. */
   readonly #inFlight: { readonly seq: LaneSeq; readonly bytes: number }[] = [];
   #bytesInFlight = 0;
-  #waiting = new Map<RollupId, Waiting[]>();
-  #waitingBytes = 0;
-  #waitingTransactions = 0;
+  #waiting = new WaitingLines<Waiting>();
 
   /** Goes on after the last own batch that was ever made durable. */
   constructor(config: LaneConfig, head: { nextSeq: LaneSeq; lastDigest: Bytes32; unordered: number }) {
@@ -92,43 +85,31 @@ export class Lane {
   }
 
   get waitingTransactions(): number {
-    return this.#waitingTransactions;
+    return this.#waiting.transactions;
   }
 
-  /** Whether this much more may be taken in. */
-  hasRoomFor(transactions: number, bytes: number): boolean {
-    return (
-      this.#waitingBytes + bytes <= MAX_LANE_WAITING_BYTES &&
-      this.#waitingTransactions + transactions <= MAX_LANE_WAITING_TRANSACTIONS
-    );
+  /** What waits of one rollup. */
+  waitingOf(rollupId: RollupId): { readonly bytes: number; readonly transactions: number } {
+    return this.#waiting.of(rollupId);
+  }
+
+  /** Whether this much more of a rollup may be taken in. */
+  hasRoomFor(rollupId: RollupId, transactions: number, bytes: number): boolean {
+    return this.#waiting.hasRoomFor(rollupId, transactions, bytes);
   }
 
   add(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array, onPlaced?: OnPlaced): void {
-    let waiting = this.#waiting.get(rollupId);
-    if (!waiting) {
-      waiting = [];
-      this.#waiting.set(rollupId, waiting);
-    }
-    waiting.push({ hash, transaction, onPlaced });
-    this.#waitingBytes += transaction.length;
-    this.#waitingTransactions++;
+    this.#waiting.add(rollupId, { hash, transaction, onPlaced });
   }
 
   /** Takes what waits in the lane of the epoch before, which seals no more. */
   takeOver(before: Lane): void {
     this.#waiting = before.#waiting;
-    this.#waitingBytes = before.#waitingBytes;
-    this.#waitingTransactions = before.#waitingTransactions;
   }
 
   /** Seals all that waits, whatever the lane's limits: this node will have no lane any more, and gives it away (R22). */
   sealRest(nowMs: UnixMs): SealedBatch[] {
-    const sealed: SealedBatch[] = [];
-    for (const [rollupId, waiting] of this.#waiting) {
-      while (waiting.length > 0) sealed.push(this.#sealOne(rollupId, this.#take(waiting), nowMs));
-    }
-    this.#waiting.clear();
-    return sealed;
+    return this.#sealUntil(() => false, nowMs);
   }
 
   /** A batch of the epoch before that was not ordered gets its place in this lane, whatever the lane's limits (R22). */
@@ -138,20 +119,12 @@ export class Lane {
 
   /** Whether there is a body's worth of transactions, so that waiting for the age makes no sense. */
   get isWorthSealing(): boolean {
-    return this.#waitingBytes >= this.#config.batchBytes;
+    return this.#waiting.bytes >= this.#config.batchBytes;
   }
 
-  /** Seals what waits, as far as the lane's limits allow: rollups in turn, so that a busy one does not starve the others. */
+  /** Seals what waits, as far as the lane's limits allow. */
   seal(nowMs: UnixMs): SealedBatch[] {
-    const sealed: SealedBatch[] = [];
-    for (const [rollupId, waiting] of this.#waiting) {
-      if (this.isFull) break;
-      sealed.push(this.#sealOne(rollupId, this.#take(waiting), nowMs));
-      // What is left has its next turn after the others, in this call: a map is walked to what was added last.
-      this.#waiting.delete(rollupId);
-      if (waiting.length > 0) this.#waiting.set(rollupId, waiting);
-    }
-    return sealed;
+    return this.#sealUntil(() => this.isFull, nowMs);
   }
 
   /** This many own batches became final, the last of them at `seq`. */
@@ -168,25 +141,20 @@ export class Lane {
     }
   }
 
-  #take(waiting: Waiting[]): Waiting[] {
-    let bytes = 0;
-    let count = 0;
-    for (const { transaction } of waiting) {
-      const more = 4 + transaction.length;
-      const full = bytes > 0 && bytes + more > this.#config.batchBytes;
-      if (full || bytes + more > MAX_BATCH_BODY_BYTES || count === MAX_BATCH_TRANSACTIONS) break;
-      bytes += more;
-      count++;
+  #sealUntil(isFull: () => boolean, nowMs: UnixMs): SealedBatch[] {
+    const sealed: SealedBatch[] = [];
+    while (!isFull()) {
+      const taken = this.#waiting.take(this.#config.batchBytes);
+      if (!taken) break;
+      sealed.push(this.#sealOne(taken.rollupId, taken.entries, nowMs));
     }
-    return waiting.splice(0, count);
+    return sealed;
   }
 
   #sealOne(rollupId: RollupId, taken: readonly Waiting[], createdAtMs: UnixMs): SealedBatch {
     const body = encodeBody(taken.map(({ transaction }) => transaction));
     const transactionCount = taken.length;
     const content = { rollupId, bodyRoot: bodyRoot(body, sha256), transactionCount, createdAtMs };
-    this.#waitingBytes -= body.length - 4 * transactionCount;
-    this.#waitingTransactions -= transactionCount;
     const hashes = taken.map(({ hash }) => hash);
     return {
       ...this.#place(body, content),

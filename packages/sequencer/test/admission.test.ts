@@ -13,9 +13,11 @@ import {
   chainIdOf,
   createAdmission,
   MAX_INIT_CODE_BYTES,
+  MAX_INLINE_PER_TURN,
   MAX_WORKER_DEATHS,
   OSAKA_MAX_TRANSACTION_GAS,
   type Rejection,
+  refused,
 } from '../src/admission/index.ts';
 import {
   accessList,
@@ -354,6 +356,60 @@ describe('admission', () => {
   });
 });
 
+describe('a rollup’s policy', () => {
+  const start = (options: Partial<Parameters<typeof createAdmission>[0]> = {}) =>
+    createAdmission({ logger: silentLogger, threads: 0, ...options });
+
+  it('from the genesis file: the largest transaction, and the lowest fee', async () => {
+    const admission = start();
+    const bytes = new Uint8Array(65).fill(1);
+    expect(await admission.admit({ ...opaque, maxTransactionBytes: 64 }, [bytes.subarray(1), bytes])).toMatchObject([
+      { ok: true },
+      {
+        ok: false,
+        error: { code: 'TRANSACTION_TOO_LARGE', message: expect.stringContaining('limit 64'), byPolicy: true },
+      },
+    ]);
+    const asks = { ...evm, minFeePerGas: 1_000 };
+    const fee = (maxFeePerGas: bigint) => feeMarket({ maxFeePerGas, maxPriorityFeePerGas: 0n });
+    const offers = [
+      await fee(1_000n),
+      await fee(999n),
+      await legacy({ gasPrice: 999n }),
+      await legacy({ gasPrice: 2n ** 200n }),
+    ];
+    expect(await admission.admit(asks, offers)).toMatchObject([
+      { ok: true, value: { evm: { maxFeePerGas: 1_000n } } },
+      { ok: false, error: { code: 'FEE_TOO_LOW', remedy: expect.stringContaining('1000 wei') } },
+      { ok: false, error: { code: 'FEE_TOO_LOW' } },
+      { ok: true, value: { evm: { maxFeePerGas: 2n ** 200n } } },
+    ]);
+  });
+
+  it('is asked for what passed all else, and is the rollup’s own alone', async () => {
+    const asked: string[] = [];
+    const admission = start({
+      policyOf: ({ rollupId }) =>
+        rollupId !== opaque.rollupId
+          ? undefined
+          : {
+              refusal: (raw, { hash }) => {
+                asked.push(hash);
+                return raw[0] === 2 ? refused('FEE_TOO_LOW', 'begins with 2', 'begin with another byte') : undefined;
+              },
+            },
+    });
+    const outcomes = await admission.admit(opaque, [new Uint8Array(0), Uint8Array.of(1), Uint8Array.of(2)]);
+    expect(outcomes).toMatchObject([
+      { error: { code: 'TRANSACTION_EMPTY' } },
+      { ok: true },
+      { error: { message: 'begins with 2' } },
+    ]);
+    expect(asked).toHaveLength(2);
+    expect(await admission.admit({ ...opaque, rollupId: 8 }, [Uint8Array.of(2)])).toMatchObject([{ ok: true }]);
+  });
+});
+
 describe('the pool of workers', () => {
   const pools: EvmPool[] = [];
   afterAll(() => Promise.all(pools.map((pool) => pool.close())));
@@ -406,7 +462,7 @@ describe('the pool of workers', () => {
     expect(where).toEqual({ inline: 3, worker: 0 });
   });
 
-  it('settles calls in the order in which they came, whoever was faster', async () => {
+  it('settles a rollup’s calls in the order in which they came, whoever was faster', async () => {
     const { pool } = start();
     const raw = await many(100);
     await loaded(pool, 2);
@@ -416,7 +472,27 @@ describe('the pool of workers', () => {
       pool.check(i % 2 === 0 ? CHAIN_ID : 902, raw.slice(0, 100 - i)).then(() => order.push(i)),
     );
     await Promise.all(calls);
-    expect(order).toEqual(calls.map((_, i) => i));
+    for (const rollup of [0, 1]) {
+      const own = order.filter((i) => i % 2 === rollup);
+      expect(own).toEqual([...own].sort((a, b) => a - b));
+    }
+  });
+
+  it('lets a rollup wait for no more than a turn of another one that floods', async () => {
+    const { pool } = start({ threads: 0 });
+    const order: number[] = [];
+    const flood = (await many(100)).map((raw) => pool.check(CHAIN_ID, [raw]).then(() => order.push(CHAIN_ID)));
+    const light = pool.check(902, [await feeMarket({ chainId: 902 })]).then(() => order.push(902));
+    await Promise.all([...flood, light]);
+    expect(order.indexOf(902)).toBeLessThan(MAX_INLINE_PER_TURN);
+  });
+
+  it('refuses a rollup that floods what it has beyond its share, and nothing of another one', async () => {
+    const { pool } = start({ maxWaiting: 20, threads: 0 });
+    const flood = pool.check(CHAIN_ID, await many(30));
+    const light = pool.check(902, [await feeMarket({ chainId: 902 })]);
+    expect((await flood).filter(({ ok }) => ok)).toHaveLength(10);
+    expect(await light).toMatchObject([{ ok: true }]);
   });
 
   it('loses nothing when workers die, and does without them when they keep dying', async () => {
@@ -442,7 +518,7 @@ describe('the pool of workers', () => {
   });
 
   it('refuses what is beyond its queue, and takes more once there is room', async () => {
-    const { pool } = start({ maxWaiting: 10, threads: 0 });
+    const { pool } = start({ maxWaiting: 20, threads: 0 });
     const raw = await many(11);
     const outcomes = await pool.check(CHAIN_ID, raw);
     expect(outcomes.slice(0, 10).every(({ ok }) => ok)).toBe(true);

@@ -3,14 +3,14 @@
 import { silentLogger } from '@squad/service';
 import { err, type GenesisRollup, GossipTransactions, MAX_TRANSACTION_BYTES, ok, toHex } from '@squad/types';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { type Admission, admissionBusy, admitOpaque, createAdmission } from '../src/admission/index.ts';
+import { type Admission, admissionBusy, admitOpaque, createAdmission, refused } from '../src/admission/index.ts';
 import {
   GossipIntake,
   type GossipIntakeConfig,
   MAX_KEPT_GOSSIP_BYTES,
   MAX_KEPT_GOSSIP_TRANSACTIONS,
 } from '../src/gossip-intake.ts';
-import { mutations, ROLLUP, ROLLUPS, transaction } from './support.ts';
+import { mutations, OTHER_ROLLUP, ROLLUP, ROLLUPS, transaction } from './support.ts';
 
 const VALIDATORS = 4;
 const TAKEOVER_MS = 2000;
@@ -86,7 +86,7 @@ describe('a transaction', () => {
     const sender = new Uint8Array(20).fill(3); // the last four bytes: 0x03030303, at home with 3
     const evm: Admission = {
       admit: async (_: GenesisRollup, transactions: readonly Uint8Array[]) =>
-        transactions.map((raw) => ok({ hash: hashOf(raw), evm: { hash: raw, sender, nonce: 0n } })),
+        transactions.map((raw) => ok({ hash: hashOf(raw), evm: { hash: raw, sender, nonce: 0n, maxFeePerGas: 0n } })),
       waiting: 0,
       close: async () => {},
     } as unknown as Admission;
@@ -189,19 +189,38 @@ describe('the verdict', () => {
     };
     expect(await createIntake(0, { admission: busy }).onMessage(message([transaction(1, 1)]))).toBe('ignore');
   });
+
+  it('blames nobody for what only the rollup’s policy refuses, and takes the others', async () => {
+    const [refusedOne, own] = atHome(0, 2) as [Uint8Array, Uint8Array];
+    const admission = createAdmission({
+      logger: silentLogger,
+      threads: 0,
+      policyOf: () => ({
+        refusal: (raw) => (raw === own ? undefined : refused('FEE_TOO_LOW', 'too low', 'pay more')),
+      }),
+    });
+    const same = { ...admission, admit: (rollup: GenesisRollup) => admission.admit(rollup, [refusedOne, own]) };
+    expect(await createIntake(0, { admission: same }).onMessage(message([refusedOne, own]))).toBe('ignore');
+    expect(taken).toEqual([hashOf(own)]);
+    await admission.close();
+  });
 });
 
 describe('what is kept', () => {
-  it('is bounded in bytes, also by what is being checked at the same time', async () => {
+  const HALF_BYTES = MAX_KEPT_GOSSIP_BYTES / 2;
+  const HALF_TRANSACTIONS = MAX_KEPT_GOSSIP_TRANSACTIONS / 2;
+
+  it('is bounded in bytes, also by what is being checked at the same time, for each rollup by itself', async () => {
     const intake = createIntake(0);
     const large: Uint8Array[] = [];
-    for (let i = 0; large.length < MAX_KEPT_GOSSIP_BYTES / MAX_TRANSACTION_BYTES + 8; i++) {
+    for (let i = 0; large.length < HALF_BYTES / MAX_TRANSACTION_BYTES + 8; i++) {
       const raw = transaction(9, i, MAX_TRANSACTION_BYTES);
       if (homeOf(raw) !== 0) large.push(raw);
     }
     await Promise.all(large.map((raw) => intake.onMessage(message([raw]))));
-    expect(intake.kept).toBe(MAX_KEPT_GOSSIP_BYTES / MAX_TRANSACTION_BYTES);
+    expect(intake.kept).toBe(HALF_BYTES / MAX_TRANSACTION_BYTES);
     expect(await intake.onMessage(message(atHome(1, 1)))).toBe('ignore');
+    expect(await intake.onMessage(message(atHome(1, 1), OTHER_ROLLUP))).toBe('accept');
     await later(TAKEOVER_MS + 500);
     expect(intake.kept).toBe(0);
     expect(await intake.onMessage(message(atHome(1, 1)))).toBe('accept');
@@ -222,9 +241,19 @@ describe('what is kept', () => {
     };
     const intake = createIntake(0, { admission: many });
     const full = message(Array.from({ length: 1024 }, () => Uint8Array.of(1)));
-    for (let i = 0; i < MAX_KEPT_GOSSIP_TRANSACTIONS / 1024; i++) expect(await intake.onMessage(full)).toBe('accept');
-    expect(intake.kept).toBe(MAX_KEPT_GOSSIP_TRANSACTIONS);
+    for (let i = 0; i < HALF_TRANSACTIONS / 1024; i++) expect(await intake.onMessage(full)).toBe('accept');
+    expect(intake.kept).toBe(HALF_TRANSACTIONS);
     expect(await intake.onMessage(message([transaction(1, 1)]))).toBe('ignore');
+    expect(await intake.onMessage(message([transaction(1, 1)], OTHER_ROLLUP))).toBe('accept');
+  });
+
+  it('of a rollup without room in the lane does not hold up what others have there', async () => {
+    const intake = createIntake(0, { take: (rollupId) => rollupId === OTHER_ROLLUP });
+    const [one, other] = atHome(1, 2) as [Uint8Array, Uint8Array];
+    await intake.onMessage(message([one]));
+    await intake.onMessage(message([other], OTHER_ROLLUP));
+    await later(2 * TAKEOVER_MS);
+    expect(intake.kept).toBe(1);
   });
 });
 

@@ -1,19 +1,36 @@
 /** The way of a client's transaction into the own lane: taken once while it waits, and again once it is final. */
 
 import { noMetrics } from '@squad/service';
-import { type Block, genesisBlock, MAX_UNORDERED_BATCHES_PER_LANE, ok, toHex, ZERO_HASH } from '@squad/types';
+import {
+  type Block,
+  type GenesisRollup,
+  genesisBlock,
+  MAX_TRANSACTION_BYTES,
+  MAX_UNORDERED_BATCHES_PER_LANE,
+  ok,
+  toHex,
+  ZERO_HASH,
+} from '@squad/types';
 import { expect, it } from 'vitest';
 import type { StoredBatch } from '../src/actor.ts';
 import { Intake } from '../src/intake.ts';
 import { Lane } from '../src/lane.ts';
 import { createSequencerMetrics } from '../src/sequencer-metrics.ts';
 import { Transactions } from '../src/transactions.ts';
-import { createGenesis, keysOf, ROLLUP, ROLLUPS, refOf, transaction } from './support.ts';
+import { MAX_LANE_WAITING_BYTES } from '../src/waiting-lines.ts';
+import { createGenesis, keysOf, OTHER_ROLLUP, ROLLUP, ROLLUPS, refOf, transaction } from './support.ts';
 
 const SELF = 0;
 const genesis = createGenesis(1);
 
-function createIntake(head: { unordered?: number; reasons?: readonly string[] } = {}) {
+interface Start {
+  readonly unordered?: number;
+  readonly reasons?: readonly string[];
+  readonly rollups?: readonly GenesisRollup[];
+}
+
+function createIntake(head: Start = {}) {
+  let nowMs = 1_700_000_000_000;
   const stored: StoredBatch[] = [];
   const transactions = new Transactions(SELF);
   const { networkId } = genesis;
@@ -23,16 +40,16 @@ function createIntake(head: { unordered?: number; reasons?: readonly string[] } 
   );
   const intake = new Intake(
     {
-      rollups: ROLLUPS,
+      rollups: head.rollups ?? ROLLUPS,
       // A hash is a name here: the bytes will do.
       admission: {
-        admit: async (_rollup, all) => all.map((raw) => ok({ hash: toHex(raw), evm: undefined })),
+        admit: async (_rollup, all) => all.map((raw) => ok({ hash: toHex(raw.subarray(0, 64)), evm: undefined })),
         waiting: 0,
         close: async () => {},
       },
       transactions,
       metrics: createSequencerMetrics(noMetrics),
-      now: () => 1_700_000_000_000,
+      now: () => nowMs,
       batchAgeMs: 0,
       store: async (batch) => void stored.push(batch),
       spread: () => {},
@@ -48,7 +65,10 @@ function createIntake(head: { unordered?: number; reasons?: readonly string[] } 
     transactions.placed('final', block);
     intake.ordered(block.refs.length, block.refs.at(-1)?.seq ?? 0);
   };
-  return { intake, transactions, stored, finalize };
+  const later = (ms: number) => {
+    nowMs += ms;
+  };
+  return { intake, transactions, stored, finalize, later };
 }
 
 it('takes a transaction once while it waits, and again once it is final: its rollup may have skipped it', async () => {
@@ -120,4 +140,41 @@ it('lets a client wait while a full lane is ordered, whatever else is not ready 
   expect(first).toBe('still waiting');
   intake.ordered(1, 0);
   expect(await waiting).toMatchObject([{ accepted: true }]);
+});
+
+it('tells a rollup that has filled its share of the lane so, and takes what others send', async () => {
+  const { intake } = createIntake({ unordered: MAX_UNORDERED_BATCHES_PER_LANE });
+  const count = MAX_LANE_WAITING_BYTES / 2 / MAX_TRANSACTION_BYTES;
+  for (let i = 0; i < count; i++) void intake.submit(ROLLUP, [transaction(SELF, i, MAX_TRANSACTION_BYTES)]);
+  await new Promise((resolve) => setImmediate(resolve));
+  const [full] = await intake.submit(ROLLUP, [transaction(SELF, count)]);
+  expect(full).toMatchObject({
+    accepted: false,
+    rejection: {
+      code: 'LANE_FULL',
+      message: expect.stringMatching(/^rollup 901 has 128 transactions, 16777216 bytes/),
+    },
+  });
+  void intake.submit(OTHER_ROLLUP, [transaction(SELF, 1)]);
+  await new Promise((resolve) => setImmediate(resolve));
+  // It is the next but one to be sealed.
+  intake.ordered(2, 1);
+  expect(await intake.submit(OTHER_ROLLUP, [transaction(SELF, 1)])).toMatchObject([
+    { rejection: { code: 'ALREADY_KNOWN' } },
+  ]);
+});
+
+it('takes in of a rollup as many bytes a second as the genesis file says, and of others what they send', async () => {
+  const rollups = [{ ...ROLLUPS[0]!, maxBytesPerSecond: 1_000, maxTransactionBytes: 500 }, ROLLUPS[1]!];
+  const { intake, later } = createIntake({ rollups });
+  const send = async (number: number, bytes: number, rollupId = ROLLUP) =>
+    (await intake.submit(rollupId, [transaction(SELF, number, bytes)]))[0];
+  expect(await send(1, 500)).toMatchObject({ accepted: true });
+  expect(await send(2, 500)).toMatchObject({ accepted: true });
+  expect(await send(3, 10)).toMatchObject({ rejection: { code: 'ROLLUP_RATE_EXCEEDED', retryAfterMs: 10 } });
+  expect(await send(4, 500, OTHER_ROLLUP)).toMatchObject({ accepted: true });
+  later(10);
+  expect(await send(5, 10)).toMatchObject({ accepted: true });
+  expect(await send(6, 5)).toMatchObject({ accepted: false });
+  expect(intake.take(ROLLUP, '0x07', transaction(SELF, 7, 10))).toBe(false);
 });

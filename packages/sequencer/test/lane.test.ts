@@ -13,7 +13,8 @@ import {
   ZERO_HASH,
 } from '@squad/types';
 import { describe, expect, it } from 'vitest';
-import { Lane, MAX_LANE_BYTES_IN_FLIGHT, MAX_LANE_WAITING_BYTES, MAX_LANE_WAITING_TRANSACTIONS } from '../src/lane.ts';
+import { Lane, MAX_LANE_BYTES_IN_FLIGHT } from '../src/lane.ts';
+import { MAX_LANE_WAITING_BYTES, MAX_LANE_WAITING_TRANSACTIONS } from '../src/waiting-lines.ts';
 import { createGenesis, keysOf, OTHER_ROLLUP, ROLLUP, transaction } from './support.ts';
 
 const genesis = createGenesis(1);
@@ -167,27 +168,90 @@ describe('the lane’s limit', () => {
   });
 });
 
+describe('rollups with batches of unlike sizes', () => {
+  it('have the same bytes over time: one whose batch is larger than a turn waits as many turns as it took', () => {
+    const turn = 1000;
+    const lane = createLane(turn, { ...FRESH, unordered: MAX_UNORDERED_BATCHES_PER_LANE });
+    add(lane, 40, ROLLUP, 4 * turn - 4); // four turns each
+    add(lane, 400, OTHER_ROLLUP, 96); // ten of them a turn
+    const bytes = new Map([ROLLUP, OTHER_ROLLUP].map((rollupId) => [rollupId, 0]));
+    for (let i = 0; i < 40; i++) {
+      lane.ordered(1, i);
+      const [sealed] = lane.seal(NOW_MS);
+      const { rollupId, byteLength } = sealed!.batch.signed.header;
+      bytes.set(rollupId, bytes.get(rollupId)! + byteLength);
+      const [one, other] = [...bytes.values()] as [number, number];
+      expect(Math.abs(one - other)).toBeLessThanOrEqual(4 * turn);
+    }
+    expect(bytes.get(OTHER_ROLLUP)).toBeGreaterThan(20 * turn);
+  });
+});
+
 describe('what waits', () => {
-  it('is bounded in bytes: at the limit there is no room for one more', () => {
-    const lane = createLane(1024, { ...FRESH, unordered: MAX_UNORDERED_BATCHES_PER_LANE });
-    expect(lane.hasRoomFor(1, MAX_LANE_WAITING_BYTES)).toBe(true);
-    expect(lane.hasRoomFor(1, MAX_LANE_WAITING_BYTES + 1)).toBe(false);
-    add(lane, MAX_LANE_WAITING_BYTES / MAX_TRANSACTION_BYTES, ROLLUP, MAX_TRANSACTION_BYTES);
-    expect(lane.hasRoomFor(1, 0)).toBe(true);
-    expect(lane.hasRoomFor(1, 1)).toBe(false);
+  const FULL = { ...FRESH, unordered: MAX_UNORDERED_BATCHES_PER_LANE };
+  const HALF_BYTES = MAX_LANE_WAITING_BYTES / 2;
+  const HALF_TRANSACTIONS = MAX_LANE_WAITING_TRANSACTIONS / 2;
+
+  it('is bounded in bytes: a rollup alone may fill half, and at the limit there is no room for one more', () => {
+    const lane = createLane(1024, FULL);
+    expect(lane.hasRoomFor(ROLLUP, 1, HALF_BYTES)).toBe(true);
+    expect(lane.hasRoomFor(ROLLUP, 1, HALF_BYTES + 1)).toBe(false);
+    add(lane, HALF_BYTES / MAX_TRANSACTION_BYTES, ROLLUP, MAX_TRANSACTION_BYTES);
+    expect(lane.hasRoomFor(ROLLUP, 1, 0)).toBe(true);
+    expect(lane.hasRoomFor(ROLLUP, 1, 1)).toBe(false);
+    expect(lane.waitingOf(ROLLUP)).toEqual({
+      bytes: HALF_BYTES,
+      transactions: HALF_BYTES / MAX_TRANSACTION_BYTES,
+    });
     lane.ordered(1, 0);
     lane.seal(NOW_MS);
-    expect(lane.hasRoomFor(1, MAX_TRANSACTION_BYTES)).toBe(true);
-    expect(lane.hasRoomFor(1, MAX_TRANSACTION_BYTES + 1)).toBe(false);
+    expect(lane.hasRoomFor(ROLLUP, 1, MAX_TRANSACTION_BYTES)).toBe(true);
+    expect(lane.hasRoomFor(ROLLUP, 1, MAX_TRANSACTION_BYTES + 1)).toBe(false);
   });
 
   it('is bounded in number', () => {
     const lane = createLane();
-    expect(lane.hasRoomFor(MAX_LANE_WAITING_TRANSACTIONS, 1)).toBe(true);
-    expect(lane.hasRoomFor(MAX_LANE_WAITING_TRANSACTIONS + 1, 1)).toBe(false);
+    expect(lane.hasRoomFor(ROLLUP, HALF_TRANSACTIONS, 1)).toBe(true);
+    expect(lane.hasRoomFor(ROLLUP, HALF_TRANSACTIONS + 1, 1)).toBe(false);
     const raw = Uint8Array.of(1);
-    for (let i = 0; i < MAX_LANE_WAITING_TRANSACTIONS; i++) lane.add(ROLLUP, '0x01', raw);
-    expect(lane.hasRoomFor(0, 0)).toBe(true);
-    expect(lane.hasRoomFor(1, 1)).toBe(false);
+    for (let i = 0; i < HALF_TRANSACTIONS; i++) lane.add(ROLLUP, '0x01', raw);
+    expect(lane.hasRoomFor(ROLLUP, 0, 0)).toBe(true);
+    expect(lane.hasRoomFor(ROLLUP, 1, 1)).toBe(false);
+  });
+
+  it('of one rollup that has filled its share leaves the others room', () => {
+    const lane = createLane(1024, FULL);
+    add(lane, HALF_BYTES / MAX_TRANSACTION_BYTES, ROLLUP, MAX_TRANSACTION_BYTES);
+    expect(lane.hasRoomFor(ROLLUP, 1, 1)).toBe(false);
+    expect(lane.hasRoomFor(OTHER_ROLLUP, 1, HALF_BYTES / 2)).toBe(true);
+    expect(lane.hasRoomFor(OTHER_ROLLUP, 1, HALF_BYTES / 2 + 1)).toBe(false);
+  });
+
+  it('leaves a newcomer its share, however many flood', () => {
+    const lane = createLane(1024, FULL);
+    const floods = Array.from({ length: 15 }, (_, i) => 1000 + i);
+    for (let added = true; added; ) {
+      added = false;
+      for (const rollupId of floods) {
+        if (!lane.hasRoomFor(rollupId, 1, MAX_TRANSACTION_BYTES)) continue;
+        add(lane, 1, rollupId, MAX_TRANSACTION_BYTES);
+        added = true;
+      }
+    }
+    const shares = floods.map((rollupId) => lane.waitingOf(rollupId).bytes);
+    expect(Math.min(...shares)).toBeGreaterThanOrEqual(MAX_LANE_WAITING_BYTES / 16 - MAX_TRANSACTION_BYTES);
+    expect(lane.hasRoomFor(ROLLUP, 1, MAX_LANE_WAITING_BYTES / 32)).toBe(true);
+  });
+
+  it('of a light rollup is sealed after one batch of each other at most, however much the others have waiting', () => {
+    const lane = createLane(1000, FULL);
+    const floods = Array.from({ length: 15 }, (_, i) => 1000 + i);
+    for (const rollupId of floods) add(lane, 200, rollupId);
+    for (let round = 0; round < 10; round++) {
+      const [hash] = add(lane, 1, ROLLUP, 96, round);
+      lane.ordered(floods.length + 1, 0);
+      const sealed = lane.seal(NOW_MS);
+      expect(sealed.flatMap(({ hashes }) => hashes)).toContain(hash);
+    }
   });
 });

@@ -59,7 +59,7 @@ export class FakeNode implements SequencerApi {
     onPlaced?: (places: readonly LanePlaces[]) => void,
   ): Promise<SubmitOutcome[]> {
     if (this.full) {
-      const rejection = laneFull(40, ['http://other:8545']);
+      const rejection = laneFull(901, { bytes: 1000, transactions: 10 }, 40);
       return transactions.map(() => ({ accepted: false, rejection }));
     }
     const rollup = rollups.find((candidate) => candidate.rollupId === rollupId)!;

@@ -132,7 +132,7 @@ describe('eth_sendRawTransaction', () => {
     node.full = true;
     expect(await refusal('eth_sendRawTransaction', [toHex(await feeMarket())])).toMatchObject({
       code: -32_005,
-      data: { code: 'LANE_FULL', retryAfterMs: 40, remedy: expect.stringContaining('http://other:8545') },
+      data: { code: 'LANE_FULL', retryAfterMs: 40, remedy: expect.stringContaining('40 ms, or send to another validator') },
     });
   });
 

@@ -127,6 +127,7 @@ export function describeMember({ key, bls = key, weight = 1 }: Member): GenesisV
 }
 
 export interface GenesisOptions {
+  readonly rollups?: readonly GenesisRollup[];
   readonly epochLengthBlocks?: number;
   readonly schedule?: readonly { readonly fromEpoch: number; readonly members: readonly Member[] }[];
 }
@@ -134,7 +135,7 @@ export interface GenesisOptions {
 export function createGenesis(
   validators = 4,
   genesisTimeMs = 1_700_000_000_000,
-  { epochLengthBlocks = 1_000_000, schedule = [] }: GenesisOptions = {},
+  { epochLengthBlocks = 1_000_000, schedule = [], rollups = ROLLUPS }: GenesisOptions = {},
 ): Genesis {
   const genesis = parseGenesis({
     version: 1,
@@ -146,7 +147,7 @@ export function createGenesis(
       fromEpoch,
       validators: members.map(describeMember),
     })),
-    rollups: [...ROLLUPS],
+    rollups: [...rollups],
   });
   if (!genesis.ok) throw genesis.error;
   return genesis.value;
@@ -304,7 +305,7 @@ export class TestNode {
       source: this.store,
       self: () => this.sequencer.self,
       handOvers: this.sequencer.handOvers,
-      rollupIds: ROLLUPS.map(({ rollupId }) => rollupId),
+      rollupIds: genesis.file.rollups.map(({ rollupId }) => rollupId),
       logger: silentLogger,
     });
     this.network = hub.createNetwork({

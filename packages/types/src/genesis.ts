@@ -7,9 +7,9 @@ import { ByteListType, ContainerType, ListCompositeType } from '@chainsafe/ssz';
 // The namespace, not its copy `z`: a bundler then leaves out what is not used, three quarters of it.
 import * as z from 'zod';
 import type { Bytes32 } from './ids.ts';
-import { MAX_SCHEDULED_VALIDATOR_SETS } from './limits.ts';
+import { MAX_SCHEDULED_VALIDATOR_SETS, MAX_TRANSACTION_BYTES } from './limits.ts';
 import { err, ok, type Result, SquadError } from './result.ts';
-import { Bytes32Type, EpochType, HeightType, RollupIdType, UnixMsType } from './ssz.ts';
+import { Bytes32Type, EpochType, HeightType, RollupIdType, Uint32, Uint64, UnixMsType } from './ssz.ts';
 import {
   refuseRepeated,
   refuseRepeatedKeys,
@@ -20,11 +20,31 @@ import {
 import type { ValidatorSet } from './validators.ts';
 import { validatorSetHash } from './validators.ts';
 
-export const GenesisRollup = z.strictObject({
-  rollupId: z.int().min(1).max(Number.MAX_SAFE_INTEGER),
-  /** `evm`: transactions are checked at the door as Ethereum transactions. `opaque`: any bytes. */
-  kind: z.enum(['evm', 'opaque']),
-});
+/** Rollups of one network. */
+export const MAX_ROLLUPS = 1024;
+
+/**
+ * The parameters are what every honest validator keeps at its door; nothing of them is asked of a batch that another one
+ * sealed.
+ */
+export const GenesisRollup = z
+  .strictObject({
+    rollupId: z.int().min(1).max(Number.MAX_SAFE_INTEGER),
+    /** `evm`: transactions are checked at the door as Ethereum transactions. `opaque`: any bytes. */
+    kind: z.enum(['evm', 'opaque']),
+    /** Default: MAX_TRANSACTION_BYTES. */
+    maxTransactionBytes: z.int().min(1).max(MAX_TRANSACTION_BYTES).optional(),
+    /** What each validator takes into its lane, over a second or one largest transaction; default: no bound. */
+    maxBytesPerSecond: z.int().min(1).max(Number.MAX_SAFE_INTEGER).optional(),
+    /** Wei, of the max fee per gas or the gas price of an EVM transaction; default: any fee. */
+    minFeePerGas: z.int().min(1).max(Number.MAX_SAFE_INTEGER).optional(),
+  })
+  .check((context) => {
+    const { kind, minFeePerGas } = context.value;
+    if (kind === 'evm' || minFeePerGas === undefined) return;
+    const message = 'an opaque rollup’s transactions have no fee that a validator can read';
+    context.issues.push({ code: 'custom', path: ['minFeePerGas'], message, input: minFeePerGas });
+  });
 export type GenesisRollup = z.infer<typeof GenesisRollup>;
 
 export const GenesisFile = z
@@ -37,7 +57,7 @@ export const GenesisFile = z
     validators: ValidatorList,
     /** Of later epochs, as far as they were known; none: those of epoch 0 stay until an operator's file says otherwise. */
     validatorSchedule: ValidatorSchedule.optional(),
-    rollups: z.array(GenesisRollup).min(1).max(1024),
+    rollups: z.array(GenesisRollup).min(1).max(MAX_ROLLUPS),
   })
   .check((context) => {
     const { validators, rollups } = context.value;
@@ -64,7 +84,17 @@ const NetworkIdentity = new ContainerType({
     new ContainerType({ fromEpoch: EpochType, validatorSetHash: Bytes32Type }),
     MAX_SCHEDULED_VALIDATOR_SETS,
   ),
-  rollups: new ListCompositeType(new ContainerType({ rollupId: RollupIdType, kind: new ByteListType(16) }), 1024),
+  rollups: new ListCompositeType(
+    new ContainerType({
+      rollupId: RollupIdType,
+      kind: new ByteListType(16),
+      /** Zero: not given. */
+      maxTransactionBytes: Uint32,
+      maxBytesPerSecond: Uint64,
+      minFeePerGas: Uint64,
+    }),
+    MAX_ROLLUPS,
+  ),
 });
 
 /** Checks form and derives the network id. Proofs of possession are checked by `@squad/crypto`'s `checkPossession`. */
@@ -92,7 +122,15 @@ export function parseGenesis(json: unknown): Result<Genesis, SquadError> {
       fromEpoch,
       validatorSetHash: validatorSetHash(validatorSetOf(fromEpoch, validators)),
     })),
-    rollups: file.rollups.map(({ rollupId, kind }) => ({ rollupId, kind: text.encode(kind) })),
+    rollups: file.rollups.map(
+      ({ rollupId, kind, maxTransactionBytes = 0, maxBytesPerSecond = 0, minFeePerGas = 0 }) => ({
+        rollupId,
+        kind: text.encode(kind),
+        maxTransactionBytes,
+        maxBytesPerSecond,
+        minFeePerGas,
+      }),
+    ),
   });
   return ok({ file, networkId, validatorSet });
 }

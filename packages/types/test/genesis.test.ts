@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MAX_VALIDATORS, parseGenesis, toHex } from '../src/index.ts';
+import { MAX_TRANSACTION_BYTES, MAX_VALIDATORS, parseGenesis, toHex } from '../src/index.ts';
 import { genesis, genesisJson, pattern } from './samples.ts';
 
 /** The sample with the value at a path such as `validators.0.weight` replaced; `undefined` removes the field. */
@@ -57,6 +57,14 @@ const FAULTS: readonly (readonly [field: string, value: unknown])[] = [
   ['rollups.0.rollupId', 0],
   ['rollups.1.rollupId', 901],
   ['rollups.1.kind', 'wasm'],
+  ['rollups.0.maxTransactionBytes', 0],
+  ['rollups.0.maxTransactionBytes', MAX_TRANSACTION_BYTES + 1],
+  ['rollups.0.maxBytesPerSecond', 0],
+  ['rollups.0.maxBytesPerSecond', 1.5],
+  ['rollups.0.minFeePerGas', 0],
+  ['rollups.0.minFeePerGas', '1'],
+  // The sample's second rollup is opaque.
+  ['rollups.1.minFeePerGas', 1],
 ];
 
 describe('parseGenesis', () => {
@@ -113,6 +121,9 @@ describe('the network id', () => {
     ['the epoch length', 'epochLengthBlocks', 16],
     ['a BLS key', 'validators.0.blsPublicKey', toHex(pattern(48, 0xa0))],
     ['a node key', 'validators.0.nodePublicKey', toHex(pattern(32, 0xa0))],
+    ['a rollup’s largest transaction', 'rollups.0.maxTransactionBytes', 7],
+    ['a rollup’s rate', 'rollups.0.maxBytesPerSecond', 7],
+    ['a rollup’s lowest fee', 'rollups.0.minFeePerGas', 7],
     ['a weight', 'validators.0.weight', 9],
     ['the order of validators', 'validators', genesisJson.validators.toReversed()],
     ['a rollup', 'rollups.0.rollupId', 902],

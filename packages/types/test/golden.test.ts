@@ -118,6 +118,7 @@ const VALIDATOR_SET: Schema = [
     },
   ],
 ];
+const NO_PARAMETERS = { maxTransactionBytes: 0, maxBytesPerSecond: 0, minFeePerGas: 0 };
 const NETWORK: Schema = [
   ['name', { byteListLimit: 256 }],
   ['genesisTimeMs', uint64],
@@ -140,6 +141,9 @@ const NETWORK: Schema = [
       of: [
         ['rollupId', uint64],
         ['kind', { byteListLimit: 16 }],
+        ['maxTransactionBytes', uint32],
+        ['maxBytesPerSecond', uint64],
+        ['minFeePerGas', uint64],
       ],
     },
   ],
@@ -197,7 +201,7 @@ describe('roots against a naive SSZ merkleization', () => {
       epochLengthBlocks,
       validatorSetHash: naiveRoot(VALIDATOR_SET, genesis.validatorSet),
       validatorSchedule: [],
-      rollups: rollups.map(({ rollupId, kind }) => ({ rollupId, kind: ascii(kind) })),
+      rollups: rollups.map(({ rollupId, kind }) => ({ ...NO_PARAMETERS, rollupId, kind: ascii(kind) })),
     };
     expect(toHex(networkId)).toBe(toHex(naiveRoot(NETWORK, identity)));
   });

@@ -18,10 +18,16 @@ const initOptions = defineOptions({
     help: 'validator.json of one validator; may be repeated, or a list with commas',
   },
   rollups: {
-    type: z.array(z.string().regex(/^\d+(:(evm|opaque))?$/, { error: 'expected ID, ID:evm or ID:opaque' })).min(1),
+    type: z
+      .array(
+        z.string().regex(/^\d+(:(evm|opaque)(:[A-Za-z]+=\d+)*)?$/, {
+          error: 'expected ID, ID:evm or ID:opaque, then parameters such as :maxBytesPerSecond=1000000',
+        }),
+      )
+      .min(1),
     env: 'SQUAD_INIT_ROLLUPS',
     flag: '--rollup',
-    help: 'a rollup that the network orders: its id (for an EVM its chain id), then :evm (default) or :opaque; may be repeated',
+    help: 'a rollup that the network orders: its id (for an EVM its chain id), then :evm (default) or :opaque, then :maxTransactionBytes=N, :maxBytesPerSecond=N, :minFeePerGas=WEI; may be repeated',
   },
   genesisTime: {
     type: z.union([z.literal('now'), z.iso.datetime({ offset: true })]),
@@ -94,6 +100,8 @@ async function init(command: Command): Promise<void> {
 }
 
 function rollupOf(text: string): z.infer<typeof GenesisRollup> {
-  const [id, kind] = text.split(':');
-  return { rollupId: Number(id), kind: kind === 'opaque' ? 'opaque' : 'evm' };
+  const [id, kind, ...parameters] = text.split(':');
+  const values = parameters.map((parameter) => parameter.split('=')).map(([name, value]) => [name, Number(value)]);
+  // A parameter that there is none of is refused with the file.
+  return { rollupId: Number(id), kind: kind === 'opaque' ? 'opaque' : 'evm', ...Object.fromEntries(values) };
 }

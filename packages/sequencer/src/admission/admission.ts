@@ -1,12 +1,13 @@
-/** Station 2: raw bytes of a rollup in, accepted with a hash or a typed rejection out. No state, no effects. */
+/** Station 2: raw bytes of a rollup in, accepted with a hash or a typed rejection out. No effects. */
 
 import { keccak256 } from '@squad/crypto/node';
 import { type Logger, type Metrics, noMetrics } from '@squad/service';
-import { err, type GenesisRollup, ok, type Result, type TransactionHash } from '@squad/types';
+import { err, type GenesisRollup, ok, type Result, type RollupId, type TransactionHash } from '@squad/types';
 import { hexOf } from '../hex.ts';
 import { type AdmittedEvm, sizeFault } from './admit-evm.ts';
 import { EvmPool } from './evm-pool.ts';
 import type { EvmRules } from './evm-rules.ts';
+import { genesisPolicy, type RollupPolicy } from './policy.ts';
 import type { Rejection } from './rejection.ts';
 
 /** A transaction that may go into the lane. `evm`: what only an EVM transaction has. */
@@ -34,10 +35,19 @@ export interface AdmissionOptions {
   /** Worker threads; default one less than there are cores. */
   readonly threads?: number;
   readonly maxWaiting?: number;
+  /** Default: by the genesis file. */
+  readonly policyOf?: (rollup: GenesisRollup) => RollupPolicy | undefined;
 }
 
 export function createAdmission(options: AdmissionOptions): Admission {
-  const { logger, metrics = noMetrics, rules = { osaka: false }, threads, maxWaiting } = options;
+  const {
+    logger,
+    metrics = noMetrics,
+    rules = { osaka: false },
+    threads,
+    maxWaiting,
+    policyOf = genesisPolicy,
+  } = options;
   const checked = metrics.counter({
     name: 'squad_admission_checked_transactions_total',
     help: 'Transactions checked at the door, by outcome',
@@ -60,20 +70,31 @@ export function createAdmission(options: AdmissionOptions): Admission {
     help: 'Transactions that wait to be checked',
     read: () => pool.waiting,
   });
-  const count = (outcomes: AdmissionOutcome[]) => {
-    for (const { ok: accepted } of outcomes) checked.increment({ outcome: accepted ? 'accepted' : 'rejected' });
-    return outcomes;
+  const policies = new Map<RollupId, RollupPolicy | undefined>();
+  const policy = (rollup: GenesisRollup): RollupPolicy | undefined => {
+    if (!policies.has(rollup.rollupId)) policies.set(rollup.rollupId, policyOf(rollup));
+    return policies.get(rollup.rollupId);
+  };
+  const check = async ({ kind, rollupId }: GenesisRollup, transactions: readonly Uint8Array[]) => {
+    if (kind === 'opaque') return transactions.map(admitOpaque);
+    const outcomes = await pool.check(rollupId, transactions);
+    return outcomes.map(
+      (outcome): AdmissionOutcome =>
+        outcome.ok ? ok({ hash: hexOf(outcome.value.hash), evm: outcome.value }) : outcome,
+    );
   };
   return {
     get waiting() {
       return pool.waiting;
     },
-    admit: async ({ kind, rollupId }, transactions) => {
-      if (kind === 'opaque') return count(transactions.map(admitOpaque));
-      const outcomes = await pool.check(rollupId, transactions);
-      return count(
-        outcomes.map((outcome) => (outcome.ok ? ok({ hash: hexOf(outcome.value.hash), evm: outcome.value }) : outcome)),
-      );
+    admit: async (rollup, transactions) => {
+      const asked = policy(rollup);
+      const outcomes = (await check(rollup, transactions)).map((outcome, i) => {
+        const refusal = outcome.ok ? asked?.refusal(transactions[i]!, outcome.value) : undefined;
+        return refusal ? err({ ...refusal, byPolicy: true }) : outcome;
+      });
+      for (const { ok: accepted } of outcomes) checked.increment({ outcome: accepted ? 'accepted' : 'rejected' });
+      return outcomes;
     },
     close: () => pool.close(),
   };

@@ -11,6 +11,8 @@ export interface AdmittedEvm {
   readonly hash: Uint8Array;
   readonly sender: Uint8Array;
   readonly nonce: bigint;
+  /** Wei; the gas price of a transaction that has one. */
+  readonly maxFeePerGas: bigint;
 }
 
 /** Undefined if the size is within its limits. */
@@ -30,10 +32,10 @@ export function admitEvm(chainId: number, raw: Uint8Array, rules: EvmRules): Res
   if (transaction.chainId !== chainId) return err(wrongChain(transaction.chainId, chainId));
   const broken = brokenRule(transaction, rules);
   if (broken !== undefined) return err(broken);
-  const { r, s, yParity, signingPayload, nonce } = transaction;
+  const { r, s, yParity, signingPayload, nonce, maxFeePerGas } = transaction;
   const sender = recoverAddress(keccak256(signingPayload), r, s, yParity);
   if (sender === undefined) return err(badSignature());
-  return ok({ hash: keccak256(raw), sender, nonce });
+  return ok({ hash: keccak256(raw), sender, nonce, maxFeePerGas });
 }
 
 function wrongChain(have: number, want: number): Rejection {

@@ -2,14 +2,16 @@
  * Checks EVM transactions off the main thread. Recovering a sender takes 0.2 ms: a thousand a second would take a fifth of
  * the event loop's time from consensus. Few at a time are checked in place, as that is faster than a worker's round trip.
  *
- * Outcomes are handed out in the order in which transactions came, whichever thread was faster: a sender's nonces must
- * reach the lane in the order in which it sent them.
+ * Rollups take turns, and each has its share of what may wait: one that sends more than can be checked delays only itself.
+ * A rollup's outcomes are handed out in the order in which its transactions came, whichever thread was faster: a sender's
+ * nonces must reach the lane in the order in which it sent them.
  */
 
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { type Logger, TokenBucket } from '@squad/service';
 import { encodeBody, err, type Result } from '@squad/types';
+import { isWithinShare } from '../share.ts';
 import { type AdmittedEvm, admitEvm, sizeFault } from './admit-evm.ts';
 import type { EvmRules } from './evm-rules.ts';
 import {
@@ -48,11 +50,21 @@ export interface EvmPoolOptions {
 }
 
 interface Item {
-  readonly chainId: number;
+  readonly line: Line;
   readonly raw: Uint8Array;
   readonly settle: (outcome: EvmOutcome) => void;
   /** Set once it is checked; handed out when all before it are. */
   outcome: EvmOutcome | undefined;
+}
+
+/** What came of one rollup. */
+interface Line {
+  readonly chainId: number;
+  /** Not sent to a worker yet. */
+  queue: Item[];
+  /** All that is not handed out yet, oldest at `head`. */
+  order: Item[];
+  head: number;
 }
 
 interface Thread {
@@ -72,11 +84,12 @@ export class EvmPool {
     { perSecond: MAX_INLINE_PER_SECOND, burst: INLINE_BELOW_TRANSACTIONS },
     Date.now(),
   );
-  /** Not sent to a worker yet. */
-  #queue: Item[] = [];
-  /** All that is not handed out yet, oldest at `#head`. */
-  #order: Item[] = [];
-  #head = 0;
+  /** By chain id; the next one's turn first. */
+  readonly #lines = new Map<number, Line>();
+  /** Not sent to a worker yet, of all lines. */
+  #queued = 0;
+  /** Not handed out yet, of all lines. */
+  #waiting = 0;
   #flushing = false;
   #nextId = 0;
   #deaths = 0;
@@ -91,7 +104,7 @@ export class EvmPool {
 
   /** Transactions that are not checked yet. */
   get waiting(): number {
-    return this.#order.length - this.#head;
+    return this.#waiting;
   }
 
   /** Workers that are loaded. */
@@ -119,23 +132,28 @@ export class EvmPool {
     this.#closed = true;
     await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
     this.#threads.length = 0;
-    this.#queue = [];
-    for (const item of this.#order.slice(this.#head)) item.outcome ??= err(admissionBusy(this.waiting, BUSY_RETRY_MS));
-    this.#handOut();
+    this.#queued = 0;
+    for (const line of [...this.#lines.values()]) {
+      line.queue = [];
+      for (const item of line.order.slice(line.head)) item.outcome ??= err(busy(line));
+      this.#handOut(line);
+    }
   }
 
   #enqueue(chainId: number, raw: Uint8Array, settle: Item['settle']): void {
     const fault = sizeFault(raw);
-    if (fault !== undefined) {
-      settle(err(fault));
-    } else if (this.#closed || this.waiting >= this.#maxWaiting) {
-      settle(err(admissionBusy(this.waiting, BUSY_RETRY_MS)));
-    } else {
-      const item: Item = { chainId, raw, settle, outcome: undefined };
-      this.#order.push(item);
-      this.#queue.push(item);
-      this.#flushSoon();
+    if (fault !== undefined) return settle(err(fault));
+    const line = this.#lines.get(chainId) ?? { chainId, queue: [], order: [], head: 0 };
+    if (this.#closed || !isWithinShare(this.#maxWaiting, this.#waiting, waitingIn(line), 1)) {
+      return settle(err(busy(line)));
     }
+    const item: Item = { line, raw, settle, outcome: undefined };
+    line.order.push(item);
+    line.queue.push(item);
+    this.#lines.set(chainId, line);
+    this.#queued++;
+    this.#waiting++;
+    this.#flushSoon();
   }
 
   /** All that arrives in this turn of the event loop, over all connections, goes together. */
@@ -149,57 +167,74 @@ export class EvmPool {
   }
 
   #flush(): void {
-    if (this.#queue.length === 0) return;
-    if (this.#isInline()) {
-      this.#checkInline(this.#queue.splice(0, MAX_INLINE_PER_TURN));
-      if (this.#queue.length > 0) this.#flushSoon();
-      return;
-    }
+    if (this.#queued === 0) return;
+    if (this.#isInline()) return this.#checkSomeInline();
     this.#startThreads();
-    while (this.#queue.length > 0) {
+    while (this.#queued > 0) {
       const thread = this.#freeThread();
       if (thread === undefined) break;
       this.#send(thread, this.#takeMessage());
     }
     // A worker takes some tenths of a second to load: the first transactions do not wait for it.
-    if (!this.#threads.some(({ ready }) => ready)) {
-      this.#checkInline(this.#queue.splice(0, MAX_INLINE_PER_TURN));
-      if (this.#queue.length > 0) this.#flushSoon();
-    }
+    if (!this.#threads.some(({ ready }) => ready)) this.#checkSomeInline();
   }
 
   #isInline(): boolean {
     if (this.#maxThreads === 0 || this.#deaths >= MAX_WORKER_DEATHS) return true;
     // Behind others that a worker has, it would have to wait for them anyway.
-    if (this.#queue.length >= INLINE_BELOW_TRANSACTIONS || this.waiting > this.#queue.length) return false;
-    return this.#inlineBudget.take(this.#queue.length, Date.now()) === 0;
+    if (this.#queued >= INLINE_BELOW_TRANSACTIONS || this.#waiting > this.#queued) return false;
+    return this.#inlineBudget.take(this.#queued, Date.now()) === 0;
+  }
+
+  #checkSomeInline(): void {
+    for (let left = MAX_INLINE_PER_TURN; left > 0 && this.#queued > 0; ) {
+      const items = this.#take(Math.min(left, INLINE_BELOW_TRANSACTIONS));
+      this.#checkInline(items);
+      left -= items.length;
+    }
+    if (this.#queued > 0) this.#flushSoon();
   }
 
   #checkInline(items: readonly Item[]): void {
-    for (const item of items) item.outcome = admitEvm(item.chainId, item.raw, this.#options.rules);
+    for (const item of items) item.outcome = admitEvm(item.line.chainId, item.raw, this.#options.rules);
     this.#options.onChecked?.('inline', items.length);
-    this.#handOut();
+    this.#handOutOf(items);
+  }
+
+  #handOutOf(items: readonly Item[]): void {
+    for (const line of new Set(items.map((item) => item.line))) this.#handOut(line);
   }
 
   /** Settles whatever has an outcome, up to the first that has none. */
-  #handOut(): void {
-    for (let item = this.#order[this.#head]; item?.outcome !== undefined; item = this.#order[this.#head]) {
-      this.#head++;
+  #handOut(line: Line): void {
+    for (let item = line.order[line.head]; item?.outcome !== undefined; item = line.order[line.head]) {
+      line.head++;
+      this.#waiting--;
       item.settle(item.outcome);
     }
-    if (this.#head < this.#order.length / 2) return;
-    this.#order = this.#order.slice(this.#head);
-    this.#head = 0;
+    if (line.head === line.order.length) this.#lines.delete(line.chainId);
+    if (line.head < line.order.length / 2) return;
+    line.order = line.order.slice(line.head);
+    line.head = 0;
   }
 
-  /** A run of transactions of one rollup from the head of the queue; shares the queue fairly between the threads. */
+  /** A run of transactions of the rollup whose turn it is; shares the queue fairly between the threads. */
   #takeMessage(): Item[] {
-    const share = Math.ceil(this.#queue.length / this.#maxThreads);
-    const most = Math.min(MAX_TRANSACTIONS_PER_MESSAGE, Math.max(INLINE_BELOW_TRANSACTIONS, share));
-    const { chainId } = this.#queue[0]!;
-    let count = 1;
-    while (count < most && this.#queue[count]?.chainId === chainId) count++;
-    return this.#queue.splice(0, count);
+    const share = Math.ceil(this.#queued / this.#maxThreads);
+    return this.#take(Math.min(MAX_TRANSACTIONS_PER_MESSAGE, Math.max(INLINE_BELOW_TRANSACTIONS, share)));
+  }
+
+  /** Up to so many of the first line that has any, whose next turn is after the others'. */
+  #take(most: number): Item[] {
+    for (const [chainId, line] of this.#lines) {
+      if (line.queue.length === 0) continue;
+      this.#lines.delete(chainId);
+      this.#lines.set(chainId, line);
+      const items = line.queue.splice(0, most);
+      this.#queued -= items.length;
+      return items;
+    }
+    return [];
   }
 
   #freeThread(): Thread | undefined {
@@ -239,7 +274,8 @@ export class EvmPool {
     // A process must not end while a check is under way, nor stay for an idle worker.
     thread.worker.ref();
     const packed = encodeBody(items.map(({ raw }) => raw));
-    const request: CheckRequest = { id, chainId: items[0]!.chainId, rules: this.#options.rules, packed };
+    const { chainId } = items[0]!.line;
+    const request: CheckRequest = { id, chainId, rules: this.#options.rules, packed };
     thread.worker.postMessage(request, [packed.buffer as ArrayBuffer]);
   }
 
@@ -251,8 +287,8 @@ export class EvmPool {
     const outcomes = unpackAnswer(answer);
     for (let i = 0; i < items.length; i++) items[i]!.outcome = outcomes[i]!;
     this.#options.onChecked?.('worker', items.length);
-    this.#handOut();
-    if (this.#queue.length > 0) this.#flush();
+    this.#handOutOf(items);
+    if (this.#queued > 0) this.#flush();
   }
 
   /** A worker that died loses nothing: what it had is checked in place, and another one is started when needed. */
@@ -264,6 +300,14 @@ export class EvmPool {
     this.#checkInline([...thread.sent.values()].flat());
     this.#flush();
   }
+}
+
+function waitingIn({ order, head }: Line): number {
+  return order.length - head;
+}
+
+function busy(line: Line): Rejection {
+  return admissionBusy(waitingIn(line), BUSY_RETRY_MS);
 }
 
 /** The same file as built and as source, in which case the loader must find the other packages' sources too. */

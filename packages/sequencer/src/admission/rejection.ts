@@ -16,6 +16,8 @@ export type RejectionCode =
   | 'SIGNATURE_INVALID'
   | 'ALREADY_KNOWN'
   | 'ROLLUP_UNKNOWN'
+  | 'FEE_TOO_LOW'
+  | 'ROLLUP_RATE_EXCEEDED'
   | 'ADMISSION_BUSY'
   | 'LANE_FULL'
   | 'NOT_READY';
@@ -26,10 +28,10 @@ export interface Rejection {
   readonly remedy: string;
   /** What JSON-RPC answers with. */
   readonly rpcCode: number;
-  /** With `LANE_FULL` and `ADMISSION_BUSY`: when to try again. */
+  /** With `LANE_FULL`, `ROLLUP_RATE_EXCEEDED` and `ADMISSION_BUSY`: when to try again. */
   readonly retryAfterMs?: number;
-  /** With `LANE_FULL`: JSON-RPC addresses of other validators. */
-  readonly alternatives?: readonly string[];
+  /** It is the rollup's own policy that refuses it: others may pass it on and do no wrong. */
+  readonly byPolicy?: boolean;
 }
 
 /** The bytes are no transaction at all: -32602, as a parameter that does not fit. */
@@ -70,26 +72,42 @@ export function rollupUnknown(rollupId: number | string, known: readonly number[
   };
 }
 
+/** `waiting`: of this rollup. */
 export function admissionBusy(waiting: number, retryAfterMs: number): Rejection {
   return {
     code: 'ADMISSION_BUSY',
-    message: `${waiting} transactions wait to be checked, the limit`,
+    message: `${waiting} transactions of this rollup wait to be checked, its share`,
     remedy: `Try again in ${retryAfterMs} ms, or send to another validator.`,
     rpcCode: RpcCode.limitExceeded,
     retryAfterMs,
   };
 }
 
-/** For the node: its lane is at its limit of unordered batches (R1). */
-export function laneFull(retryAfterMs: number, alternatives: readonly string[] = []): Rejection {
-  const elsewhere = alternatives.length === 0 ? '' : `, or send to ${alternatives.slice(0, 4).join(' or ')}`;
+/** The rollup's share of what may wait for the lane is used up. `waiting`: what it has there. */
+export function laneFull(
+  rollupId: number,
+  waiting: { readonly bytes: number; readonly transactions: number },
+  retryAfterMs: number,
+): Rejection {
   return {
     code: 'LANE_FULL',
-    message: 'this validator holds as many unordered batches as its lane may',
-    remedy: `Try again in ${retryAfterMs} ms${elsewhere}.`,
+    message:
+      `rollup ${rollupId} has ${waiting.transactions} transactions, ${waiting.bytes} bytes, ` +
+      'waiting for a place in this validator’s lane, its share of what may wait',
+    remedy: `Try again in ${retryAfterMs} ms, or send to another validator.`,
     rpcCode: RpcCode.limitExceeded,
     retryAfterMs,
-    alternatives,
+  };
+}
+
+/** The genesis file bounds what each validator takes in of this rollup. */
+export function rollupRateExceeded(rollupId: number, bytesPerSecond: number, retryAfterMs: number): Rejection {
+  return {
+    code: 'ROLLUP_RATE_EXCEEDED',
+    message: `this validator takes in ${bytesPerSecond} bytes a second of rollup ${rollupId}, as the genesis file says`,
+    remedy: `Try again in ${retryAfterMs} ms, or send to another validator.`,
+    rpcCode: RpcCode.limitExceeded,
+    retryAfterMs,
   };
 }
 

@@ -31,7 +31,11 @@ export type WorkerMessage = typeof WORKER_READY | CheckAnswer;
 const HASH_BYTES = 32;
 const SENDER_BYTES = 20;
 const NONCE_BYTES = 8;
-const RECORD_BYTES: number = HASH_BYTES + SENDER_BYTES + NONCE_BYTES;
+/** Four words of 8 bytes, the most significant first. */
+const FEE_BYTES = 32;
+const NONCE_AT: number = HASH_BYTES + SENDER_BYTES;
+const FEE_AT: number = NONCE_AT + NONCE_BYTES;
+const RECORD_BYTES: number = FEE_AT + FEE_BYTES;
 
 type Outcome = Result<AdmittedEvm, Rejection>;
 
@@ -47,7 +51,11 @@ export function packAnswer(id: number, outcomes: readonly Outcome[]): CheckAnswe
     const at = index * RECORD_BYTES;
     records.set(outcome.value.hash, at);
     records.set(outcome.value.sender, at + HASH_BYTES);
-    view.setBigUint64(at + HASH_BYTES + SENDER_BYTES, outcome.value.nonce);
+    view.setBigUint64(at + NONCE_AT, outcome.value.nonce);
+    const { maxFeePerGas } = outcome.value;
+    for (let word = 0; word < 4; word++) {
+      view.setBigUint64(at + FEE_AT + 8 * word, BigInt.asUintN(64, maxFeePerGas >> BigInt(64 * (3 - word))));
+    }
   });
   return { id, records, rejections };
 }
@@ -57,11 +65,16 @@ export function unpackAnswer({ records, rejections }: CheckAnswer): Outcome[] {
   const outcomes: Outcome[] = [];
   for (let at = 0; at < records.length; at += RECORD_BYTES) {
     const senderAt = at + HASH_BYTES;
+    let maxFeePerGas = 0n;
+    for (let word = 0; word < 4; word++) {
+      maxFeePerGas = (maxFeePerGas << 64n) | view.getBigUint64(at + FEE_AT + 8 * word);
+    }
     outcomes.push(
       ok({
         hash: records.slice(at, senderAt),
         sender: records.slice(senderAt, senderAt + SENDER_BYTES),
-        nonce: view.getBigUint64(senderAt + SENDER_BYTES),
+        nonce: view.getBigUint64(at + NONCE_AT),
+        maxFeePerGas,
       }),
     );
   }

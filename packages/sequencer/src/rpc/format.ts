@@ -42,14 +42,7 @@ export interface RejectionJson {
   readonly data: { readonly code: string; readonly remedy: string; readonly [detail: string]: unknown };
 }
 
-export function rejectionJson({
-  rpcCode,
-  message,
-  code,
-  remedy,
-  retryAfterMs,
-  alternatives,
-}: Rejection): RejectionJson {
+export function rejectionJson({ rpcCode, message, code, remedy, retryAfterMs }: Rejection): RejectionJson {
   return {
     code: rpcCode,
     message,
@@ -57,7 +50,6 @@ export function rejectionJson({
       code,
       remedy,
       ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-      ...(alternatives === undefined ? {} : { alternatives }),
     },
   };
 }
