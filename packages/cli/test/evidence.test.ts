@@ -69,6 +69,7 @@ const header: BatchHeader = {
   byteLength: 5,
   transactionCount: 1,
   createdAtMs: 1,
+  joinsNext: false,
 };
 
 const { notarize, finalize, nullify } = VoteKind;

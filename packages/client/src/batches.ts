@@ -86,6 +86,7 @@ function differingField(header: ProvenBatch['header'], ref: BatchRef, networkId:
   if (header.author !== ref.author) return `author (${header.author})`;
   if (header.seq !== ref.seq) return `seq (${header.seq})`;
   if (header.rollupId !== ref.rollupId) return `rollup id (${header.rollupId})`;
+  if (header.joinsNext !== ref.joinsNext) return `joinsNext (${header.joinsNext})`;
   if (!equalBytes(header.networkId, networkId)) return `network id (${toHex(header.networkId)})`;
   return undefined;
 }

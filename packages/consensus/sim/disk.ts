@@ -19,6 +19,9 @@ export class Disk<Entry> {
   #syncing = false;
   /** Counts crashes: a sync that was under way when the node died must not end afterwards. */
   #life = 0;
+  /** By what was appended before and with it. */
+  #frames: { readonly from: number; readonly to: number }[] = [];
+  #isInFrame = false;
   readonly #queue: EventQueue;
   readonly #random: Random;
   readonly #syncDelayMs: (random: Random) => number;
@@ -38,6 +41,17 @@ export class Disk<Entry> {
     this.#appended++;
   }
 
+  /** What is appended in `act` is whole or absent after a crash. */
+  inOneFrame(act: () => void): void {
+    const from = this.#appended;
+    this.#isInFrame = true;
+    act();
+    this.#isInFrame = false;
+    this.#frames = this.#frames.filter(({ to }) => to > this.#appended - this.#unsynced.length);
+    this.#frames.push({ from, to: this.#appended });
+    if (this.#waiting.length > 0) this.#sync();
+  }
+
   /** Runs the effect once all that is appended so far is durable: now, if it is already. In the order of the calls. */
   whenDurable(effect: () => void): void {
     if (this.#unsynced.length === 0) {
@@ -49,7 +63,7 @@ export class Disk<Entry> {
   }
 
   #sync(): void {
-    if (this.#syncing) return;
+    if (this.#syncing || this.#isInFrame) return;
     this.#syncing = true;
     const life = this.#life;
     const covered = this.#unsynced.length;
@@ -81,7 +95,11 @@ export class Disk<Entry> {
     this.#syncing = false;
     this.#waiting = [];
     const kept = this.#random.chance(0.5) ? 0 : this.#random.integer(0, this.#unsynced.length);
-    for (const entry of this.#unsynced.slice(0, kept)) this.durable.push(entry);
+    const synced = this.#appended - this.#unsynced.length;
+    const torn = this.#frames.find(({ from, to }) => from < synced + kept && synced + kept < to);
+    const whole = torn ? torn.from - synced : kept;
+    for (const entry of this.#unsynced.slice(0, whole)) this.durable.push(entry);
     this.#unsynced = [];
+    this.#frames = [];
   }
 }

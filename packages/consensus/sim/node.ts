@@ -395,21 +395,24 @@ export class SimulatedNode {
 
   // ---------------------------------------------------------------- batches
 
-  /** Seals a batch, unless too many of this lane wait (R1). */
-  produce(): void {
-    if (this.index !== NONE) this.seal();
-  }
-
-  /** `payload`: one that was accepted before. */
-  seal(payload?: number): void {
+  /** Seals so many batches as one bundle, unless too many wait (R1). `payload`: one that was accepted before. */
+  seal(payload?: number, batches = 1): void {
+    if (this.index === NONE) return;
     const lane = this.batches.lanes[this.index]!;
-    const seq = lane.length;
-    if (seq - this.final.nextSeq(this.epoch.number, this.index) >= MAX_UNORDERED_BATCHES_PER_LANE) return;
-    const batch = this.world.makeBatch(this, seq, lane.at(-1)?.ref.digest, payload);
-    const spread = () => {
-      for (const to of this.world.peersOf(this)) this.exchange.spread(to, batch);
-    };
-    this.storeBatch(batch, spread, true);
+    const waiting = lane.length - this.final.nextSeq(this.epoch.number, this.index);
+    if (waiting + batches > MAX_UNORDERED_BATCHES_PER_LANE) return;
+    this.disk.inOneFrame(() => {
+      for (let left = batches - 1; left >= 0; left--) {
+        const batch = this.world.makeBatch(this, lane.length, lane.at(-1)?.ref.digest, {
+          payload,
+          joinsNext: left > 0,
+        });
+        const spread = () => {
+          for (const to of this.world.peersOf(this)) this.exchange.spread(to, batch);
+        };
+        this.storeBatch(batch, spread, true);
+      }
+    });
   }
 
   /** From a node that accepted it, could not have it ordered in time, and validates no more (R22). */

@@ -8,6 +8,7 @@ import {
   type Block,
   type ConsensusMessage,
   genesisBlock,
+  MAX_BUNDLE_BATCHES,
   type ValidatorIndex,
   type ValidatorSet,
   validatorSetHash,
@@ -34,6 +35,8 @@ import { Trace } from './trace.ts';
 const GENESIS_TIME_MS = 1_700_000_000_000;
 /** How far the clock of an adversary may be off that does not care. */
 const MAX_WILD_SKEW_MS = 30_000;
+/** How often what a node seals is a bundle. */
+const BUNDLE_CHANCE = 0.15;
 /** Virtual time after the freeze within which everything must be final. */
 export const LIVENESS_BOUND_MS = 60_000;
 /** Heights that must be gained after the freeze, and how far apart the heads of honest nodes may be at the end. */
@@ -261,11 +264,18 @@ export class World {
   }
 
   /** `payload`: what was accepted before, and is sealed anew. */
-  makeBatch(node: SimulatedNode, seq: number, previousDigest: Uint8Array | undefined, payload?: number): HeldBatch {
+  makeBatch(
+    node: SimulatedNode,
+    seq: number,
+    previousDigest: Uint8Array | undefined,
+    { payload, joinsNext = false }: { readonly payload?: number | undefined; readonly joinsNext?: boolean } = {},
+  ): HeldBatch {
     const { index: author, place, name, epoch } = node;
     const id = `batch-${place}-${seq}-${this.queue.nowMs}${epoch.number > 0 ? `-${epoch.number}` : ''}`;
     const digest = this.#random.fork(id).bytes(32);
-    const batch: HeldBatch = { ref: { author, seq, rollupId: 1, digest }, previousDigest: previousDigest ?? ZERO_HASH };
+    const joins = joinsNext || node.adversary?.neverCloses === true;
+    const ref = { author, seq, rollupId: 1, digest, joinsNext: joins };
+    const batch: HeldBatch = { ref, previousDigest: previousDigest ?? ZERO_HASH };
     this.batches.add(batch, epoch.number, payload ?? this.batches.newPayload(), this.queue.nowMs);
     this.note('batch', [author, seq], () => `${name} seals batch ${author}/${seq}`);
     return batch;
@@ -339,7 +349,8 @@ export class World {
   #produceLater(node: SimulatedNode): void {
     const delayMs = 1 + node.random.exponential(this.schedule.batchIntervalMs);
     this.queue.after(delayMs, () => {
-      if (node.up) node.produce();
+      if (node.up)
+        node.seal(undefined, node.random.chance(BUNDLE_CHANCE) ? node.random.integer(2, MAX_BUNDLE_BATCHES) : 1);
       this.#produceLater(node);
     });
   }

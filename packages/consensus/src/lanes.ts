@@ -6,9 +6,11 @@
 import {
   type Acknowledgement,
   type Bytes32,
+  bundleEnds,
   equalBytes,
   type LaneSeq,
   MAX_BATCH_REFS_PER_BLOCK,
+  MAX_BUNDLE_BATCHES,
   MAX_UNORDERED_BATCHES_PER_LANE,
   type BatchRef as Ref,
   type UnixMs,
@@ -108,16 +110,20 @@ export class Lanes {
     this.#finalTips = finalTips;
   }
 
-  /** R10: the refs that a block in `view` on a parent with these tips orders. */
+  /** R10: the refs that a block in `view` on a parent with these tips orders. Of each lane whole bundles only. */
   collect(view: View, tips: readonly LaneTip[], nowMs: UnixMs, delayMs: number): Ref[] {
     const size = this.#set.validators.length;
     const perLane = Math.min(MAX_UNORDERED_BATCHES_PER_LANE, Math.floor(MAX_BATCH_REFS_PER_BLOCK / size));
     const refs: Ref[] = [];
     for (const author of laneOrder(view, size)) {
-      const run = this.#run(author, tips[author]!, perLane);
-      let last = run.length - 1;
-      while (last >= 0 && !this.#includable(run[last]!, nowMs, delayMs)) last--;
-      for (let i = 0; i <= last; i++) refs.push(run[i]!.ref);
+      // In a large set a bundle may be longer than a lane's share of the block; then it stands there by itself.
+      const run = this.#run(author, tips[author]!, Math.max(perLane, MAX_BUNDLE_BATCHES));
+      let includable = run.length;
+      while (includable > 0 && !this.#includable(run[includable - 1]!, nowMs, delayMs)) includable--;
+      const most = Math.min(includable, MAX_BATCH_REFS_PER_BLOCK - refs.length);
+      const ends = bundleEnds(run.map(({ ref }) => ref)).filter((end) => end <= most);
+      const count = ends.findLast((end) => end <= perLane) ?? ends[0] ?? 0;
+      for (const { ref } of run.slice(0, count)) refs.push(ref);
     }
     return refs;
   }
@@ -127,7 +133,10 @@ export class Lanes {
     let soonest: UnixMs | undefined;
     for (let author = 0; author < tips.length; author++) {
       if (this.#held[author]!.size === 0) continue;
-      for (const held of this.#run(author, tips[author]!, MAX_UNORDERED_BATCHES_PER_LANE)) {
+      const run = this.#run(author, tips[author]!, MAX_UNORDERED_BATCHES_PER_LANE);
+      const [first] = bundleEnds(run.map(({ ref }) => ref));
+      if (first === undefined) continue;
+      for (const held of run.slice(first - 1)) {
         if (this.#includable(held, nowMs, delayMs)) return nowMs;
         if (this.#equivocators.has(author)) continue;
         soonest = Math.min(soonest ?? Number.POSITIVE_INFINITY, held.heldSinceMs + delayMs);
@@ -136,15 +145,16 @@ export class Lanes {
     return soonest;
   }
 
-  /** Since when the oldest batch is held that is not ordered on these tips. */
+  /** Since when the oldest batch could be ordered that is not on these tips: since its bundle is held as a whole. */
   oldestUnorderedMs(tips: readonly LaneTip[]): UnixMs | undefined {
     let oldest: UnixMs | undefined;
     for (let author = 0; author < tips.length; author++) {
-      const { nextSeq, lastDigest } = tips[author]!;
-      const first = this.#after(author, nextSeq, lastDigest);
-      if (first && !this.#equivocators.has(author)) {
-        oldest = Math.min(oldest ?? first.heldSinceMs, first.heldSinceMs);
-      }
+      if (this.#equivocators.has(author)) continue;
+      const run = this.#run(author, tips[author]!, MAX_BUNDLE_BATCHES);
+      const [first] = bundleEnds(run.map(({ ref }) => ref));
+      if (first === undefined) continue;
+      const sinceMs = Math.max(...run.slice(0, first).map(({ heldSinceMs }) => heldSinceMs));
+      oldest = Math.min(oldest ?? sinceMs, sinceMs);
     }
     return oldest;
   }
@@ -171,6 +181,11 @@ export class Lanes {
         return {
           verdict: 'invalid',
           reason: `batch ${ref.seq} of lane ${ref.author} is of another rollup than its ref says`,
+        };
+      } else if (held.ref.joinsNext !== ref.joinsNext) {
+        return {
+          verdict: 'invalid',
+          reason: `batch ${ref.seq} of lane ${ref.author} and its ref differ on whether the next one belongs with it`,
         };
       }
     }

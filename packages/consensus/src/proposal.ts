@@ -1,13 +1,16 @@
 /** What of a proposal can be judged by itself, before its parent or its data are known (R7, R8, R11). Pure functions. */
 
 import {
+  type BatchRef,
   BLOCK_VERSION,
+  bundleEnds,
   type Certificate,
   equalBytes,
   type Height,
   type LeaderSchedule,
   type Proposal,
   SkipCertificates,
+  type ValidatorIndex,
   type View,
   VoteKind,
   ZERO_HASH,
@@ -37,6 +40,8 @@ export function proposalFault(proposal: Proposal, context: ProposalContext): str
     if (!namesNextSet) return 'ends its epoch and names no next validator set';
   } else if (namesNextSet) return 'names a next validator set in the middle of an epoch';
   if (header.height > context.lastHeight && block.refs.length > 0) return 'orders batches after the end of its epoch';
+  const cut = cutBundle(block.refs);
+  if (cut !== undefined) return `cuts a bundle of lane ${cut}, or has one that is too long`;
   if (!refsMatch(block)) return 'the refs root is not that of its refs';
   if (!isCertificateOf(parentCertificate, header.parentView, header.parentHash))
     return 'the parent certificate is not for its parent';
@@ -44,6 +49,18 @@ export function proposalFault(proposal: Proposal, context: ProposalContext): str
   if (skipFault) return skipFault;
   if (!equalBytes(SkipCertificates.hashTreeRoot(skips), header.skipsRoot))
     return 'the skips root is not that of its skips';
+  return undefined;
+}
+
+/** The lane whose refs do not end where a bundle does (R1), by these refs alone: each block begins where one ended. */
+function cutBundle(refs: readonly BatchRef[]): ValidatorIndex | undefined {
+  for (let from = 0; from < refs.length; ) {
+    const { author } = refs[from]!;
+    let to = from + 1;
+    while (refs[to]?.author === author) to++;
+    if (bundleEnds(refs.slice(from, to)).at(-1) !== to - from) return author;
+    from = to;
+  }
   return undefined;
 }
 

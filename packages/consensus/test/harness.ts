@@ -241,11 +241,11 @@ export class Fixture {
     return certificate;
   }
 
-  batch(author: ValidatorIndex, seq: number, previous?: HeldBatch, salt = 0): HeldBatch {
+  batch(author: ValidatorIndex, seq: number, previous?: HeldBatch, salt = 0, joinsNext = false): HeldBatch {
     const digest = new Uint8Array(32).fill(author + 1);
     digest[0] = seq;
     digest[1] = salt;
-    return { ref: { author, seq, rollupId: 1, digest }, previousDigest: previous?.ref.digest ?? ZERO_HASH };
+    return { ref: { author, seq, rollupId: 1, digest, joinsNext }, previousDigest: previous?.ref.digest ?? ZERO_HASH };
   }
 
   /** A lane of so many batches, stored here. */

@@ -15,7 +15,7 @@ const set: ValidatorSet = {
 };
 
 function branch(i: number): BatchRef {
-  return { author: 1, seq: 0, rollupId: 7, digest: new Uint8Array(32).fill(i + 1) };
+  return { author: 1, seq: 0, rollupId: 7, digest: new Uint8Array(32).fill(i + 1), joinsNext: false };
 }
 
 it('the branch that is stored last can be judged, however many were stored before, and the first one stays', () => {

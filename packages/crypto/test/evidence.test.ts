@@ -88,6 +88,7 @@ const batch: BatchHeader = {
   byteLength: 5,
   transactionCount: 1,
   createdAtMs: 1,
+  joinsNext: false,
 };
 const signed = (change: Partial<BatchHeader> = {}, by = LIAR) =>
   signBatchHeader({ ...batch, ...change }, keys[by]!.node);

@@ -133,7 +133,10 @@ describe('a hand-over', () => {
     ['a gap in the heights', { height: LAST_HEIGHT + 3 }],
     ['another epoch', { epoch: 5 }],
     ['another network', { networkId: ZERO_HASH }],
-    ['refs', { refsRoot: BatchRefs.hashTreeRoot([{ author: 0, seq: 0, rollupId: 1, digest: ZERO_HASH }]) }],
+    [
+      'refs',
+      { refsRoot: BatchRefs.hashTreeRoot([{ author: 0, seq: 0, rollupId: 1, digest: ZERO_HASH, joinsNext: false }]) },
+    ],
     ['a next set of its own', { nextValidatorSetHash: validatorSetHash(nextSet) }],
   ] satisfies [string, Partial<BlockHeader>][])('is none over an epilogue header with %s', (_, change) => {
     expect(judge({ path: [{}, change] })).toMatchObject({ error: { code: 'HAND_OVER_PATH' } });

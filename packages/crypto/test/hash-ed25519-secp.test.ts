@@ -177,6 +177,7 @@ describe('verifyBatch', () => {
     byteLength: body.length,
     transactionCount: 2,
     createdAtMs: 1,
+    joinsNext: true,
   };
   const batch: Batch = { signed: portable.signBatchHeader(header, key), body };
   const verifiers = [native.verifyBatch, portable.createBatchVerifier(portable)];

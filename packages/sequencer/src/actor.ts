@@ -89,7 +89,7 @@ export interface StoredBatch {
 
 type Work = { readonly bytes: number } & (
   | { readonly input: Input }
-  | { readonly stored: StoredBatch; readonly isFinal: boolean; readonly done: () => void }
+  | { readonly stored: readonly StoredBatch[]; readonly isFinal: boolean; readonly done: () => void }
   | { readonly whenDurable: () => void }
 );
 
@@ -125,19 +125,24 @@ export class Actor<Next extends NextEpoch = NextEpoch> {
 
   /** Stores a checked batch in the next turn; resolves once it is durable, never if that fails. */
   storeBatch(stored: StoredBatch): Promise<void> {
+    return this.#keep([stored], false);
+  }
+
+  /** Own batches of one bundle: a crash leaves all or none, or the lane could go on within it (R1). */
+  storeBundle(stored: readonly StoredBatch[]): Promise<void> {
     return this.#keep(stored, false);
   }
 
   /** The same for a batch of a final block: the core orders it no more, and need not know of it. */
   storeFinalBatch(stored: StoredBatch): Promise<void> {
-    return this.#keep(stored, true);
+    return this.#keep([stored], true);
   }
 
-  #keep(stored: StoredBatch, isFinal: boolean): Promise<void> {
-    const digest = toHex(stored.digest);
+  #keep(stored: readonly StoredBatch[], isFinal: boolean): Promise<void> {
+    const digest = toHex(stored[0]!.digest);
     const under = this.#storing.get(digest);
     if (under) return under;
-    const bytes = stored.batch.body.length + INPUT_OVERHEAD_BYTES;
+    const bytes = stored.reduce((sum, { batch }) => sum + batch.body.length + INPUT_OVERHEAD_BYTES, 0);
     const storing = new Promise<void>((resolve) => {
       const done = () => {
         this.#storing.delete(digest);
@@ -230,11 +235,15 @@ export class Actor<Next extends NextEpoch = NextEpoch> {
   }
 
   #store(turn: Turn, { stored, isFinal, done }: Extract<Work, { stored: unknown }>): void {
+    turn.done.push(done);
+    for (const batch of stored) this.#storeOne(turn, batch, isFinal);
+  }
+
+  #storeOne(turn: Turn, stored: StoredBatch, isFinal: boolean): void {
     const { now } = this.#config;
     const { core, lanes, self, epoch } = this.#ordering;
     const { signed } = stored.batch;
     const { author } = signed.header;
-    turn.done.push(done);
     turn.batches.push(stored);
     // One of an earlier epoch is no part of a lane any more.
     if (isFinal || signed.header.epoch !== epoch) return;
@@ -268,7 +277,7 @@ export class Actor<Next extends NextEpoch = NextEpoch> {
     const { store, onEpochEnding, nextEpoch } = this.#config;
     const { self, lanes } = this.#ordering;
     onEpochEnding(ended);
-    const isOwn = (item: Work) => 'stored' in item && item.stored.batch.signed.header.author === self;
+    const isOwn = (item: Work) => 'stored' in item && item.stored[0]!.batch.signed.header.author === self;
     const onTheirWay = this.#inbox.filter(isOwn);
     this.#inbox = this.#inbox.filter((item) => !isOwn(item));
     for (const item of onTheirWay) {

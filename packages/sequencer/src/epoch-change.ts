@@ -1,6 +1,7 @@
 /** The turn from one epoch to the next (R22): what was accepted and not ordered goes on, here or elsewhere. */
 
-import { type LaneSeq, toHex, type ValidatorSet } from '@squad/types';
+import { keccak256 } from '@squad/crypto/node';
+import { bodyTransactions, type LaneSeq, type TransactionHash, toHex, type ValidatorSet } from '@squad/types';
 import type { NextEpoch, StoredBatch } from './actor.ts';
 import type { EpochRun } from './epoch-run.ts';
 import type { HandOn } from './hand-on.ts';
@@ -15,6 +16,8 @@ export interface PreparedEpoch extends NextEpoch {
   readonly places: ReadonlyMap<LaneSeq, LaneSeq>;
   /** What waited in the lane of a validator that is none any more: sealed only to be durable. */
   readonly unsealed: readonly SealedBatch[];
+  /** Of bundles in the lane of a validator that is none any more: nobody can order them as what they are. */
+  readonly givenUp: readonly TransactionHash[];
 }
 
 /** `own`: batches of this node that were not ordered, in the order of the lane. */
@@ -29,11 +32,29 @@ export function prepareEpoch(
     const resealed = next.reseal(own);
     const seqOf = ({ batch }: StoredBatch) => batch.signed.header.seq;
     const places = new Map(own.map((batch, i) => [seqOf(batch), seqOf(resealed[i]!)]));
-    return { ordering: next, batches: resealed, placeOf, resealed, places, unsealed: [] };
+    return { ordering: next, batches: resealed, placeOf, resealed, places, unsealed: [], givenUp: [] };
   }
   const unsealed = before.lane?.sealRest(nowMs) ?? [];
-  handOn.add([...own, ...unsealed].map(({ batch }) => batch.signed));
-  return { ordering: next, batches: unsealed, placeOf, resealed: [], places: new Map(), unsealed };
+  const left = [...own, ...unsealed];
+  const bundled = inBundle(left);
+  handOn.add(left.filter((batch) => !bundled.has(batch)).map(({ batch }) => batch.signed));
+  const givenUp = [...bundled].flatMap(({ batch }) =>
+    bodyTransactions(batch.body).map((transaction) => toHex(keccak256(transaction))),
+  );
+  return { ordering: next, batches: unsealed, placeOf, resealed: [], places: new Map(), unsealed, givenUp };
+}
+
+/** The batches of a run of the lane that stand in a bundle of two and more. */
+function inBundle(run: readonly StoredBatch[]): ReadonlySet<StoredBatch> {
+  let joined = false;
+  return new Set(
+    run.filter(({ batch }) => {
+      const { joinsNext } = batch.signed.header;
+      const belongs = joined || joinsNext;
+      joined = joinsNext;
+      return belongs;
+    }),
+  );
 }
 
 /** Where the validators of one set stand in another. */

@@ -4,21 +4,31 @@ import { TokenBucket } from '@squad/service';
 import {
   type GenesisRollup,
   type LaneSeq,
+  MAX_BATCH_BODY_BYTES,
   MAX_TRANSACTION_BYTES,
   type RollupId,
   type TransactionHash,
 } from '@squad/types';
 import type { StoredBatch } from './actor.ts';
 import type { Admission } from './admission/admission.ts';
-import { alreadyKnown, laneFull, notReady, type Rejection, rollupRateExceeded } from './admission/rejection.ts';
-import type { Lane, OnPlaced } from './lane.ts';
-import type { LanePlaces, SubmitOutcome } from './rpc/api.ts';
+import {
+  alreadyKnown,
+  bundleTooLarge,
+  laneFull,
+  notReady,
+  type Rejection,
+  rollupRateExceeded,
+} from './admission/rejection.ts';
+import type { BundleMember, Lane, OnPlaced, SealedBatch } from './lane.ts';
+import type { Bundle, BundleOutcome, LanePlaces, SubmitOutcome } from './rpc/api.ts';
 import type { SequencerMetrics } from './sequencer-metrics.ts';
 import type { Transactions } from './transactions.ts';
 
 const NO_LANE = 'it follows and has no lane of its own';
 /** What a client whom the lane has no room for should wait. */
 const LANE_RETRY_AFTER_MS = 100;
+/** Bytes of the transactions of one bundle: those of a batch body. */
+export const MAX_BUNDLE_BYTES: number = MAX_BATCH_BODY_BYTES;
 /** Milliseconds for which a full lane may wait for an order before new clients are told why there is none. */
 const STUCK_AFTER_MS = 2_000;
 
@@ -29,8 +39,8 @@ export interface IntakeConfig {
   readonly metrics: SequencerMetrics;
   readonly now: () => number;
   readonly batchAgeMs: number;
-  /** Resolves once the batch is durable here. */
-  readonly store: (batch: StoredBatch) => Promise<void>;
+  /** Batches of one bundle, or one that is in none; resolves once they are durable here, all together. */
+  readonly store: (batches: readonly StoredBatch[]) => Promise<void>;
   /** Sends a durable batch to the other validators. */
   readonly spread: (batch: StoredBatch, hashPrefixes: Uint8Array) => void;
   /** Why nothing is ordered at present; empty if it is. */
@@ -80,20 +90,10 @@ export class Intake {
     transactions: readonly Uint8Array[],
     onPlaced?: (places: readonly LanePlaces[]) => void,
   ): Promise<readonly SubmitOutcome[]> {
-    const { rollups, admission, metrics } = this.#config;
-    const lane = this.#lane;
-    if (!lane) return transactions.map(() => rejected(notReady([NO_LANE])));
+    const { rollups, admission } = this.#config;
     const rollup = rollups.find((known) => known.rollupId === rollupId)!;
-    const bytes = transactions.reduce((sum, transaction) => sum + transaction.length, 0);
-    const noRoom = this.#noRoom(lane, rollupId, transactions.length, bytes);
-    if (noRoom) {
-      metrics.laneFull.increment();
-      return transactions.map(() => rejected(noRoom));
-    }
-    // With room in the lane it is durable at once and ordered when it can be; without, its sender would wait for ever.
-    const isStuck = lane.isFull && this.#config.now() - this.#orderedAtMs > STUCK_AFTER_MS;
-    const reasons = isStuck ? this.#config.notReadyReasons() : [];
-    if (reasons.length > 0) return transactions.map(() => rejected(notReady(reasons)));
+    const closed = this.#closedFor(rollupId, transactions.length, bytesOf(transactions));
+    if (closed) return transactions.map(() => rejected(closed));
     const admitted = await admission.admit(rollup, transactions);
     const waiter = new Waiter();
     const outcomes = admitted.map((outcome, i): SubmitOutcome => {
@@ -111,16 +111,85 @@ export class Intake {
     return outcomes;
   }
 
+  /**
+   * All or none: each transaction becomes a batch of its own, and a block orders all of them, one after the other, or none (R1).
+   * There are 1 to `MAX_BUNDLE_BATCHES`, of rollups of the genesis file.
+   */
+  async submitBundle(bundle: Bundle): Promise<BundleOutcome> {
+    const { rollups, admission, transactions } = this.#config;
+    const bytes = bytesOf(bundle.map(({ transaction }) => transaction));
+    if (bytes > MAX_BUNDLE_BYTES) return refusedAt(0, bundleTooLarge(bytes, MAX_BUNDLE_BYTES));
+    const early = this.#bundleClosed(bundle);
+    if (early) return early;
+    const outcomes = await Promise.all(
+      bundle.map(async ({ rollupId, transaction }) => {
+        const rollup = rollups.find((known) => known.rollupId === rollupId)!;
+        return (await admission.admit(rollup, [transaction]))[0]!;
+      }),
+    );
+    const hashes: TransactionHash[] = [];
+    for (const [index, outcome] of outcomes.entries()) {
+      if (!outcome.ok) return refusedAt(index, outcome.error);
+      const { hash } = outcome.value;
+      if (transactions.isWaiting(hash) || hashes.includes(hash)) return refusedAt(index, alreadyKnown());
+      hashes.push(hash);
+    }
+    const late = this.#bundleClosed(bundle);
+    if (late) return late;
+    const waiter = new Waiter();
+    const members = bundle.map(({ rollupId, transaction }, i) => {
+      const hash = hashes[i]!;
+      this.#rates.get(rollupId)?.bucket.take(transaction.length, this.#config.now());
+      transactions.accept(hash, rollupId);
+      waiter.missing++;
+      return { rollupId, hash, transaction, onPlaced: waiter.onPlaced };
+    });
+    this.#lane!.addBundle(members as [BundleMember, ...BundleMember[]]);
+    this.#sealSoon();
+    await waiter.durable();
+    return { accepted: true, hashes };
+  }
+
+  /** Why nothing may come in of a bundle: its first rollup has to have the room, each the rate. */
+  #bundleClosed(bundle: Bundle): BundleOutcome | undefined {
+    const [first] = bundle;
+    const all = bytesOf(bundle.map(({ transaction }) => transaction));
+    const closed = this.#closedFor(first.rollupId, bundle.length, all, bytesOfRollup(bundle, first.rollupId));
+    if (closed) return refusedAt(0, closed);
+    for (const [index, { rollupId }] of bundle.entries()) {
+      const tooFast = this.#tooFast(rollupId, bytesOfRollup(bundle, rollupId));
+      if (tooFast) return refusedAt(index, tooFast);
+    }
+    return undefined;
+  }
+
+  /** Why this much more of a rollup does not come in now; undefined if it does. `paid`: bytes of them that its rate counts. */
+  #closedFor(rollupId: RollupId, transactions: number, bytes: number, paid = bytes): Rejection | undefined {
+    const lane = this.#lane;
+    if (!lane) return notReady([NO_LANE]);
+    const noRoom = this.#noRoom(lane, rollupId, transactions, bytes, paid);
+    if (noRoom) {
+      this.#config.metrics.laneFull.increment();
+      return noRoom;
+    }
+    // With room in the lane it is durable at once and ordered when it can be; without, its sender would wait for ever.
+    const isStuck = lane.isFull && this.#config.now() - this.#orderedAtMs > STUCK_AFTER_MS;
+    const reasons = isStuck ? this.#config.notReadyReasons() : [];
+    return reasons.length > 0 ? notReady(reasons) : undefined;
+  }
+
   /** Takes a checked transaction into the lane unless it is known; false if there is no room. */
   take(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array): boolean {
     return this.#config.transactions.has(hash) || !this.#add(rollupId, hash, transaction);
   }
 
   /** Why a rollup may not have this much more in the lane; undefined if it may. */
-  #noRoom(lane: Lane, rollupId: RollupId, transactions: number, bytes: number): Rejection | undefined {
-    if (!lane.hasRoomFor(rollupId, transactions, bytes)) {
-      return laneFull(rollupId, lane.waitingOf(rollupId), LANE_RETRY_AFTER_MS);
-    }
+  #noRoom(lane: Lane, rollupId: RollupId, transactions: number, bytes: number, paid = bytes): Rejection | undefined {
+    if (lane.hasRoomFor(rollupId, transactions, bytes)) return this.#tooFast(rollupId, paid);
+    return laneFull(rollupId, lane.waitingOf(rollupId), LANE_RETRY_AFTER_MS);
+  }
+
+  #tooFast(rollupId: RollupId, bytes: number): Rejection | undefined {
     const rate = this.#rates.get(rollupId);
     const waitMs = rate?.bucket.wait(bytes, this.#config.now()) ?? 0;
     return rate && waitMs > 0 ? rollupRateExceeded(rollupId, rate.perSecond, waitMs) : undefined;
@@ -128,7 +197,7 @@ export class Intake {
 
   /** Why it was not added; undefined if it was. */
   #add(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array, onPlaced?: OnPlaced): Rejection | undefined {
-    const { transactions, batchAgeMs, now } = this.#config;
+    const { transactions, now } = this.#config;
     const lane = this.#lane;
     if (!lane) return notReady([NO_LANE]);
     const noRoom = this.#noRoom(lane, rollupId, 1, transaction.length);
@@ -136,9 +205,13 @@ export class Intake {
     this.#rates.get(rollupId)?.bucket.take(transaction.length, now());
     transactions.accept(hash, rollupId);
     lane.add(rollupId, hash, transaction, onPlaced);
-    if (lane.isWorthSealing) this.seal();
-    else this.#sealTimer ??= setTimeout(() => this.seal(), batchAgeMs);
+    this.#sealSoon();
     return undefined;
+  }
+
+  #sealSoon(): void {
+    if (this.#lane?.isWorthSealing) this.seal();
+    else this.#sealTimer ??= setTimeout(() => this.seal(), this.#config.batchAgeMs);
   }
 
   /** Seals what the lane's limit allows. */
@@ -147,14 +220,20 @@ export class Intake {
     this.#sealTimer = undefined;
     if (this.#isHeld) return;
     const { transactions, now, store, spread, metrics } = this.#config;
-    for (const { batch, digest, hashes, hashPrefixes, onPlaced } of this.#lane?.seal(now()) ?? []) {
-      const { seq, rollupId } = batch.signed.header;
-      transactions.sealed(seq, rollupId, hashes);
-      void store({ batch, digest }).then(() => {
+    for (const bundle of inBundles(this.#lane?.seal(now()) ?? [])) {
+      for (const { batch, hashes } of bundle) {
+        const { seq, rollupId } = batch.signed.header;
+        transactions.sealed(seq, rollupId, hashes);
+      }
+      void store(bundle.map(({ batch, digest }) => ({ batch, digest }))).then(() => {
         // R20: durable before it is spread, and before its clients are told.
-        spread({ batch, digest }, hashPrefixes);
-        metrics.sealed(batch);
-        for (const [i, tell] of onPlaced.entries()) tell?.(seq, i);
+        for (const { batch, digest, hashPrefixes } of bundle) {
+          spread({ batch, digest }, hashPrefixes);
+          metrics.sealed(batch);
+        }
+        for (const { batch, onPlaced } of bundle) {
+          for (const [i, tell] of onPlaced.entries()) tell?.(batch.signed.header.seq, i);
+        }
       });
     }
   }
@@ -209,4 +288,28 @@ class Waiter {
 
 function rejected(rejection: Rejection): SubmitOutcome {
   return { accepted: false, rejection };
+}
+
+function refusedAt(index: number, rejection: Rejection): BundleOutcome {
+  return { accepted: false, index, rejection };
+}
+
+function bytesOf(transactions: readonly Uint8Array[]): number {
+  return transactions.reduce((sum, { length }) => sum + length, 0);
+}
+
+function bytesOfRollup(bundle: Bundle, rollupId: RollupId): number {
+  return bytesOf(bundle.filter((member) => member.rollupId === rollupId).map(({ transaction }) => transaction));
+}
+
+/** Each bundle by itself, and each batch that is in none. */
+function inBundles(batches: readonly SealedBatch[]): SealedBatch[][] {
+  const bundles: SealedBatch[][] = [];
+  let open = false;
+  for (const sealed of batches) {
+    if (open) bundles.at(-1)!.push(sealed);
+    else bundles.push([sealed]);
+    open = sealed.batch.signed.header.joinsNext;
+  }
+  return bundles;
 }

@@ -15,6 +15,7 @@ import {
   encodeBody,
   HASH_PREFIX_BYTES,
   type LaneSeq,
+  MAX_BUNDLE_BATCHES,
   MAX_UNORDERED_BATCHES_PER_LANE,
   type RollupId,
   type TransactionHash,
@@ -50,10 +51,16 @@ export interface LaneConfig {
   readonly batchBytes: number;
 }
 
-interface Waiting {
+/** One transaction of a bundle. */
+export interface BundleMember {
+  readonly rollupId: RollupId;
   readonly hash: TransactionHash;
   readonly transaction: Uint8Array;
   readonly onPlaced: OnPlaced | undefined;
+}
+
+interface Waiting extends Omit<BundleMember, 'rollupId'> {
+  readonly rest?: readonly BundleMember[];
 }
 
 export class Lane {
@@ -102,6 +109,11 @@ export class Lane {
     this.#waiting.add(rollupId, { hash, transaction, onPlaced });
   }
 
+  /** Waits in the line of its first rollup, and counts there as a whole. */
+  addBundle([{ rollupId, ...first }, ...rest]: readonly [BundleMember, ...BundleMember[]]): void {
+    this.#waiting.add(rollupId, rest.length === 0 ? first : { ...first, rest });
+  }
+
   /** Takes what waits in the lane of the epoch before, which seals no more. */
   takeOver(before: Lane): void {
     this.#waiting = before.#waiting;
@@ -109,10 +121,10 @@ export class Lane {
 
   /** Seals all that waits, whatever the lane's limits: this node will have no lane any more, and gives it away (R22). */
   sealRest(nowMs: UnixMs): SealedBatch[] {
-    return this.#sealUntil(() => false, nowMs);
+    return this.#sealWithin(() => MAX_BUNDLE_BATCHES, nowMs);
   }
 
-  /** A batch of the epoch before that was not ordered gets its place in this lane, whatever the lane's limits (R22). */
+  /** A batch of the epoch before that was not ordered gets its place in this lane, whatever the lane's limits (R22). Bundles stay so. */
   reseal({ signed: { header }, body }: Batch): { readonly batch: Batch; readonly digest: Bytes32 } {
     return this.#place(body, header);
   }
@@ -124,7 +136,7 @@ export class Lane {
 
   /** Seals what waits, as far as the lane's limits allow. */
   seal(nowMs: UnixMs): SealedBatch[] {
-    return this.#sealUntil(() => this.isFull, nowMs);
+    return this.#sealWithin(() => (this.isFull ? 0 : MAX_UNORDERED_BATCHES_PER_LANE - this.#unordered), nowMs);
   }
 
   /** This many own batches became final, the last of them at `seq`. */
@@ -141,20 +153,26 @@ export class Lane {
     }
   }
 
-  #sealUntil(isFull: () => boolean, nowMs: UnixMs): SealedBatch[] {
+  /** `room`: batches that may be sealed at the moment. */
+  #sealWithin(room: () => number, nowMs: UnixMs): SealedBatch[] {
     const sealed: SealedBatch[] = [];
-    while (!isFull()) {
-      const taken = this.#waiting.take(this.#config.batchBytes);
+    for (let left = room(); left > 0; left = room()) {
+      const taken = this.#waiting.take(this.#config.batchBytes, left);
       if (!taken) break;
-      sealed.push(this.#sealOne(taken.rollupId, taken.entries, nowMs));
+      const { rollupId, entries } = taken;
+      const rest = entries[0]!.rest ?? [];
+      sealed.push(this.#sealOne(rollupId, entries, nowMs, rest.length > 0));
+      for (const [i, member] of rest.entries()) {
+        sealed.push(this.#sealOne(member.rollupId, [member], nowMs, i + 1 < rest.length));
+      }
     }
     return sealed;
   }
 
-  #sealOne(rollupId: RollupId, taken: readonly Waiting[], createdAtMs: UnixMs): SealedBatch {
+  #sealOne(rollupId: RollupId, taken: readonly Waiting[], createdAtMs: UnixMs, joinsNext: boolean): SealedBatch {
     const body = encodeBody(taken.map(({ transaction }) => transaction));
     const transactionCount = taken.length;
-    const content = { rollupId, bodyRoot: bodyRoot(body, sha256), transactionCount, createdAtMs };
+    const content = { rollupId, bodyRoot: bodyRoot(body, sha256), transactionCount, createdAtMs, joinsNext };
     const hashes = taken.map(({ hash }) => hash);
     return {
       ...this.#place(body, content),
@@ -167,10 +185,10 @@ export class Lane {
   /** The next batch of the lane, signed. */
   #place(
     body: Uint8Array,
-    content: Pick<BatchHeader, 'rollupId' | 'bodyRoot' | 'transactionCount' | 'createdAtMs'>,
+    content: Pick<BatchHeader, 'rollupId' | 'bodyRoot' | 'transactionCount' | 'createdAtMs' | 'joinsNext'>,
   ): { readonly batch: Batch; readonly digest: Bytes32 } {
     const { networkId, epoch, author, key } = this.#config;
-    const { rollupId, bodyRoot: root, transactionCount, createdAtMs } = content;
+    const { rollupId, bodyRoot: root, transactionCount, createdAtMs, joinsNext } = content;
     const signed = signBatchHeader(
       {
         networkId,
@@ -183,6 +201,7 @@ export class Lane {
         byteLength: body.length,
         transactionCount,
         createdAtMs,
+        joinsNext,
       },
       key,
     );

@@ -214,6 +214,7 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
   return {
     rollups: genesis.file.rollups,
     submit: (rollupId, transactions, onPlaced) => sequencer.submit(rollupId, transactions, onPlaced),
+    submitBundle: (bundle) => sequencer.submitBundle(bundle),
     status,
     block,
     certificate,

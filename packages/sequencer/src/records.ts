@@ -120,6 +120,6 @@ function unreadable(kind: number, cause: unknown): SquadError {
 
 /** What the core must know of a batch. */
 export function heldBatch(signed: Batch['signed'], digest: Uint8Array = batchDigest(signed.header)): HeldBatch {
-  const { author, seq, rollupId, previousDigest } = signed.header;
-  return { ref: { author, seq, rollupId, digest }, previousDigest };
+  const { author, seq, rollupId, joinsNext, previousDigest } = signed.header;
+  return { ref: { author, seq, rollupId, digest, joinsNext }, previousDigest };
 }

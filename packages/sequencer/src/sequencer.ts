@@ -39,7 +39,7 @@ import { answerRequest } from './peer-requests.ts';
 import { Pruner } from './pruning.ts';
 import { heldBatch } from './records.ts';
 import { readRecords, rememberOwnTransactions } from './restart.ts';
-import type { LanePlaces, StagedBlock, SubmitOutcome } from './rpc/api.ts';
+import type { Bundle, BundleOutcome, LanePlaces, StagedBlock, SubmitOutcome } from './rpc/api.ts';
 import type { SequencerParts } from './sequencer-parts.ts';
 import { TransactionIndexer } from './transaction-indexer.ts';
 import { findTransaction } from './transaction-lookup.ts';
@@ -182,7 +182,7 @@ export class Sequencer {
         metrics,
         now,
         batchAgeMs: parts.batchAgeMs,
-        store: (batch) => this.#actor.storeBatch(batch),
+        store: (batches) => this.#actor.storeBundle(batches),
         spread: (batch, prefixes) => this.#run.spread.send(batch, prefixes),
         notReadyReasons: () => this.notReadyReasons(),
       },
@@ -345,6 +345,12 @@ export class Sequencer {
     return this.#intake.submit(rollupId, transactions, onPlaced);
   }
 
+  async submitBundle(bundle: Bundle): Promise<BundleOutcome> {
+    if (!this.#isStarted) return { accepted: false, index: 0, rejection: notReady([STARTING]) };
+    await this.#turns.next(0);
+    return this.#intake.submitBundle(bundle);
+  }
+
   // ---------------------------------------------------------------- peers
 
   #onFrame(from: ValidatorIndex, _channel: Channel, frame: Uint8Array): void {
@@ -469,12 +475,13 @@ export class Sequencer {
     this.#run.start();
   }
 
-  #beginEpoch({ ordering: run, placeOf, places, resealed, unsealed }: PreparedEpoch): void {
+  #beginEpoch({ ordering: run, placeOf, places, resealed, unsealed, givenUp }: PreparedEpoch): void {
     this.#run.end();
     this.#run = run;
     const { self, validatorSet, startedBy } = run;
     this.handOvers.keep(startedBy!.proof).catch((error: unknown) => this.#parts.onFailure(error));
     this.transactions.beginEpoch(self, places);
+    this.transactions.forget(givenUp);
     for (const { onPlaced, batch } of unsealed) {
       for (const [i, tell] of onPlaced.entries()) tell?.(batch.signed.header.seq, i);
     }

@@ -11,14 +11,21 @@ export const MAX_LANE_WAITING_BYTES: number = 32 * 1024 * 1024;
 /** Transactions that wait to be sealed, shared in the same way. */
 export const MAX_LANE_WAITING_TRANSACTIONS = 262_144;
 
+/** A transaction that waits; `rest`: those that are sealed right after it, in one bundle (R1). */
+export interface WaitingEntry {
+  readonly transaction: Uint8Array;
+  readonly rest?: readonly { readonly transaction: Uint8Array }[] | undefined;
+}
+
 interface Line<Entry> {
   readonly entries: Entry[];
   bytes: number;
+  transactions: number;
   /** Bytes that it had beyond its turns. */
   owed: number;
 }
 
-export class WaitingLines<Entry extends { readonly transaction: Uint8Array }> {
+export class WaitingLines<Entry extends WaitingEntry> {
   /** The next one's turn first. */
   readonly #lines = new Map<RollupId, Line<Entry>>();
   #bytes = 0;
@@ -35,7 +42,7 @@ export class WaitingLines<Entry extends { readonly transaction: Uint8Array }> {
   /** What waits of one rollup. */
   of(rollupId: RollupId): { readonly bytes: number; readonly transactions: number } {
     const line = this.#lines.get(rollupId);
-    return { bytes: line?.bytes ?? 0, transactions: line?.entries.length ?? 0 };
+    return { bytes: line?.bytes ?? 0, transactions: line?.transactions ?? 0 };
   }
 
   hasRoomFor(rollupId: RollupId, transactions: number, bytes: number): boolean {
@@ -49,18 +56,25 @@ export class WaitingLines<Entry extends { readonly transaction: Uint8Array }> {
   add(rollupId: RollupId, entry: Entry): void {
     let line = this.#lines.get(rollupId);
     if (!line) {
-      line = { entries: [], bytes: 0, owed: 0 };
+      line = { entries: [], bytes: 0, transactions: 0, owed: 0 };
       this.#lines.set(rollupId, line);
     }
     line.entries.push(entry);
-    line.bytes += entry.transaction.length;
-    this.#bytes += entry.transaction.length;
-    this.#transactions++;
+    this.#count(line, [entry], 1);
   }
 
-  /** One batch's worth, of the rollup whose turn it is; undefined if nothing waits. `turnBytes`: those of a body. */
-  take(turnBytes: number): { readonly rollupId: RollupId; readonly entries: readonly Entry[] } | undefined {
+  /**
+   * One batch's worth, or a bundle alone, of the rollup whose turn it is; undefined if nothing waits, or if the turn is that of
+   * a bundle of more than `room` batches. `turnBytes`: those of a body.
+   */
+  take(
+    turnBytes: number,
+    room: number,
+  ): { readonly rollupId: RollupId; readonly entries: readonly Entry[] } | undefined {
     for (const [rollupId, line] of this.#lines) {
+      const batches = 1 + (line.entries[0]!.rest?.length ?? 0);
+      // It keeps its turn: were others let past, there would never be so much room at once.
+      if (line.owed < turnBytes && batches > room) return undefined;
       // Its next turn is after the others', in this walk: a map is walked to what was added last.
       this.#lines.delete(rollupId);
       this.#lines.set(rollupId, line);
@@ -68,32 +82,37 @@ export class WaitingLines<Entry extends { readonly transaction: Uint8Array }> {
         line.owed -= turnBytes;
         continue;
       }
-      const { entries, bodyBytes } = takeBatch(line.entries, turnBytes);
-      const bytes = bodyBytes - OFFSET_BYTES * entries.length;
-      line.bytes -= bytes;
-      line.owed += Math.max(0, bodyBytes - turnBytes);
-      this.#bytes -= bytes;
-      this.#transactions -= entries.length;
+      const entries = batches > 1 ? line.entries.splice(0, 1) : takeBatch(line.entries, turnBytes);
+      const bytes = this.#count(line, entries, -1);
+      line.owed += Math.max(0, bytes - turnBytes);
       if (line.entries.length === 0) this.#lines.delete(rollupId);
       return { rollupId, entries };
     }
     return undefined;
   }
+
+  /** Counts entries in or out; answers with their bytes in bodies. */
+  #count(line: Line<Entry>, entries: readonly Entry[], sign: 1 | -1): number {
+    const transactions = entries.flatMap((entry) => [entry, ...(entry.rest ?? [])]);
+    const bytes = transactions.reduce((sum, { transaction }) => sum + transaction.length, 0);
+    line.bytes += sign * bytes;
+    line.transactions += sign * transactions.length;
+    this.#bytes += sign * bytes;
+    this.#transactions += sign * transactions.length;
+    return bytes + OFFSET_BYTES * transactions.length;
+  }
 }
 
-/** The first of a line, and as many more as fit. */
-function takeBatch<Entry extends { readonly transaction: Uint8Array }>(
-  line: Entry[],
-  turnBytes: number,
-): { readonly entries: readonly Entry[]; readonly bodyBytes: number } {
+/** The first of a line, and as many more as fit, up to a bundle. */
+function takeBatch<Entry extends WaitingEntry>(line: Entry[], turnBytes: number): readonly Entry[] {
   let bodyBytes = 0;
   let count = 0;
-  for (const { transaction } of line) {
+  for (const { transaction, rest } of line) {
     const more = OFFSET_BYTES + transaction.length;
     const full = count > 0 && bodyBytes + more > turnBytes;
-    if (full || bodyBytes + more > MAX_BATCH_BODY_BYTES || count === MAX_BATCH_TRANSACTIONS) break;
+    if (rest || full || bodyBytes + more > MAX_BATCH_BODY_BYTES || count === MAX_BATCH_TRANSACTIONS) break;
     bodyBytes += more;
     count++;
   }
-  return { entries: line.splice(0, count), bodyBytes };
+  return line.splice(0, count);
 }

@@ -37,9 +37,10 @@ async function finalize(store: NodeStore, from: number, to: number): Promise<voi
       byteLength: body.length,
       transactionCount: 1,
       createdAtMs: 0,
+      joinsNext: false,
     };
     const digest = batchDigest(header);
-    const ref: BatchRef = { author: 0, seq: height, rollupId: ROLLUP, digest };
+    const ref: BatchRef = { author: 0, seq: height, rollupId: ROLLUP, digest, joinsNext: false };
     const genesis = genesisBlock(NETWORK_ID, 0);
     const block: Block = { header: { ...genesis.header, height, view: height }, refs: [ref] };
     store.appendTurn({

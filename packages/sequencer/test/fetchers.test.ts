@@ -150,6 +150,7 @@ describe('batches', () => {
       seq: i,
       rollupId: 901,
       digest: new Uint8Array(32).fill(i % 251).fill(Math.floor(i / 251) + 1, 0, 2),
+      joinsNext: false,
     }));
     let wanted = 0;
     answers.set(1, (request) => {

@@ -51,7 +51,7 @@ function createIntake(head: Start = {}) {
       metrics: createSequencerMetrics(noMetrics),
       now: () => nowMs,
       batchAgeMs: 0,
-      store: async (batch) => void stored.push(batch),
+      store: async (batches) => void stored.push(...batches),
       spread: () => {},
       notReadyReasons: () => head.reasons ?? [],
     },

@@ -7,13 +7,14 @@ import {
   decodeBatch,
   encodeBatch,
   MAX_BATCH_TRANSACTIONS,
+  MAX_BUNDLE_BATCHES,
   MAX_TRANSACTION_BYTES,
   MAX_UNORDERED_BATCHES_PER_LANE,
   toHex,
   ZERO_HASH,
 } from '@squad/types';
 import { describe, expect, it } from 'vitest';
-import { Lane, MAX_LANE_BYTES_IN_FLIGHT } from '../src/lane.ts';
+import { type BundleMember, Lane, MAX_LANE_BYTES_IN_FLIGHT, type SealedBatch } from '../src/lane.ts';
 import { MAX_LANE_WAITING_BYTES, MAX_LANE_WAITING_TRANSACTIONS } from '../src/waiting-lines.ts';
 import { createGenesis, keysOf, OTHER_ROLLUP, ROLLUP, transaction } from './support.ts';
 
@@ -253,5 +254,64 @@ describe('what waits', () => {
       const sealed = lane.seal(NOW_MS);
       expect(sealed.flatMap(({ hashes }) => hashes)).toContain(hash);
     }
+  });
+});
+
+describe('a bundle', () => {
+  const bundle = (lane: Lane, rollups: readonly number[], first = 500) => {
+    const members = rollups.map((rollupId, i) => {
+      const raw = transaction(rollupId % 7, first + i, 96);
+      return { rollupId, hash: toHex(raw), transaction: raw, onPlaced: undefined };
+    });
+    lane.addBundle(members as [BundleMember, ...BundleMember[]]);
+    return members.map(({ hash }) => hash);
+  };
+  const headersOf = (sealed: readonly SealedBatch[]) => sealed.map(({ batch }) => batch.signed.header);
+  const sixteen = Array.from({ length: MAX_BUNDLE_BATCHES }, (_, i) => 901 + (i % 3));
+
+  it('is sealed as batches of their own, in order, each but the last joining the next', () => {
+    const lane = createLane();
+    const before = add(lane, 2);
+    const hashes = bundle(lane, [ROLLUP, OTHER_ROLLUP, ROLLUP]);
+    const after = add(lane, 1, ROLLUP, 96, 9);
+    const sealed = lane.seal(NOW_MS);
+    expect(sealed.map(({ hashes: of }) => of)).toEqual([before, ...hashes.map((hash) => [hash]), after]);
+    expect(headersOf(sealed).map(({ joinsNext }) => joinsNext)).toEqual([false, true, true, false, false]);
+    expect(headersOf(sealed).map(({ rollupId }) => rollupId)).toEqual([ROLLUP, ROLLUP, OTHER_ROLLUP, ROLLUP, ROLLUP]);
+    expect(lane.waitingTransactions).toBe(0);
+    expect(lane.waitingOf(ROLLUP)).toEqual({ bytes: 0, transactions: 0 });
+  });
+
+  it('of one transaction is a batch like any other', () => {
+    const lane = createLane();
+    bundle(lane, [ROLLUP]);
+    expect(headersOf(lane.seal(NOW_MS)).map(({ joinsNext }) => joinsNext)).toEqual([false]);
+  });
+
+  it('waits until the lane has room for all of it, and nobody is let past it then', () => {
+    const lane = createLane(1000, { ...FRESH, unordered: MAX_UNORDERED_BATCHES_PER_LANE - MAX_BUNDLE_BATCHES + 1 });
+    const hashes = bundle(lane, sixteen);
+    add(lane, 1, OTHER_ROLLUP);
+    expect(lane.seal(NOW_MS)).toEqual([]);
+    lane.ordered(1, 0);
+    const sealed = lane.seal(NOW_MS);
+    expect(sealed.flatMap(({ hashes: of }) => of)).toEqual(hashes);
+    expect(lane.unordered).toBe(MAX_UNORDERED_BATCHES_PER_LANE);
+    expect(lane.waitingTransactions).toBe(1);
+  });
+
+  it('counts as a whole for its first rollup', () => {
+    const lane = createLane(1000, { ...FRESH, unordered: MAX_UNORDERED_BATCHES_PER_LANE });
+    bundle(lane, sixteen);
+    expect(lane.waitingOf(901)).toEqual({ bytes: 16 * 96, transactions: 16 });
+    expect(lane.waitingOf(902)).toEqual({ bytes: 0, transactions: 0 });
+  });
+
+  it('stays one in the lane of the next epoch', () => {
+    const lane = createLane();
+    bundle(lane, [ROLLUP, OTHER_ROLLUP]);
+    const next = createLane();
+    const resealed = lane.seal(NOW_MS).map(({ batch }) => next.reseal(batch).batch.signed.header.joinsNext);
+    expect(resealed).toEqual([true, false]);
   });
 });

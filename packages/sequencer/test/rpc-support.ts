@@ -11,11 +11,14 @@ import {
   genesisBlock,
   genesisCertificate,
   type Height,
+  type TransactionHash,
   toHex,
   ZERO_HASH,
 } from '@squad/types';
 import { createAdmission, laneFull } from '../src/admission/index.ts';
 import type {
+  Bundle,
+  BundleOutcome,
   LanePlaces,
   NamedValidatorSet,
   SequenceBlock,
@@ -37,7 +40,13 @@ const NETWORK_ID = new Uint8Array(32).fill(1);
 
 export function blockAt(height: Height): Block {
   const { header } = genesisBlock(NETWORK_ID, 1_000);
-  const ref = { author: 1, seq: Number(height), rollupId: 901, digest: new Uint8Array(32).fill(height) };
+  const ref = {
+    author: 1,
+    seq: Number(height),
+    rollupId: 901,
+    digest: new Uint8Array(32).fill(height),
+    joinsNext: false,
+  };
   return { header: { ...header, height, view: height + 1 }, refs: [ref] };
 }
 
@@ -71,6 +80,16 @@ export class FakeNode implements SequencerApi {
       this.submitted.push({ rollupId, transaction: toHex(transactions[i]!) });
       return { accepted: true, hash: outcome.value.hash };
     });
+  }
+
+  async submitBundle(bundle: Bundle): Promise<BundleOutcome> {
+    const hashes: TransactionHash[] = [];
+    for (const [index, { rollupId, transaction }] of bundle.entries()) {
+      const [outcome] = await this.submit(rollupId, [transaction]);
+      if (!outcome!.accepted) return { accepted: false, index, rejection: outcome!.rejection };
+      hashes.push(outcome!.hash);
+    }
+    return { accepted: true, hashes };
   }
 
   status(): SequencerStatus {
@@ -179,6 +198,7 @@ export function sequenceBlock(height: Height): SequenceBlock {
     byteLength: body.length,
     transactionCount: transactions.length,
     createdAtMs: 900,
+    joinsNext: false,
   };
   return {
     stage: 'final',

@@ -81,6 +81,31 @@ async function open(path = '') {
   };
 }
 
+describe('squad_sendBundle', () => {
+  const member = (byte: number, rollupId = 7) => ({ rollupId, transaction: toHex(Uint8Array.of(byte, 1)) });
+
+  it('takes up to 16 transactions of any rollups, and answers with their hashes', async () => {
+    const evm = { rollupId: 901, transaction: toHex(await feeMarket()) };
+    const bundle = [evm, ...Array.from({ length: 15 }, (_, i) => member(i))];
+    const hashes = (await call('squad_sendBundle', [bundle])) as string[];
+    expect(hashes).toHaveLength(16);
+    expect(node.submitted.map(({ transaction }) => transaction)).toEqual(bundle.map(({ transaction }) => transaction));
+    await expect(refusal('squad_sendBundle', [[...bundle, member(16)]])).resolves.toMatchObject({
+      code: -32_602,
+      message: expect.stringContaining('MAX_BUNDLE_BATCHES = 16'),
+    });
+    await expect(refusal('squad_sendBundle', [[]])).resolves.toMatchObject({ code: -32_602 });
+  });
+
+  it('says for which transaction it is refused', async () => {
+    const bundle = [member(1), { rollupId: 901, transaction: '0x02c0' }];
+    expect(await refusal('squad_sendBundle', [bundle])).toMatchObject({
+      data: { code: 'TRANSACTION_MALFORMED', index: 1 },
+    });
+    expect(await refusal('squad_sendBundle', [[member(1, 5)]])).toMatchObject({ data: { code: 'ROLLUP_UNKNOWN' } });
+  });
+});
+
 describe('eth_sendRawTransaction', () => {
   it('routes by the chain id in the transaction', async () => {
     const [first, second] = [await feeMarket({ chainId: 901 }), await legacy({ chainId: 902 })];
@@ -132,7 +157,11 @@ describe('eth_sendRawTransaction', () => {
     node.full = true;
     expect(await refusal('eth_sendRawTransaction', [toHex(await feeMarket())])).toMatchObject({
       code: -32_005,
-      data: { code: 'LANE_FULL', retryAfterMs: 40, remedy: expect.stringContaining('40 ms, or send to another validator') },
+      data: {
+        code: 'LANE_FULL',
+        retryAfterMs: 40,
+        remedy: expect.stringContaining('40 ms, or send to another validator'),
+      },
     });
   });
 
@@ -318,6 +347,7 @@ describe('blocks, certificates and status', () => {
       'squad_getReceipt',
       'squad_getTransactionStatus',
       'squad_getValidatorSet',
+      'squad_sendBundle',
       'squad_sendTransactions',
       'squad_status',
       'squad_subscribe',

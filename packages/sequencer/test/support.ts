@@ -181,6 +181,7 @@ export function sealBatch(
     byteLength: body.length,
     transactionCount: transactions.length,
     createdAtMs: 1_700_000_000_000,
+    joinsNext: false,
     ...change,
   };
   return { batch: { signed: signBatchHeader(header, keysOf(author).node), body }, digest: batchDigest(header) };
@@ -196,8 +197,8 @@ export function sealRun(genesis: Genesis, author: ValidatorIndex, count: number,
 }
 
 export function refOf({ batch, digest }: StoredBatch) {
-  const { author, seq, rollupId } = batch.signed.header;
-  return { author, seq, rollupId, digest };
+  const { author, seq, rollupId, joinsNext } = batch.signed.header;
+  return { author, seq, rollupId, digest, joinsNext };
 }
 
 /** What was logged as a warning: blame among it. */

@@ -1,12 +1,13 @@
-/** Batches (R1, R2): a signed run of one rollup's transactions, and the 50-byte reference by which blocks order it. */
+/** Batches (R1, R2): a signed run of one rollup's transactions, and the 51-byte reference by which blocks order it. */
 
 import { ContainerType, type ValueOf } from '@chainsafe/ssz';
 import { DOMAINS } from './domains.ts';
 import { concatBytes } from './ids.ts';
-import { MAX_BATCH_BODY_BYTES, MAX_BATCH_TRANSACTIONS, MAX_TRANSACTION_BYTES } from './limits.ts';
+import { MAX_BATCH_BODY_BYTES, MAX_BATCH_TRANSACTIONS, MAX_BUNDLE_BATCHES, MAX_TRANSACTION_BYTES } from './limits.ts';
 import { ok, type Result } from './result.ts';
 import { signingRoot } from './signing.ts';
 import {
+  Bool,
   Bytes32Type,
   Bytes64Type,
   decode,
@@ -33,6 +34,8 @@ export const BatchHeader = new ContainerType(
     byteLength: Uint32,
     transactionCount: Uint32,
     createdAtMs: UnixMsType,
+    /** The lane's next batch belongs with it: a block orders both or neither (R1). */
+    joinsNext: Bool,
   },
   { typeName: 'BatchHeader', jsonCase: 'eth2' },
 );
@@ -45,9 +48,9 @@ export const SignedBatchHeader = new ContainerType(
 );
 export type SignedBatchHeader = ValueOf<typeof SignedBatchHeader>;
 
-/** What a block holds of a batch: 50 bytes. */
+/** What a block holds of a batch: 51 bytes. */
 export const BatchRef = new ContainerType(
-  { author: ValidatorIndexType, seq: LaneSeqType, rollupId: RollupIdType, digest: Bytes32Type },
+  { author: ValidatorIndexType, seq: LaneSeqType, rollupId: RollupIdType, digest: Bytes32Type, joinsNext: Bool },
   { typeName: 'BatchRef', jsonCase: 'eth2' },
 );
 export type BatchRef = ValueOf<typeof BatchRef>;
@@ -87,6 +90,22 @@ export function splitBatch(bytes: Uint8Array): Result<{ readonly batch: Uint8Arr
   if (!signed.ok) return signed;
   const end = HEADER_BYTES + signed.value.header.byteLength;
   return ok({ batch: bytes.subarray(0, end), rest: bytes.subarray(end) });
+}
+
+/**
+ * Where a run of a lane may be cut: the numbers of batches after which no bundle is open (R1). None behind a bundle that is
+ * not closed, or closed too late.
+ */
+export function bundleEnds(run: readonly Pick<BatchRef, 'joinsNext'>[]): number[] {
+  const ends: number[] = [];
+  let start = 0;
+  for (const [i, { joinsNext }] of run.entries()) {
+    if (i - start === MAX_BUNDLE_BATCHES) break;
+    if (joinsNext) continue;
+    start = i + 1;
+    ends.push(start);
+  }
+  return ends;
 }
 
 /** Checks form only: sizes, and that the body is a run of `transactionCount` transactions. Not the root, not the signature. */

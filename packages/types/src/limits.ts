@@ -13,6 +13,8 @@ export const MAX_BATCH_BODY_BYTES = 512 * 1024;
 export const MAX_BATCH_TRANSACTIONS = 16_384;
 /** Sealed batches of one lane that are not ordered yet (R1). */
 export const MAX_UNORDERED_BATCHES_PER_LANE = 64;
+/** Batches of one bundle, which stand in one block or in none (R1). */
+export const MAX_BUNDLE_BATCHES = 16;
 /** Batch references in one block; with MAX_BATCH_BODY_BYTES they bound the bytes that one block orders to 256 MiB. */
 export const MAX_BATCH_REFS_PER_BLOCK = 512;
 /** Views that one proposal may skip, each with its nullification certificate. */

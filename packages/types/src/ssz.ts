@@ -5,7 +5,7 @@
 
 import { setHasher } from '@chainsafe/persistent-merkle-tree';
 import { hasher } from '@chainsafe/persistent-merkle-tree/hasher/as-sha256';
-import { type BasicType, ByteVectorType, type Type, UintNumberType } from '@chainsafe/ssz';
+import { type BasicType, BooleanType, ByteVectorType, type Type, UintNumberType } from '@chainsafe/ssz';
 import type { Epoch, Height, LaneSeq, RollupId, UnixMs, ValidatorIndex, View, Weight } from './ids.ts';
 import { type DecodeError, err, ok, type Result } from './result.ts';
 
@@ -33,6 +33,7 @@ export const Uint8 = new UintNumberType(1);
 export const Uint16 = new UintNumberType(2);
 export const Uint32 = new UintNumberType(4);
 export const Uint64: SafeUint64Type = uint64;
+export const Bool = new BooleanType();
 export const Bytes32Type = new ByteVectorType(32);
 export const Bytes48Type = new ByteVectorType(48);
 export const Bytes64Type = new ByteVectorType(64);

@@ -75,6 +75,7 @@ const BATCH_REF: Schema = [
   ['seq', uint64],
   ['rollupId', uint64],
   ['digest', bytes(32)],
+  ['joinsNext', { uintBytes: 1 }],
 ];
 const BLOCK_HEADER: Schema = [
   ['version', uint16],
@@ -103,6 +104,7 @@ const BATCH_HEADER: Schema = [
   ['byteLength', uint32],
   ['transactionCount', uint32],
   ['createdAtMs', uint64],
+  ['joinsNext', { uintBytes: 1 }],
 ];
 const VALIDATOR_SET: Schema = [
   ['epoch', uint64],

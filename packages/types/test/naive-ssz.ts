@@ -11,7 +11,13 @@ export type Schema =
   | { readonly listLimit: number; readonly of: Schema }
   | readonly (readonly [field: string, schema: Schema])[];
 
-type Value = number | Uint8Array | readonly boolean[] | readonly Value[] | { readonly [field: string]: Value };
+type Value =
+  | number
+  | boolean
+  | Uint8Array
+  | readonly boolean[]
+  | readonly Value[]
+  | { readonly [field: string]: Value };
 
 const sha256 = (bytes: Uint8Array): Uint8Array => new Uint8Array(createHash('sha256').update(bytes).digest());
 const littleEndian = (value: number, bytes = 32): Uint8Array =>
@@ -39,7 +45,7 @@ function merkleize(chunks: readonly Uint8Array[], limit: number): Uint8Array {
 const withLength = (root: Uint8Array, length: number) => sha256(Buffer.concat([root, littleEndian(length)]));
 
 export function naiveRoot(schema: Schema, value: Value): Uint8Array {
-  if ('uintBytes' in schema) return littleEndian(value as number);
+  if ('uintBytes' in schema) return littleEndian(Number(value));
   if ('bytes' in schema) return merkleize(chunksOf(value as Uint8Array), Math.ceil(schema.bytes / 32));
   if ('byteListLimit' in schema) {
     const bytes = value as Uint8Array;

@@ -97,6 +97,7 @@ export const batch: Batch = {
       byteLength: body.length,
       transactionCount: 3,
       createdAtMs: 1_700_000_123_456,
+      joinsNext: true,
     },
     signature: pattern(64, 0x40),
   },
@@ -104,9 +105,9 @@ export const batch: Batch = {
 };
 
 const refs: Block['refs'] = [
-  { author: 0, seq: 5, rollupId: 901, digest: pattern(32, 0x50) },
-  { author: 2, seq: 11, rollupId: 901, digest: batchDigest(batch.signed.header) },
-  { author: 2, seq: 12, rollupId: 9_007_199_254_740_991, digest: pattern(32, 0x52) },
+  { author: 0, seq: 5, rollupId: 901, digest: pattern(32, 0x50), joinsNext: false },
+  { author: 2, seq: 11, rollupId: 901, digest: batchDigest(batch.signed.header), joinsNext: true },
+  { author: 2, seq: 12, rollupId: 9_007_199_254_740_991, digest: pattern(32, 0x52), joinsNext: false },
 ];
 
 export const skips: Certificate[] = [41, 42].map((view) => certificate(VoteKind.nullify, view, ZERO_HASH));

@@ -37,6 +37,7 @@ export async function batches(suite: MicroSuite): Promise<void> {
       byteLength: body.length,
       transactionCount: TRANSACTIONS,
       createdAtMs: 0,
+      joinsNext: false,
     };
     return { batch: { signed: signBatchHeader(header, key), body }, digest: batchDigest(header) };
   };
@@ -60,7 +61,13 @@ export async function batches(suite: MicroSuite): Promise<void> {
 
 async function blocks(suite: MicroSuite): Promise<void> {
   const { header } = genesisBlock(new Uint8Array(32).fill(2), 0);
-  const refs = Array.from({ length: REFS }, (_, seq) => ({ author: seq % 4, seq, rollupId: 901, digest: ZERO_HASH }));
+  const refs = Array.from({ length: REFS }, (_, seq) => ({
+    author: seq % 4,
+    seq,
+    rollupId: 901,
+    digest: ZERO_HASH,
+    joinsNext: false,
+  }));
   const block: Block = { header, refs };
   const encoded = Block.serialize(block);
   await suite.time('block-encode-16-refs', 1, () => void Block.serialize(block));

@@ -31,6 +31,7 @@ export async function receipts(suite: MicroSuite): Promise<void> {
     seq: i,
     rollupId: 902,
     digest: new Uint8Array(32).fill(i),
+    joinsNext: false,
   }));
   const ref = largest.seal({ rollupId: ROLLUP, transactions: [transaction(MAX_TRANSACTION_BYTES, 1)] });
   largest.appendRefs([ref, ...refs]);

@@ -109,6 +109,9 @@ function includedTransaction(
   if (batchHeader.rollupId !== ref.rollupId) {
     return fault('BATCH_HEADER_MISMATCH', `the batch is of rollup ${batchHeader.rollupId}, its ref of ${ref.rollupId}`);
   }
+  if (batchHeader.joinsNext !== ref.joinsNext) {
+    return fault('BATCH_HEADER_MISMATCH', 'the batch and its ref differ on whether the next one belongs with it');
+  }
   if (transactionIndex >= transactionCount) {
     return fault('NO_SUCH_TRANSACTION', `the batch has ${transactionCount} transactions, none at ${transactionIndex}`);
   }

@@ -76,6 +76,8 @@ const DEFAULT_ROLLUPS: readonly GenesisRollup[] = [
 /** What a block orders: transactions of one rollup, as one batch of one author. */
 export interface BatchPlan {
   readonly rollupId: RollupId;
+  /** The batch that its author seals next belongs with it. */
+  readonly joinsNext?: boolean;
   readonly author?: ValidatorIndex;
   readonly transactions: readonly Uint8Array[];
 }
@@ -177,13 +179,14 @@ export class HonestChain {
       byteLength: body.length,
       transactionCount: plan.transactions.length,
       createdAtMs: this.genesisTimeMs,
+      joinsNext: plan.joinsNext ?? false,
       ...change,
     };
     const digest = batchDigest(header);
     const signed = signBatchHeader(header, this.#nodeKeys[author]!);
     this.batches.set(toHex(digest), encodeBatch({ signed, body }));
     this.#laneTips[author] = { epoch, seq: tip.seq + 1, digest };
-    return { author, seq: tip.seq, rollupId: plan.rollupId, digest };
+    return { author, seq: tip.seq, rollupId: plan.rollupId, digest, joinsNext: plan.joinsNext ?? false };
   }
 
   /** Appends a block that orders these batches. `change` replaces header fields. */

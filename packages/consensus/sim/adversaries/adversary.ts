@@ -50,6 +50,8 @@ export interface Adversary {
   enteredView?(view: View, leader: ValidatorIndex): void;
   /** The batch that `to` gets in place of an own one; undefined: none. */
   spread?(to: ValidatorIndex, batch: HeldBatch): HeldBatch | undefined;
+  /** Whether all batches of its own lane join the next one (R1). */
+  neverCloses?: boolean;
   /** Whether it says what it holds of a lane. */
   acknowledges?(author: ValidatorIndex): boolean;
   /** Whether it answers a request for a batch. */

@@ -2,6 +2,7 @@
 
 import type { AdversaryFactory } from './adversary.ts';
 import { batchWithholder } from './batch-withholder.ts';
+import { bundleCutter } from './bundle-cutter.ts';
 import { censor } from './censor.ts';
 import { certificateWithholder } from './certificate-withholder.ts';
 import { clockSkewed } from './clock-skewed.ts';
@@ -20,6 +21,7 @@ import { twins } from './twins.ts';
 
 export const ADVERSARIES = {
   'batch-withholder': batchWithholder,
+  'bundle-cutter': bundleCutter,
   censor,
   'certificate-withholder': certificateWithholder,
   'clock-skewed': clockSkewed,

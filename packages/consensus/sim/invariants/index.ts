@@ -29,6 +29,7 @@ import {
 import type { Consensus } from '../../src/core.ts';
 import type { Heard } from '../observations.ts';
 import { type InvariantContext, InvariantViolation, type ObservedNode } from './api.ts';
+import { cutBundle } from './bundles.ts';
 import { EpochRules, FinalLedger } from './epochs.ts';
 import { checkIncluded, weigh } from './inclusion.ts';
 import { CertificateLedger } from './ledger.ts';
@@ -311,6 +312,8 @@ export class Invariants {
     if (refs.length > MAX_REFS_PER_BLOCK || skips.length > MAX_SKIPS) {
       this.fail('limits', `${who} notarized a block of ${refs.length} refs and ${skips.length} skips`);
     }
+    const cut = cutBundle(refs);
+    if (cut) this.fail('whole bundles', `${who} notarized in view ${view} a block that ${cut}`);
     for (const ref of refs) {
       if (node.isBatchDurable(ref.digest)) continue;
       this.fail('data held', `${who} notarized in view ${view} without batch ${ref.author}/${ref.seq} on its disk`);
@@ -426,6 +429,7 @@ export class Invariants {
         this.#epochRules.checkFinal(who, block);
         this.chain[height] = { hash, block };
         this.#checkLanes(who, block);
+        if (block.refs.some(({ joinsNext }) => joinsNext)) this.#context.count('a final block with a bundle');
       }
       this.final.deliver(node.place, height);
       this.#promised[node.place]!.final(height);

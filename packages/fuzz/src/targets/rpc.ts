@@ -32,6 +32,7 @@ import {
   genesisBlock,
   genesisCertificate,
   SquadError,
+  type TransactionHash,
   toHex,
   type ValidatorSet,
   ZERO_HASH,
@@ -122,6 +123,15 @@ const sequencer: SequencerApi = {
       if (!admitted.ok) return { accepted: false, rejection: admitted.error };
       return { accepted: true, hash: toHex(admitted.value.hash) };
     }),
+  submitBundle: async (bundle) => {
+    const hashes: TransactionHash[] = [];
+    for (const [index, { rollupId, transaction }] of bundle.entries()) {
+      const admitted = admitEvm(rollupId, transaction, { osaka: false });
+      if (!admitted.ok) return { accepted: false, index, rejection: admitted.error };
+      hashes.push(toHex(admitted.value.hash));
+    }
+    return { accepted: true, hashes };
+  },
   evidence: () => [],
   handOver: async (epoch) => (epoch === 0 ? Uint8Array.of(1) : undefined),
   validatorSet: async (epoch) => (epoch === 0 ? { set: VALIDATOR_SET, names: [] } : undefined),

@@ -18,6 +18,7 @@ export type RejectionCode =
   | 'ROLLUP_UNKNOWN'
   | 'FEE_TOO_LOW'
   | 'ROLLUP_RATE_EXCEEDED'
+  | 'BUNDLE_TOO_LARGE'
   | 'ADMISSION_BUSY'
   | 'LANE_FULL'
   | 'NOT_READY';
@@ -98,6 +99,14 @@ export function laneFull(
     rpcCode: RpcCode.limitExceeded,
     retryAfterMs,
   };
+}
+
+export function bundleTooLarge(bytes: number, limit: number): Rejection {
+  return refused(
+    'BUNDLE_TOO_LARGE',
+    `the bundle's transactions have ${bytes} bytes, limit ${limit}`,
+    'Put only what has to stand in one block into a bundle.',
+  );
 }
 
 /** The genesis file bounds what each validator takes in of this rollup. */

@@ -33,6 +33,19 @@ export type SubmitOutcome =
   | { readonly accepted: true; readonly hash: TransactionHash }
   | { readonly accepted: false; readonly rejection: Rejection };
 
+/** Transactions that are to stand in one block, one after the other, or nowhere: 1 to `MAX_BUNDLE_BATCHES`. */
+export type Bundle = readonly [BundleTransaction, ...BundleTransaction[]];
+
+export interface BundleTransaction {
+  readonly rollupId: RollupId;
+  readonly transaction: Uint8Array;
+}
+
+/** `index`: of the transaction for which the whole is refused. */
+export type BundleOutcome =
+  | { readonly accepted: true; readonly hashes: readonly TransactionHash[] }
+  | { readonly accepted: false; readonly index: number; readonly rejection: Rejection };
+
 /** Accepted transactions that stand together in a batch of this node's lane: `count` of them from `transactionIndex` on. */
 export interface LanePlaces {
   readonly seq: LaneSeq;
@@ -146,6 +159,8 @@ export interface SequencerApi {
     transactions: readonly Uint8Array[],
     onPlaced?: (places: readonly LanePlaces[]) => void,
   ): Promise<readonly SubmitOutcome[]>;
+  /** Checks the transactions of a bundle and takes all of them into the lane, or none. The rollups are some of `rollups`. */
+  submitBundle(bundle: Bundle): Promise<BundleOutcome>;
   status(): SequencerStatus;
   /** Undefined if there is none here. */
   block(selector: BlockSelector): Promise<StagedBlock | undefined>;

@@ -117,11 +117,12 @@ export type BlockJson = ReturnType<typeof blockJson>;
 
 /** A block without its encoding, as subscribers get it. */
 export function blockJson({ stage, block }: StagedBlock) {
-  const refs = block.refs.map(({ author, seq, rollupId, digest }) => ({
+  const refs = block.refs.map(({ author, seq, rollupId, digest, joinsNext }) => ({
     author,
     seq,
     rollupId,
     digest: toHex(digest),
+    joinsNext,
   }));
   return { stage, ...headerJson(block.header), refs };
 }

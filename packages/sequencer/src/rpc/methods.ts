@@ -17,11 +17,11 @@ import {
   rateLimited,
   toQuantity,
 } from '@squad/service';
-import { type GenesisRollup, SquadError, toHex } from '@squad/types';
+import { type GenesisRollup, MAX_BUNDLE_BATCHES, SquadError, toHex } from '@squad/types';
 import { z } from 'zod';
 import { chainIdOf } from '../admission/evm-transaction.ts';
 import { type Rejection, rollupUnknown } from '../admission/rejection.ts';
-import type { LanePlaces, SequenceBlock, SequencerApi, StagedBlock } from './api.ts';
+import type { BundleTransaction, LanePlaces, SequenceBlock, SequencerApi, StagedBlock } from './api.ts';
 import {
   type BlockJson,
   blockJson,
@@ -125,6 +125,35 @@ function squadMethods(node: SequencerApi, routes: Routes): RpcMethod[] {
           placed = places;
         });
         return placesJson(node.status(), placed, outcomes);
+      },
+    }),
+    defineMethod({
+      name: 'squad_sendBundle',
+      summary: `Takes up to ${MAX_BUNDLE_BATCHES} transactions of any rollups that one block orders, one after the other, or none does`,
+      params: {
+        bundle: z
+          .array(z.strictObject({ rollupId: Quantity, transaction: RawTransaction }))
+          .min(1)
+          .max(MAX_BUNDLE_BATCHES, `more than MAX_BUNDLE_BATCHES = ${MAX_BUNDLE_BATCHES}`)
+          .describe('in the order in which they are to stand'),
+      },
+      result: {
+        name: 'hashes',
+        description:
+          'Of the transactions, in order. An error names in data.index the transaction for which the whole bundle was refused',
+        schema: z.array(z.string()),
+      },
+      handler: async ({ bundle }, context) => {
+        const known = bundle.map(({ rollupId, transaction }) => ({
+          rollupId: routes.byId(rollupId, context).rollupId,
+          transaction,
+        }));
+        // The call itself has paid for one.
+        const retryAfterMs = context.charge(known.length - 1);
+        if (retryAfterMs > 0) throw rateLimited(retryAfterMs);
+        const outcome = await node.submitBundle(known as [BundleTransaction, ...BundleTransaction[]]);
+        if (!outcome.accepted) throw refusal(outcome.rejection, { index: outcome.index });
+        return [...outcome.hashes];
       },
     }),
     defineMethod({
@@ -327,7 +356,7 @@ function bytesOrRefuse(texts: readonly string[]): Uint8Array[] {
   throw invalidParams(`transactions.${index}: expected 0x and pairs of hex digits`, { param: 'transactions', index });
 }
 
-function refusal(rejection: Rejection): RpcError {
+function refusal(rejection: Rejection, more: { readonly index?: number } = {}): RpcError {
   const { code, message, data } = rejectionJson(rejection);
-  return new RpcError(code, message, data);
+  return new RpcError(code, message, { ...data, ...more });
 }

@@ -412,8 +412,8 @@ export class NodeOfWorld {
     }
     if (message.type === 'batch') {
       const { header } = message.batch.signed;
-      const { author, seq, rollupId, previousDigest } = header;
-      const held = { ref: { author, seq, rollupId, digest: batchDigest(header) }, previousDigest };
+      const { author, seq, rollupId, joinsNext, previousDigest } = header;
+      const held = { ref: { author, seq, rollupId, digest: batchDigest(header), joinsNext }, previousDigest };
       return adversary.spread && adversary.spread(to, held) === undefined ? [] : [frame];
     }
     if (message.type === 'acknowledgements') {

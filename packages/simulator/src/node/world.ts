@@ -61,6 +61,7 @@ interface Ordered {
     readonly seq: number;
     readonly rollupId: number;
     readonly digest: Uint8Array;
+    readonly joinsNext: boolean;
   };
   readonly previousDigest: Uint8Array;
   readonly madeAtMs: number;
@@ -384,12 +385,14 @@ export class NodeWorld implements FaultyWorld {
   }
 
   /** A batch that is on somebody's disk. What was never on any can be ordered by nobody. */
-  learnBatch({ epoch, author, seq, rollupId, previousDigest, createdAtMs }: BatchHeader, digest: Uint8Array): void {
+  learnBatch(header: BatchHeader, digest: Uint8Array): void {
+    const { epoch, author, seq, rollupId, joinsNext, previousDigest, createdAtMs } = header;
     const identity = this.plan.at(epoch).members[author];
     // By the clock of its author, which is off.
     const skewMs = this.nodes.find(({ index }) => index === identity)?.clockSkewMs ?? 0;
     const madeAtMs = createdAtMs - GENESIS_TIME_MS - skewMs;
-    this.#batches.set(toHex(digest), { identity, ref: { author, seq, rollupId, digest }, previousDigest, madeAtMs });
+    const ref = { author, seq, rollupId, digest, joinsNext };
+    this.#batches.set(toHex(digest), { identity, ref, previousDigest, madeAtMs });
   }
 
   /** R3, R20. */
