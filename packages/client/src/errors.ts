@@ -46,6 +46,8 @@ export const VERIFICATION_ERROR_CODES = [
   'RANGE_NOT_PROVEN',
   /** The transaction that is opened is another one than the receipt is of. */
   'TRANSACTION_MISMATCH',
+  /** The receipts are not those of one whole bundle. */
+  'BUNDLE_INCOMPLETE',
   /** The bodies were left out, and the verifier holds none for this block: ask for the block again, in full. */
   'BODIES_NOT_HELD',
 ] as const;
