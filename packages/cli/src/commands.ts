@@ -35,6 +35,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./commands/checkpoint.ts'),
   },
   {
+    name: 'bundle',
+    summary: 'send transactions of several rollups that are ordered together or not at all',
+    load: () => import('./commands/bundle.ts'),
+  },
+  {
     name: 'receipt',
     summary: 'get proof of where a transaction was ordered, and verify it off-line',
     load: () => import('./commands/receipt.ts'),
