@@ -305,6 +305,19 @@ export const coreMutants: readonly Mutant[] = [
       replace: "first.kind === VoteKind.finalize || second.kind === VoteKind.finalize ? undefined : 'E3';",
     },
   ]),
+  mutant('R10', 'a leader cuts within a bundle', [
+    edit(
+      'lanes.ts',
+      'const ends = bundleEnds(run.map(({ ref }) => ref)).filter((end) => end <= most);',
+      'const ends = run.map((_, i) => i + 1).filter((end) => end <= most);',
+    ),
+  ]),
+  mutant(
+    'R11',
+    'a voter accepts a block that cuts a bundle',
+    [edit('proposal.ts', 'const cut = cutBundle(block.refs);', 'const cut = undefined;')],
+    { draw: { adversaries: ['bundle-cutter'] } },
+  ),
   mutant('R13', 'no view is ever given up', [
     edit('timers.ts', 'if (due) cast(s, s.signer.nullify(s.view));', 'void due;'),
   ]),
