@@ -269,6 +269,20 @@ describe('turns', () => {
     expect(store.turns.map(({ consensus }) => consensus?.length)).toEqual([9, 9, 7]);
   });
 
+  it('hold a bundle as a whole, also where single batches would go into two', async () => {
+    const turns = async (keep: (actor: Actor, batches: readonly StoredBatch[]) => Promise<unknown>) => {
+      const { actor, store } = await createActor(votesAndSends);
+      store.isHeld = false;
+      const run = sealRun(genesis, SELF, 3);
+      // Room for one of them is left.
+      actor.submit(tick, MAX_TURN_BYTES - 3 * 1024);
+      await keep(actor, run);
+      return store.turns.map(({ batches }) => batches?.length ?? 0);
+    };
+    expect(await turns((actor, run) => Promise.all(run.map((batch) => actor.storeBatch(batch))))).toEqual([1, 2]);
+    expect(await turns((actor, run) => actor.storeBundle(run))).toEqual([0, 3]);
+  });
+
   it('have room for peers up to the limit, and none for a byte more', async () => {
     const { actor, store } = await createActor(votesAndSends);
     actor.submit(tick);
