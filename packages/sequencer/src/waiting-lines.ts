@@ -72,7 +72,7 @@ export class WaitingLines<Entry extends WaitingEntry> {
     room: number,
   ): { readonly rollupId: RollupId; readonly entries: readonly Entry[] } | undefined {
     for (const [rollupId, line] of this.#lines) {
-      const batches = 1 + (line.entries[0]!.rest?.length ?? 0);
+      const batches = 1 + (line.entries[0]?.rest?.length ?? 0);
       // It keeps its turn: were others let past, there would never be so much room at once.
       if (line.owed < turnBytes && batches > room) return undefined;
       // Its next turn is after the others', in this walk: a map is walked to what was added last.
@@ -82,10 +82,15 @@ export class WaitingLines<Entry extends WaitingEntry> {
         line.owed -= turnBytes;
         continue;
       }
+      if (line.entries.length === 0) {
+        this.#lines.delete(rollupId);
+        continue;
+      }
       const entries = batches > 1 ? line.entries.splice(0, 1) : takeBatch(line.entries, turnBytes);
       const bytes = this.#count(line, entries, -1);
       line.owed += Math.max(0, bytes - turnBytes);
-      if (line.entries.length === 0) this.#lines.delete(rollupId);
+      // One that owes stays, or it could come back with nothing to owe.
+      if (line.entries.length === 0 && line.owed < turnBytes) this.#lines.delete(rollupId);
       return { rollupId, entries };
     }
     return undefined;

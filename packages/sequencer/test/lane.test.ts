@@ -188,6 +188,29 @@ describe('rollups with batches of unlike sizes', () => {
   });
 });
 
+describe('a rollup that never has more than one transaction waiting', () => {
+  it('has no more bytes than another one, however large they are', () => {
+    const turn = 1000;
+    const lane = createLane(turn, { ...FRESH, unordered: MAX_UNORDERED_BATCHES_PER_LANE });
+    add(lane, 400, OTHER_ROLLUP, 96);
+    const bytes: Record<number, number> = { [ROLLUP]: 0, [OTHER_ROLLUP]: 0 };
+    for (let i = 0; i < 40; i++) {
+      if (lane.waitingOf(ROLLUP).transactions === 0) add(lane, 1, ROLLUP, 4 * turn - 4, i);
+      lane.ordered(1, i);
+      const [sealed] = lane.seal(NOW_MS);
+      const { rollupId, byteLength } = sealed!.batch.signed.header;
+      bytes[rollupId]! += byteLength;
+    }
+    expect(bytes[ROLLUP]! - bytes[OTHER_ROLLUP]!).toBeLessThanOrEqual(4 * turn);
+    // Nobody else waits: it need not wait for anybody.
+    const alone = createLane(turn);
+    for (let i = 0; i < 5; i++) {
+      add(alone, 1, ROLLUP, 4 * turn - 4, i);
+      expect(alone.seal(NOW_MS)).toHaveLength(1);
+    }
+  });
+});
+
 describe('what waits', () => {
   const FULL = { ...FRESH, unordered: MAX_UNORDERED_BATCHES_PER_LANE };
   const HALF_BYTES = MAX_LANE_WAITING_BYTES / 2;
