@@ -29,8 +29,8 @@ export const nodeMutants: readonly Mutant[] = [
   mutant('R20', 'spreads a batch before it is durable', [
     edit(
       'sequencer/src/intake.ts',
-      'void store({ batch, digest }).then(() => {',
-      'spread({ batch, digest });\n      void store({ batch, digest }).then(() => {',
+      'void store(bundle.map(({ batch, digest }) => ({ batch, digest }))).then(() => {',
+      'for (const { batch, digest } of bundle) spread({ batch, digest });\n      void store(bundle.map(({ batch, digest }) => ({ batch, digest }))).then(() => {',
     ),
   ]),
   mutant('R3', 'acknowledges before the sync', [

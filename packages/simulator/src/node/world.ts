@@ -37,6 +37,7 @@ import {
   fromHex,
   type Genesis,
   genesisBlock,
+  MAX_BUNDLE_BATCHES,
   toHex,
   type ValidatorMessage,
   validatorSetHash,
@@ -52,6 +53,8 @@ import { type Life, settle, VirtualTime } from './time.ts';
 
 const FOLLOWERS = 2;
 const TRANSACTION_BYTES = 40;
+/** How often what a client sends is a bundle. */
+const BUNDLE_CHANCE = 0.15;
 
 interface Ordered {
   /** Whose lane it is in. */
@@ -295,14 +298,23 @@ export class NodeWorld implements FaultyWorld {
   }
 
   #submit(node: NodeOfWorld, life: Life): void {
-    const transaction = new Uint8Array(TRANSACTION_BYTES).fill(node.place + 1);
-    new DataView(transaction.buffer).setUint32(0, this.#transactions++);
-    node.sequencer
-      ?.submit(ROLLUP, [transaction])
-      .then(([outcome]) => {
+    const size = node.random.chance(BUNDLE_CHANCE) ? node.random.integer(2, MAX_BUNDLE_BATCHES) : 1;
+    const transactions = Array.from({ length: size }, () => {
+      const transaction = new Uint8Array(TRANSACTION_BYTES).fill(node.place + 1);
+      new DataView(transaction.buffer).setUint32(0, this.#transactions++);
+      return transaction;
+    });
+    const bundle = transactions.map((transaction) => ({ rollupId: ROLLUP, transaction }));
+    const { sequencer } = node;
+    const outcome = size === 1 ? sequencer?.submit(ROLLUP, transactions) : sequencer?.submitBundle(bundle as never);
+    outcome
+      ?.then((outcomes) => {
         if (!life.isAlive) return;
-        this.count(outcome?.accepted ? 'accepted' : 'turned away');
-        if (outcome?.accepted && node.isHonest) this.#accepted.add(toHex(transaction));
+        const accepted = 'accepted' in outcomes ? outcomes.accepted : outcomes[0]?.accepted === true;
+        this.count(`${size === 1 ? '' : 'a bundle '}${accepted ? 'accepted' : 'turned away'}`);
+        // A bundle of a validator that leaves the set is ordered nowhere (R22).
+        if (!accepted || !node.isHonest || (size > 1 && this.schedule.epochs)) return;
+        for (const transaction of transactions) this.#accepted.add(toHex(transaction));
       })
       .catch((error: unknown) => {
         if (life.isAlive) this.fail('never throws', `a submission was rejected: ${error}`);
