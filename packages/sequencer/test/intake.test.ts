@@ -178,3 +178,17 @@ it('takes in of a rollup as many bytes a second as the genesis file says, and of
   expect(await send(6, 5)).toMatchObject({ accepted: false });
   expect(intake.take(ROLLUP, '0x07', transaction(SELF, 7, 10))).toBe(false);
 });
+
+it('looks once more for what a bundle needs when its transactions are checked: others may have come in between', async () => {
+  const rollups = [{ ...ROLLUPS[0]!, maxBytesPerSecond: 600, maxTransactionBytes: 500 }, ROLLUPS[1]!];
+  const { intake, transactions } = createIntake({ rollups });
+  const send = (number: number) =>
+    intake.submitBundle([
+      { rollupId: OTHER_ROLLUP, transaction: transaction(SELF, number) },
+      { rollupId: ROLLUP, transaction: transaction(SELF, 100 + number, 500) },
+    ]);
+  const [first, second] = await Promise.all([send(1), send(2)]);
+  expect(first).toMatchObject({ accepted: true });
+  expect(second).toMatchObject({ accepted: false, index: 1, rejection: { code: 'ROLLUP_RATE_EXCEEDED' } });
+  expect(transactions.has(toHex(transaction(SELF, 2)))).toBe(false);
+});
