@@ -1,21 +1,20 @@
 /** As leader ends the range of a lane within a bundle; as author may never end one (R1, R10, R11). */
 
-import { BatchRefs, blockHash, type Proposal, toHex, VoteKind } from '@squad/types';
+import { blockHash, type Proposal, toHex } from '@squad/types';
 import type { AdversaryFactory } from './adversary.ts';
+import { withRefs } from './with-refs.ts';
 
 export const bundleCutter: AdversaryFactory = ({ random, sign, count }) => {
   const made = new Map<string, Proposal>();
   const cut = (proposal: Proposal): Proposal => {
-    const { header, refs } = proposal.block;
+    const { refs } = proposal.block;
     const within = refs.flatMap((ref, i) => (ref.joinsNext ? [i] : []));
     if (within.length === 0) return proposal;
     const at = random.pick(within);
     const { author } = refs[at]!;
     const kept = refs.filter((ref, i) => ref.author !== author || i <= at);
-    const block = { header: { ...header, refsRoot: BatchRefs.hashTreeRoot(kept) }, refs: kept };
-    const vote = sign(VoteKind.notarize, header.view, blockHash(block.header));
     count('a bundle cut');
-    return { ...proposal, block, leaderSignature: vote.signature };
+    return withRefs(proposal, kept, sign);
   };
   return {
     neverCloses: random.chance(0.3),

@@ -10,6 +10,7 @@ import { equivocator } from './equivocator.ts';
 import { forger } from './forger.ts';
 import { garbageSender } from './garbage-sender.ts';
 import { laneEquivocator } from './lane-equivocator.ts';
+import { laneGapper } from './lane-gapper.ts';
 import { liar } from './liar.ts';
 import { nuller } from './nuller.ts';
 import { omniVoter } from './omni-voter.ts';
@@ -29,6 +30,7 @@ export const ADVERSARIES = {
   forger,
   'garbage-sender': garbageSender,
   'lane-equivocator': laneEquivocator,
+  'lane-gapper': laneGapper,
   liar,
   nuller,
   'omni-voter': omniVoter,

@@ -153,9 +153,12 @@ export const coreMutants: readonly Mutant[] = [
     ],
     SKIPPER,
   ),
-  mutant('R11', 'a lane may have gaps', [
-    edit('lanes.ts', 'if (seq !== nextSeq && nextSeq !== UNKNOWN_SEQ) return', 'if (false) return'),
-  ]),
+  mutant(
+    'R11',
+    'a lane may have gaps',
+    [edit('lanes.ts', 'if (seq !== nextSeq && nextSeq !== UNKNOWN_SEQ) return', 'if (false) return')],
+    { draw: { adversaries: ['lane-gapper'] } },
+  ),
   mutant('R11', 'a batch need not follow the one ordered before it', [
     edit('lanes.ts', 'else if (!equalBytes(held.previousDigest, before)) {', 'else if (false) {'),
     edit(
