@@ -31,8 +31,9 @@ import {
 } from '@squad/types';
 import { openRollup, type Rollup } from './derivation/open.ts';
 import { driveEngine } from './engine/node.ts';
-import type { EvmExecutor } from './execution/evm/executor.ts';
-import type { LedgerExecutor } from './execution/ledger/executor.ts';
+import { type CustomRollup, loadCustomRollup } from './execution/custom.ts';
+import { EvmExecutor } from './execution/evm/executor.ts';
+import type { KeyValueExecutor } from './execution/key-value/executor.ts';
 import { type NodeFiles, readFiles } from './files.ts';
 import {
   createFollower,
@@ -43,6 +44,7 @@ import {
   provenSetFiles,
 } from './follow/index.ts';
 import { checkRollupNodeOptions, type RollupNodeOptions } from './options.ts';
+import { customMethods } from './rpc/custom-methods.ts';
 import { createEthApi } from './rpc/eth-methods.ts';
 import { ledgerMethods } from './rpc/ledger-methods.ts';
 import type { RollupRpcPorts } from './rpc/ports.ts';
@@ -63,6 +65,8 @@ export interface RollupNode {
 /** What tests, and processes that hold more than this node, put in place of the defaults. */
 export interface RollupNodeParts {
   readonly createNetwork?: (config: EdgeNetworkConfig) => Promise<EdgeNetwork>;
+  /** Rules of a team's own, in place of the module that the option `executor` names. */
+  readonly custom?: CustomRollup;
   readonly logger?: Logger;
   readonly onRefused?: FollowerConfig['onRefused'];
   /** Derivation failed: the node follows no longer. Default: the error is thrown, and ends the process. */
@@ -93,7 +97,9 @@ async function assemble(
   const metrics = createPrometheusMetrics();
   const files = await readFiles(options);
   const { genesis } = files;
-  const rollup = await openRollup(files.rollup, files.rollupDirectory);
+  const custom =
+    parts.custom ?? (options.executor === undefined ? undefined : await loadCustomRollup(options.executor));
+  const rollup = await openRollup(files.rollup, files.rollupDirectory, custom);
   closing.add(() => rollup.derivation.close());
 
   const epochs = await Epochs.open(
@@ -139,7 +145,7 @@ async function assemble(
   const monitor = await monitorOf(options, metrics, state);
   closing.add(() => monitor.close());
   const submit = submitterOf(options, rollup.file.rollupId, network, logger);
-  const api = apiOf(rollup, portsOf(state, submit));
+  const api = apiOf(rollup, custom, portsOf(state, submit));
   closing.add(() => api.close());
   const methods = [...api.methods, statusMethod(state, { name: options.name, rollupId: rollup.file.rollupId })];
   const rpc = await rpcOf(options, methods, api.subscriptions, logger, metrics);
@@ -240,14 +246,14 @@ interface RollupApi {
   close(): void;
 }
 
-function apiOf(rollup: Rollup, ports: RollupRpcPorts): RollupApi {
+function apiOf(rollup: Rollup, custom: CustomRollup | undefined, ports: RollupRpcPorts): RollupApi {
   const { executor, events, skipped } = rollup;
-  if (isEvm(executor)) return createEthApi({ executor, events, skipped }, ports);
-  return { methods: ledgerMethods({ executor, skipped }, ports), subscriptions: [], close: () => {} };
-}
-
-function isEvm(executor: EvmExecutor | LedgerExecutor): executor is EvmExecutor {
-  return executor.kind === 'evm';
+  if (executor instanceof EvmExecutor) return createEthApi({ executor, events, skipped }, ports);
+  const methods =
+    custom === undefined
+      ? ledgerMethods({ executor: executor as KeyValueExecutor, skipped }, ports)
+      : customMethods({ executor, skipped }, custom, ports);
+  return { methods, subscriptions: [], close: () => {} };
 }
 
 function rpcOf(

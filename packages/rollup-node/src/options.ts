@@ -19,6 +19,12 @@ export const rollupNodeOptions = defineOptions({
   },
   genesis: { type: path, env: 'SQUAD_GENESIS', flag: '--genesis', help: "path of the network's genesis file" },
   rollup: { type: path, env: 'SQUAD_ROLLUP', flag: '--rollup', help: "path of the rollup's genesis file" },
+  executor: {
+    type: path.optional(),
+    env: 'SQUAD_EXECUTOR',
+    flag: '--executor',
+    help: 'path of the module with the rules of a rollup whose file says "executor": "custom"',
+  },
   blockTimeMs: {
     type: BlockTimeMs.optional(),
     env: 'SQUAD_BLOCK_TIME_MS',

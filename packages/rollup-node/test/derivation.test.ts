@@ -11,7 +11,7 @@ import { MAX_HELD_BLOCKS } from '../src/derivation/derivation.ts';
 import { openRollup, type Rollup } from '../src/derivation/open.ts';
 import type { EvmExecutor } from '../src/execution/evm/executor.ts';
 import { EvmHistory } from '../src/execution/evm/history.ts';
-import { LedgerExecutor } from '../src/execution/ledger/executor.ts';
+import { KeyValueExecutor } from '../src/execution/key-value/executor.ts';
 import { encodeLedgerTransaction } from '../src/execution/ledger/transaction.ts';
 import { temporaryDirectory } from './support/directory.ts';
 import { GENESIS_TIME_MS, type PlannedBlock, sequenceOf, soft } from './support/sequence.ts';
@@ -28,9 +28,9 @@ function set(key: string, value: string, nonce = ''): Uint8Array {
 /** The chain's blocks as hashes, by asking each block for its parent. */
 function chainOf({ executor }: Rollup): string[] {
   const numbers = Array.from({ length: executor.latest.number + 1 }, (_, number) => number);
-  if (executor instanceof LedgerExecutor)
+  if (executor instanceof KeyValueExecutor)
     return numbers.map((number) => toHex(executor.blockAt(number)?.hash ?? new Uint8Array()));
-  return numbers.map((number) => toHex(executor.hashAt(number)));
+  return numbers.map((number) => toHex((executor as EvmExecutor).hashAt(number)));
 }
 
 async function derive(file: RollupFile, blocks: readonly ProvenBlock[]): Promise<string[]> {

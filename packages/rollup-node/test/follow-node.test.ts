@@ -70,6 +70,7 @@ const optionsOf = (overrides: Partial<RollupNodeOptions> = {}): RollupNodeOption
   name: 'test',
   genesis: join(directory, 'genesis.json'),
   rollup: join(directory, 'rollup.json'),
+  executor: undefined,
   blockTimeMs: undefined,
   dataDirectory: join(directory, 'data'),
   nodeKey: undefined,

@@ -73,7 +73,7 @@ function randomRollupFile(random: Random): Uint8Array {
     version: 1,
     rollupId: random.integer(1, 10_000),
     name: text(random),
-    executor: random.pick(['evm', 'ledger']),
+    executor: random.pick(['evm', 'ledger', 'custom']),
     genesisTimeMs: random.number(),
     ...(random.chance(0.5) ? { blockTimeMs: random.integer(100, 5000), gasLimit: 30_000_000 } : {}),
     ...(random.chance(0.3) ? { baseFeePerGas: '7', feeRecipient: hex(random, 20), hardfork: 'osaka' } : {}),

@@ -5,14 +5,14 @@ import { MAX_TRANSACTION_BYTES, toHex } from '@squad/types';
 import { z } from 'zod';
 import type { SkippedTransactions } from '../derivation/skipped.ts';
 import type { BlockSummary } from '../execution/api.ts';
-import type { LedgerExecutor } from '../execution/ledger/executor.ts';
+import type { KeyValueExecutor } from '../execution/key-value/executor.ts';
 import { decodeLedgerTransaction, MAX_LEDGER_KEY_LENGTH } from '../execution/ledger/transaction.ts';
 import { refused } from './errors.ts';
 import type { RollupRpcPorts } from './ports.ts';
 import { SmallQuantity, Word } from './schemas.ts';
 
 export function ledgerMethods(
-  rollup: { readonly executor: LedgerExecutor; readonly skipped: SkippedTransactions },
+  rollup: { readonly executor: KeyValueExecutor; readonly skipped: SkippedTransactions },
   ports: RollupRpcPorts,
 ): RpcMethod[] {
   const { executor, skipped } = rollup;
@@ -52,21 +52,25 @@ export function ledgerMethods(
         return ports.submit(transaction);
       },
     }),
-    defineMethod({
-      name: 'squad_getSkippedTransaction',
-      summary: 'Why a transaction that was ordered was not executed',
-      params: { transactionHash: Word },
-      result: { name: 'skipped', description: 'Code, reason and sequencer height; null if it is not known' },
-      handler: ({ transactionHash }) => {
-        const found = skipped.get(transactionHash);
-        if (found === undefined) return null;
-        return { hash: toHex(found.hash), code: found.code, reason: found.reason, height: toQuantity(found.height) };
-      },
-    }),
+    skippedMethod(skipped),
   ];
 }
 
-function formatSummary(block: BlockSummary | undefined): unknown {
+export function skippedMethod(skipped: SkippedTransactions): RpcMethod {
+  return defineMethod({
+    name: 'squad_getSkippedTransaction',
+    summary: 'Why a transaction that was ordered was not executed',
+    params: { transactionHash: Word },
+    result: { name: 'skipped', description: 'Code, reason and sequencer height; null if it is not known' },
+    handler: ({ transactionHash }) => {
+      const found = skipped.get(transactionHash);
+      if (found === undefined) return null;
+      return { hash: toHex(found.hash), code: found.code, reason: found.reason, height: toQuantity(found.height) };
+    },
+  });
+}
+
+export function formatSummary(block: BlockSummary | undefined): unknown {
   if (block === undefined) return null;
   return {
     number: toQuantity(block.number),

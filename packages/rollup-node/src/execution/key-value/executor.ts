@@ -1,5 +1,6 @@
 /**
- * A plain key-value ledger as a rollup: shows that a rollup's rules need not be the EVM's, and how little they need.
+ * Executes a rollup whose rules read and write keys: the rules say what one transaction does, this does the rest: blocks,
+ * state roots, undoing, durable storage. The ledger is such a rollup, and a team's own can be (`custom.ts`).
  *
  * The state root is an additive set hash modulo 2^256: the sum of sha256(key, value) over all entries. It costs two hashes
  * a write, whatever the size of the state, and tells honest nodes that they agree. It is not made to withstand
@@ -7,19 +8,39 @@
  */
 
 import { createHash } from 'node:crypto';
-import { type Bytes32, concatBytes, fromHex, toHex, ZERO_HASH } from '@squad/types';
+import { type Bytes32, concatBytes, fromHex, SquadError, toHex, ZERO_HASH } from '@squad/types';
 import { type RollupFile, rollupFileHash } from '../../config/rollup-file.ts';
 import type { BlockEnvironment, BlockSummary, Cursor, ExecutionOutcome, Executor } from '../api.ts';
 import { keccak256 } from '../keccak.ts';
 import { Mutex } from '../mutex.ts';
 import { numberKey, RollupStore, type StoreEntry } from '../store.ts';
-import { decodeLedgerTransaction, type LedgerTransaction } from './transaction.ts';
+import { StateView } from './view.ts';
 
 const MODULUS = 1n << 256n;
 const HEAD = new TextEncoder().encode('head');
 const utf8 = new TextEncoder();
 /** Transactions in one block. */
-export const MAX_LEDGER_BLOCK_TRANSACTIONS = 100_000;
+export const MAX_KEY_VALUE_BLOCK_TRANSACTIONS = 100_000;
+/** UTF-16 units kept of why the rules refused a transaction. */
+const MAX_REASON_LENGTH = 300;
+
+/** What a rule sees of the state. Usable only until the rule returns. */
+export interface KeyValueState {
+  /** The value of a key; empty if it has none. */
+  get(key: string): string;
+  /** An empty value deletes the key. Throws beyond the limits of `view.ts`. */
+  set(key: string, value: string): void;
+}
+
+/**
+ * What one transaction does to the state. Refuses it by throwing: its writes are then undone, and it counts as skipped, with
+ * the error's message as the reason, which must be the same on every node. Synchronous and deterministic: no clock, no random
+ * number, no network, no state of its own.
+ */
+export type KeyValueRules = (transaction: Uint8Array, state: KeyValueState, block: BlockEnvironment) => void;
+
+/** Thrown by rules that tell a transaction they cannot read from one that they do not allow. */
+export class MalformedTransaction extends Error {}
 
 interface Sealed {
   readonly summary: BlockSummary;
@@ -34,9 +55,10 @@ interface Open {
   sum: bigint;
 }
 
-export class LedgerExecutor implements Executor {
-  readonly kind = 'ledger';
+export class KeyValueExecutor implements Executor {
+  readonly kind: 'ledger' | 'custom';
   readonly file: RollupFile;
+  readonly #rules: KeyValueRules;
   readonly #store: RollupStore;
   readonly #mutex = new Mutex();
   readonly #provisional: Sealed[] = [];
@@ -44,19 +66,27 @@ export class LedgerExecutor implements Executor {
   #cursor: Cursor | undefined;
   #open: Open | undefined;
 
-  private constructor(file: RollupFile, store: RollupStore, latest: BlockSummary, cursor: Cursor | undefined) {
+  private constructor(
+    file: RollupFile,
+    rules: KeyValueRules,
+    store: RollupStore,
+    stored: { readonly latest: BlockSummary; readonly cursor: Cursor | undefined },
+  ) {
+    this.kind = file.executor === 'ledger' ? 'ledger' : 'custom';
     this.file = file;
+    this.#rules = rules;
     this.#store = store;
-    this.#latest = latest;
-    this.#cursor = cursor;
+    this.#latest = stored.latest;
+    this.#cursor = stored.cursor;
   }
 
-  static async open(file: RollupFile, directory: string): Promise<LedgerExecutor> {
+  /** Opens or creates the rollup in a directory. Throws SquadError `ROLLUP_STORE_…` if that cannot be. */
+  static async open(file: RollupFile, directory: string, rules: KeyValueRules): Promise<KeyValueExecutor> {
     const identity = rollupFileHash(file);
     const store = await RollupStore.open(directory, identity);
     const stored = store.get('meta', HEAD);
     const head = stored === undefined ? { latest: genesisOf(file, identity), cursor: undefined } : decodeHead(stored);
-    return new LedgerExecutor(file, store, head.latest, head.cursor);
+    return new KeyValueExecutor(file, rules, store, head);
   }
 
   get latest(): BlockSummary {
@@ -101,11 +131,11 @@ export class LedgerExecutor implements Executor {
     return this.#mutex.run(async () => {
       const open = this.#open;
       if (open === undefined) throw new Error('execute was called without an open block');
-      if (open.transactions.length >= MAX_LEDGER_BLOCK_TRANSACTIONS) return { status: 'full' };
-      const decoded = decodeLedgerTransaction(bytes);
-      if (!decoded.ok) return { status: 'skipped', code: 'MALFORMED', reason: decoded.error };
-      const refused = this.#apply(open, decoded.value);
-      if (refused !== undefined) return { status: 'skipped', code: 'INVALID', reason: refused };
+      if (open.transactions.length >= MAX_KEY_VALUE_BLOCK_TRANSACTIONS) return { status: 'full' };
+      const view = new StateView((key) => this.read(key));
+      const refused = this.#apply(bytes, view, open.environment);
+      if (refused !== undefined) return refused;
+      for (const [key, value] of view.writes) this.#write(open, key, value);
       const hash = keccak256(bytes);
       open.transactions.push(hash);
       return { status: 'executed', hash };
@@ -156,23 +186,22 @@ export class LedgerExecutor implements Executor {
     return this.#mutex.run(() => this.#store.close());
   }
 
-  /** Returns why the transaction is refused, or undefined. Writes nothing if it is. */
-  #apply(open: Open, transaction: LedgerTransaction): string | undefined {
-    if (transaction.op === 'set') {
-      this.#write(open, transaction.key, transaction.value);
-      return undefined;
+  /** Returns how the transaction is skipped; undefined if the rules took it. */
+  #apply(bytes: Uint8Array, view: StateView, block: BlockEnvironment): ExecutionOutcome | undefined {
+    try {
+      // A copy: rules may keep parts of it, and must not change what others hold.
+      const returned: unknown = this.#rules(bytes.slice(), view, block);
+      if (view.fault === undefined && !isPromise(returned)) return undefined;
+      view.fault ??= asynchronousRules();
+      throw view.fault;
+    } catch (error) {
+      // A store that fails says nothing about the transaction, whatever the rules made of it.
+      if (view.fault !== undefined) throw view.fault;
+      const reason = (error instanceof Error ? error.message : String(error)).slice(0, MAX_REASON_LENGTH);
+      return { status: 'skipped', code: error instanceof MalformedTransaction ? 'MALFORMED' : 'INVALID', reason };
+    } finally {
+      view.close();
     }
-    const { from, to, amount } = transaction;
-    const held = balanceOf(this.read(from));
-    const received = balanceOf(this.read(to));
-    if (held === undefined) return `"${from}" does not hold a number`;
-    if (received === undefined) return `"${to}" does not hold a number`;
-    if (held < BigInt(amount)) return `"${from}" holds ${held}, less than ${amount}`;
-    if (received + BigInt(amount) >= MODULUS) return `"${to}" would hold more than 2^256-1`;
-    if (from === to) return undefined;
-    this.#write(open, from, String(held - BigInt(amount)));
-    this.#write(open, to, String(received + BigInt(amount)));
-    return undefined;
   }
 
   #write(open: Open, key: string, value: string): void {
@@ -187,9 +216,17 @@ function weightOf(key: string, value: string): bigint {
   return BigInt(toHex(sha256(numberKey(keyBytes.length), keyBytes, utf8.encode(value))));
 }
 
-function balanceOf(value: string): bigint | undefined {
-  if (value === '') return 0n;
-  return /^(0|[1-9][0-9]{0,77})$/.test(value) ? BigInt(value) : undefined;
+function isPromise(value: unknown): boolean {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function';
+}
+
+/** What they still have to do would happen on each node at another moment. */
+function asynchronousRules(): SquadError {
+  return new SquadError(
+    'RULES_ASYNCHRONOUS',
+    'the rules of the rollup returned a promise',
+    'Rules are synchronous: they write to the state, or throw to refuse the transaction.',
+  );
 }
 
 function sha256(...parts: readonly Uint8Array[]): Uint8Array {
