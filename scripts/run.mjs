@@ -121,7 +121,7 @@ async function main() {
   // Child processes (pnpm, vitest, the testnet's nodes) must find the same Node first.
   const env = { ...process.env, PATH: [dirname(node), dirname(pnpm), process.env.PATH].join(delimiter) };
 
-  const manifests = ['package.json', 'pnpm-workspace.yaml', 'pnpm-lock.yaml'].filter((file) =>
+  const manifests = ['package.json', 'pnpm-workspace.yaml', 'pnpm-lock.yaml', 'examples/package.json'].filter((file) =>
     existsSync(join(root, file)),
   );
   for (const name of readdirSync(join(root, 'packages')).sort()) {

@@ -50,7 +50,10 @@ export async function ensureGenesis(
     epochLengthBlocks: lengthBlocks,
     validators: first!.validators,
     ...(later.length > 0 ? { validatorSchedule: later } : {}),
-    rollups: rollupIds(manifest.rollups).map((rollupId) => ({ rollupId, kind: manifest.rollupKind })),
+    rollups: rollupIds(manifest.rollups + manifest.opaqueRollups).map((rollupId, index) => ({
+      rollupId,
+      kind: index < manifest.rollups ? manifest.rollupKind : 'opaque',
+    })),
   };
   const genesis = parseGenesis(file);
   if (!genesis.ok) throw genesis.error;

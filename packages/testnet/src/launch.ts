@@ -35,6 +35,8 @@ export interface TestnetOptions {
   readonly rollups?: number | undefined;
   /** Of a new testnet. Opaque rollups get no node: nothing here executes them. Default: `evm`. */
   readonly rollupKind?: Manifest['rollupKind'] | undefined;
+  /** Opaque rollups beside `rollups`, with the ids after theirs, and without a node. Default: the folder's own, or 0. */
+  readonly opaqueRollups?: number | undefined;
   /** Of a new testnet. Default: all sequencers validate, in an epoch that does not end. */
   readonly epochs?: TestnetEpochs | undefined;
   /** Milliseconds, of a new testnet's rollups. Default: the folder's own, or 1,000. */
@@ -117,6 +119,7 @@ export async function startTestnet(options: TestnetOptions): Promise<Testnet> {
       sequencers: options.nodes,
       rollups: options.rollups,
       rollupKind: options.rollupKind,
+      opaqueRollups: options.opaqueRollups,
       blockTimeMs: options.blockTimeMs,
       epochs: options.epochs,
     });

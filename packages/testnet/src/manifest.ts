@@ -44,6 +44,8 @@ const Manifest = z.strictObject({
   rollups: z.int().min(1).max(MAX_TESTNET_ROLLUPS),
   /** Opaque rollups have no node of their own here. */
   rollupKind: z.enum(['evm', 'opaque']).default('evm'),
+  /** Opaque rollups beside those: ordered, for nodes that are started by hand. */
+  opaqueRollups: z.int().min(0).max(MAX_TESTNET_ROLLUPS).default(0),
   /** Of every rollup. */
   blockTimeMs: BlockTimeMs.default(DEFAULT_BLOCK_TIME_MS),
   /** Absent: all sequencers validate, in an epoch that does not end. */
@@ -88,6 +90,7 @@ export async function openManifest(
     readonly rollups?: number | undefined;
     /** Of a new testnet; one that is there keeps its own. Default `evm`. */
     readonly rollupKind?: Manifest['rollupKind'] | undefined;
+    readonly opaqueRollups?: number | undefined;
     readonly blockTimeMs?: number | undefined;
     readonly epochs?: TestnetEpochs | undefined;
   },
@@ -104,6 +107,7 @@ export async function openManifest(
       sequencers: asked.sequencers ?? MIN_TESTNET_SEQUENCERS,
       rollups: asked.rollups ?? 1,
       rollupKind: asked.rollupKind ?? 'evm',
+      opaqueRollups: asked.opaqueRollups ?? 0,
       blockTimeMs: asked.blockTimeMs ?? DEFAULT_BLOCK_TIME_MS,
       ...(asked.epochs ? { epochs: Epochs.parse(asked.epochs) } : {}),
     };
@@ -115,6 +119,7 @@ export async function openManifest(
   for (const [flag, have, want] of [
     ['--nodes', manifest.sequencers, asked.sequencers],
     ['--rollups', manifest.rollups, asked.rollups],
+    ['--opaque-rollups', manifest.opaqueRollups, asked.opaqueRollups],
     ['--block-time', manifest.blockTimeMs, asked.blockTimeMs],
   ] as const) {
     if (want === undefined || want === have) continue;

@@ -25,6 +25,12 @@ export const testnetOptions = defineOptions({
     flag: '--rollups',
     help: `rollups, each with a node, chain ids 901, 902, …: 1 to ${MAX_TESTNET_ROLLUPS}; default: as the folder has, or 1`,
   },
+  opaqueRollups: {
+    type: z.int().min(0).max(MAX_TESTNET_ROLLUPS).optional(),
+    env: 'SQUAD_TESTNET_OPAQUE_ROLLUPS',
+    flag: '--opaque-rollups',
+    help: 'opaque rollups beside them, with the next ids, for nodes with rules of your own; default: as the folder has, or 0',
+  },
   blockTimeMs: {
     type: BlockTimeMs.optional(),
     env: 'SQUAD_TESTNET_BLOCK_TIME_MS',

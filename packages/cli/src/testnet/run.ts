@@ -40,6 +40,7 @@ export async function runTestnet(options: TestnetCommandOptions): Promise<number
       program: [process.execPath, ...process.execArgv, realpathSync(process.argv[1]!)],
       nodes: options.nodes,
       rollups: options.rollups,
+      opaqueRollups: options.opaqueRollups,
       blockTimeMs: options.blockTimeMs,
       reset: options.reset,
       logLevel: options.logLevel,
