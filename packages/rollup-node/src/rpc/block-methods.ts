@@ -18,6 +18,7 @@ import {
   formatTransaction,
   formatWaitingTransaction,
   type JsonObject,
+  NO_PLACE,
 } from './format.ts';
 import { BlockChoice, BlockNumber, type BlockReference, LogQuery, SmallQuantity, Word } from './schemas.ts';
 
@@ -193,7 +194,7 @@ function isFinal({ block }: FoundTransaction): boolean {
 }
 
 function withoutPlace(transaction: JsonObject): JsonObject {
-  return { ...transaction, blockHash: null, blockNumber: null, transactionIndex: null };
+  return { ...transaction, ...NO_PLACE };
 }
 
 function transactionAt(block: StagedBlock | undefined, index: number): JsonObject | null {

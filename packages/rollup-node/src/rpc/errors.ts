@@ -3,6 +3,7 @@
 import { RpcCode, RpcError } from '@squad/service';
 import { type Hex, toHex } from '@squad/types';
 import type { CallResult } from '../execution/evm/reader.ts';
+import { errorString } from '../execution/evm/revert.ts';
 
 /** Execution reverted: the code that geth gives it. */
 const REVERTED = 3;
@@ -40,15 +41,11 @@ export function unknownBlock(): RpcError {
   return refused('header not found', 'UNKNOWN_BLOCK', 'Ask for a block up to eth_blockNumber, or one of the tags.');
 }
 
-const ERROR_STRING = '08c379a0';
 const PANIC = '4e487b71';
 
 /** Solidity's Error(string) and Panic(uint256). */
 function revertReason(data: Uint8Array): string | undefined {
   const selector = Buffer.from(data.subarray(0, 4)).toString('hex');
   if (selector === PANIC && data.length === 36) return `panic code 0x${data[35]!.toString(16).padStart(2, '0')}`;
-  if (selector !== ERROR_STRING || data.length < 68) return undefined;
-  const length = Number(BigInt(toHex(data.subarray(36, 68))));
-  if (length > data.length - 68) return undefined;
-  return new TextDecoder().decode(data.subarray(68, 68 + length));
+  return errorString(data);
 }

@@ -7,6 +7,7 @@ import type { EvmExecutor } from '../execution/evm/executor.ts';
 import { blockMethods } from './block-methods.ts';
 import { chainMethods } from './chain-methods.ts';
 import { RpcState } from './context.ts';
+import { debugMethods } from './debug-methods.ts';
 import { Filters, filterMethods } from './filters.ts';
 import type { RollupRpcPorts } from './ports.ts';
 import { stateMethods } from './state-methods.ts';
@@ -35,6 +36,7 @@ export function createEthApi(
       ...chainMethods(state),
       ...blockMethods(state),
       ...stateMethods(state),
+      ...debugMethods(state),
       ...filterMethods(filters),
       submitMethod(state),
     ],

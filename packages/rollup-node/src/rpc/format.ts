@@ -56,6 +56,7 @@ export function formatTransaction({ block, index, transaction }: FoundTransactio
   return {
     blockHash: hexOf(block.summary.hash),
     blockNumber: toQuantity(block.summary.number),
+    blockTimestamp: toQuantity(block.summary.timestampSeconds),
     transactionIndex: toQuantity(index),
     ...formatContents(transaction.decoded, transaction.hash, transaction.from),
     gasPrice: toQuantity(transaction.receipt.effectiveGasPrice),
@@ -63,9 +64,17 @@ export function formatTransaction({ block, index, transaction }: FoundTransactio
   };
 }
 
+/** Of a transaction that is not in a final block. */
+export const NO_PLACE: JsonObject = {
+  blockHash: null,
+  blockNumber: null,
+  blockTimestamp: null,
+  transactionIndex: null,
+};
+
 /** A transaction that is not in a block yet. */
 export function formatWaitingTransaction(decoded: SignedTransaction, hash: Uint8Array, from: Uint8Array): JsonObject {
-  return { blockHash: null, blockNumber: null, transactionIndex: null, ...formatContents(decoded, hash, from) };
+  return { ...NO_PLACE, ...formatContents(decoded, hash, from) };
 }
 
 function formatContents(decoded: SignedTransaction, hash: Uint8Array, from: Uint8Array): JsonObject {

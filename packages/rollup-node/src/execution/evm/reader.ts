@@ -15,8 +15,9 @@ import { SquadError } from '@squad/types';
 import { Mutex } from '../mutex.ts';
 import { makeHeader } from './block.ts';
 import type { EvmExecutor } from './executor.ts';
-import type { StagedBlock } from './history.ts';
+import type { FoundTransaction, StagedBlock } from './history.ts';
 import { EvmState, type StateRoot, stateRootFromHash } from './state.ts';
+import { MAX_WAITING_TRACES, type TraceBudget, type Tracer, traceTransaction } from './trace.ts';
 import { firstSentence } from './transaction.ts';
 import { createRollupVm, type RollupVm } from './vm.ts';
 
@@ -91,6 +92,8 @@ export class EvmReader {
   readonly #executor: EvmExecutor;
   readonly #workers: Worker[] = [];
   #calls = 0;
+  readonly #tracing = new Mutex();
+  #traces = 0;
 
   constructor(executor: EvmExecutor) {
     this.#executor = executor;
@@ -132,6 +135,30 @@ export class EvmReader {
       return await explained(block, () => this.#run(request, block, gasCap));
     } finally {
       this.#calls--;
+    }
+  }
+
+  /**
+   * Runs a transaction again under the eyes of a tracer; `parent` is the block before its own. Throws SquadError
+   * `TRACE_BUSY`, `TRACE_TOO_LARGE` or `TRACE_TIMEOUT`.
+   */
+  async trace<Answer>(
+    found: FoundTransaction,
+    parent: StagedBlock,
+    tracer: Tracer<Answer>,
+    budget: TraceBudget,
+  ): Promise<Answer> {
+    if (this.#traces >= MAX_WAITING_TRACES) {
+      const message = `the node is busy: ${MAX_WAITING_TRACES} traces are waiting`;
+      throw new SquadError('TRACE_BUSY', message, 'Ask again later.');
+    }
+    this.#traces++;
+    try {
+      return await this.#tracing.run(() =>
+        explained(found.block, () => traceTransaction(this.#executor, found, this.#rootOf(parent), tracer, budget)),
+      );
+    } finally {
+      this.#traces--;
     }
   }
 
