@@ -119,6 +119,11 @@ const CASES: [string, () => unknown[], z.ZodType][] = [
   ['eth_newFilter', () => [{}], uint.or(bytes)],
   ['eth_newBlockFilter', () => [], uint.or(bytes)],
   ['eth_newPendingTransactionFilter', () => [], uint.or(bytes)],
+  [
+    'eth_simulateV1',
+    () => [{ blockStateCalls: [{ calls: [call, { ...call, input: word(13) }] }] }],
+    schema.SimulatedBlocks,
+  ],
   ['net_version', () => [], z.string().regex(/^\d+$/)],
   ['net_listening', () => [], z.boolean()],
   ['net_peerCount', () => [], uint],

@@ -211,7 +211,10 @@ const ETH_CALLS: readonly (readonly [string, readonly unknown[]])[] = [
   ['eth_getCode', [ADDRESS, { blockNumber: '0x0' }]],
   ['eth_getStorageAt', [ADDRESS, '0x0', 'latest']],
   ['eth_getProof', [ADDRESS, [HASH], 'latest']],
-  ['debug_traceTransaction', [HASH, { tracer: 'callTracer', tracerConfig: { withLog: true } }]],
+  [
+    'eth_simulateV1',
+    [{ blockStateCalls: [{ stateOverrides: { [ADDRESS]: { nonce: '0x5' } }, calls: [CALL] }] }, 'latest'],
+  ],
   ['eth_call', [CALL, 'latest']],
   ['eth_call', [{ data: '0x60016001015f5260205ff3', gas: '0x10000' }, 'latest']],
   ['eth_estimateGas', [CALL]],

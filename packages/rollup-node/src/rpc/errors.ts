@@ -21,11 +21,12 @@ export function callError(result: CallResult & { readonly ok: false }): RpcError
   if (!result.reverted) {
     return refused(result.reason, 'CALL_FAILED', 'Look at the gas and the input of the call, and at the contract.');
   }
-  const reason = revertReason(result.data);
-  return new RevertError(
-    reason === undefined ? 'execution reverted' : `execution reverted: ${reason}`,
-    toHex(result.data),
-  );
+  return new RevertError(revertMessage(result.data), toHex(result.data));
+}
+
+export function revertMessage(data: Uint8Array): string {
+  const reason = revertReason(data);
+  return reason === undefined ? 'execution reverted' : `execution reverted: ${reason}`;
 }
 
 export function refused(

@@ -10,6 +10,7 @@ import { RpcState } from './context.ts';
 import { debugMethods } from './debug-methods.ts';
 import { Filters, filterMethods } from './filters.ts';
 import type { RollupRpcPorts } from './ports.ts';
+import { simulateMethod } from './simulate-method.ts';
 import { stateMethods } from './state-methods.ts';
 import { submitMethod } from './submit-method.ts';
 import { ethSubscriptions } from './subscriptions.ts';
@@ -36,6 +37,7 @@ export function createEthApi(
       ...chainMethods(state),
       ...blockMethods(state),
       ...stateMethods(state),
+      simulateMethod(state),
       ...debugMethods(state),
       ...filterMethods(filters),
       submitMethod(state),

@@ -6,6 +6,10 @@ export const MAX_CALL_GAS = 50_000_000n;
 export const MAX_CALL_DATA_BYTES: number = 128 * 1024;
 /** EIP-7702 authorizations that one call may bring: each costs a signature recovery of some milliseconds. */
 export const MAX_CALL_AUTHORIZATIONS = 64;
+/** Accounts whose state one simulated block may override. */
+export const MAX_OVERRIDDEN_ACCOUNTS = 256;
+/** Slots of one account that it may override. */
+export const MAX_OVERRIDDEN_SLOTS = 1024;
 /** Filters that exist at once, of all callers. */
 export const MAX_FILTERS = 1024;
 /** Milliseconds after its last use at which a filter is gone. */

@@ -2,8 +2,8 @@
 
 import { hexBytes } from '@squad/service';
 import { z } from 'zod';
+import type { CallRequest } from '../execution/evm/call-request.ts';
 import type { LogFilter } from '../execution/evm/history.ts';
-import type { CallRequest } from '../execution/evm/reader.ts';
 import { MAX_CALL_AUTHORIZATIONS, MAX_CALL_DATA_BYTES, MAX_FILTER_ALTERNATIVES } from './limits.ts';
 
 const QUANTITY = /^0x(0|[1-9a-fA-F][0-9a-fA-F]{0,63})$/;

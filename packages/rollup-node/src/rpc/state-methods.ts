@@ -5,15 +5,9 @@ import { defineMethod, type RpcMethod, toQuantity } from '@squad/service';
 import { toHex } from '@squad/types';
 import { z } from 'zod';
 import { transactionGasCap } from '../config/rollup-file.ts';
+import { type CallRequest, hasCode } from '../execution/evm/call-request.ts';
 import type { StagedBlock } from '../execution/evm/history.ts';
-import {
-  CALL_TIMEOUT_MS,
-  type CallRequest,
-  type CallResult,
-  EMPTY_CODE_HASH,
-  EMPTY_STORAGE_ROOT,
-  hasCode,
-} from '../execution/evm/reader.ts';
+import { CALL_TIMEOUT_MS, type CallResult, EMPTY_CODE_HASH, EMPTY_STORAGE_ROOT } from '../execution/evm/reader.ts';
 import type { RpcState } from './context.ts';
 import { callError, refused } from './errors.ts';
 import { MAX_CALL_GAS, MAX_PROOF_SLOTS } from './limits.ts';

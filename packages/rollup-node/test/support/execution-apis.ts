@@ -156,6 +156,22 @@ export const Syncing = z.union([
   z.strictObject({ startingBlock: uint, currentBlock: uint, highestBlock: uint }),
 ]);
 
+const Call = { returnData: bytes, gasUsed: uint64, logs: z.array(Log) };
+export const SimulatedBlocks = z.array(
+  BlockOfHashes.omit({ squadStage: true }).extend({
+    calls: z.array(
+      z.discriminatedUnion('status', [
+        z.strictObject({ status: z.literal('0x1'), ...Call }),
+        z.strictObject({
+          status: z.literal('0x0'),
+          ...Call,
+          error: z.strictObject({ code: z.int(), message: z.string(), data: bytes.optional() }),
+        }),
+      ]),
+    ),
+  }),
+);
+
 // opcode-tracer.yaml, call-tracer.yaml
 const count = z.int().min(0);
 export const OpcodeTransactionTrace = z.strictObject({

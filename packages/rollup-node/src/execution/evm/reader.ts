@@ -1,21 +1,16 @@
 /** Questions to the state of an EVM rollup at some block: accounts, storage, proofs, calls that change nothing. */
 
 import { Block } from '@ethereumjs/block';
-import { createTx, type TypedTransaction } from '@ethereumjs/tx';
-import {
-  type Account,
-  Address,
-  type EOACode7702AuthorizationListBytes as AuthorizationListBytes,
-  bigIntToUnpaddedBytes,
-  KECCAK256_NULL,
-  KECCAK256_RLP,
-} from '@ethereumjs/util';
+import type { TypedTransaction } from '@ethereumjs/tx';
+import { type Account, Address, KECCAK256_NULL, KECCAK256_RLP } from '@ethereumjs/util';
 import { type RunTxResult, runTx, type VM } from '@ethereumjs/vm';
 import { SquadError } from '@squad/types';
 import { Mutex } from '../mutex.ts';
 import { makeHeader } from './block.ts';
+import { type CallRequest, hasCode, isDelegated, unsigned } from './call-request.ts';
 import type { EvmExecutor } from './executor.ts';
 import type { FoundTransaction, StagedBlock } from './history.ts';
+import { BlockSimulation, type SimulatedBlock, type SimulatedBlockPlan } from './simulate.ts';
 import { EvmState, type StateRoot, stateRootFromHash } from './state.ts';
 import { MAX_WAITING_TRACES, type TraceBudget, type Tracer, traceTransaction } from './trace.ts';
 import { firstSentence } from './transaction.ts';
@@ -30,32 +25,6 @@ export const CALL_TIMEOUT_MS = 5000;
 
 /** EIP-7825, from the Osaka rules on. */
 const MAX_TRANSACTION_GAS = 16_777_216n;
-
-/** A call that is simulated. What is absent is as generous as may be: no fee, all the gas allowed. */
-export interface CallRequest {
-  readonly from: Uint8Array;
-  /** Absent: creates a contract. */
-  readonly to?: Uint8Array | undefined;
-  readonly gas?: bigint | undefined;
-  readonly gasPrice?: bigint | undefined;
-  readonly maxFeePerGas?: bigint | undefined;
-  readonly maxPriorityFeePerGas?: bigint | undefined;
-  readonly value?: bigint | undefined;
-  readonly data?: Uint8Array | undefined;
-  readonly nonce?: bigint | undefined;
-  readonly accessList?: readonly (readonly [Uint8Array, readonly Uint8Array[]])[] | undefined;
-  /** EIP-7702. */
-  readonly authorizationList?: readonly Authorization[] | undefined;
-}
-
-export interface Authorization {
-  readonly chainId: bigint;
-  readonly address: Uint8Array;
-  readonly nonce: bigint;
-  readonly yParity: bigint;
-  readonly r: bigint;
-  readonly s: bigint;
-}
 
 export type CallResult =
   | {
@@ -148,15 +117,33 @@ export class EvmReader {
     tracer: Tracer<Answer>,
     budget: TraceBudget,
   ): Promise<Answer> {
+    return this.#alone(() =>
+      explained(found.block, () => traceTransaction(this.#executor, found, this.#rootOf(parent), tracer, budget)),
+    );
+  }
+
+  /** Blocks that could follow `block`, with calls in them. Throws SquadError `TRACE_BUSY`, or `SimulationRefused`. */
+  async simulate(plan: readonly SimulatedBlockPlan[], block: StagedBlock, gasCap: bigint): Promise<SimulatedBlock[]> {
+    return this.#alone(() =>
+      explained(block, async () => {
+        const open = block.stage === 'open';
+        const root = open ? this.#executor.latestState : this.#rootOf(block);
+        const simulation = await BlockSimulation.begin(this.#executor, root, block, gasCap);
+        if (open) await this.#executor.mutex.run(async () => simulation.state.copyFrom(this.#executor.state));
+        return simulation.run(plan);
+      }),
+    );
+  }
+
+  /** What takes long and much memory: one after another. */
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
     if (this.#traces >= MAX_WAITING_TRACES) {
-      const message = `the node is busy: ${MAX_WAITING_TRACES} traces are waiting`;
+      const message = `the node is busy: ${MAX_WAITING_TRACES} traces or simulations are waiting`;
       throw new SquadError('TRACE_BUSY', message, 'Ask again later.');
     }
     this.#traces++;
     try {
-      return await this.#tracing.run(() =>
-        explained(found.block, () => traceTransaction(this.#executor, found, this.#rootOf(parent), tracer, budget)),
-      );
+      return await this.#tracing.run(work);
     } finally {
       this.#traces--;
     }
@@ -235,7 +222,7 @@ async function simulate(vm: VM, request: CallRequest, block: StagedBlock, gasCap
       return { ok: false, refused: `insufficient funds for gas * price + value: have ${have} want ${needed}` };
     }
     const environment = environmentOf(vm, block, paid === 0n, gas);
-    const tx = unsigned(vm, request, gas, sender?.nonce ?? 0n);
+    const tx = unsigned(vm.common, request, gas, sender?.nonce ?? 0n);
     if (hasCode(sender) && !isDelegated(await state.getCode(new Address(request.from)))) {
       return await callFromContract(vm, tx, environment);
     }
@@ -281,47 +268,12 @@ async function callFromContract(vm: VM, tx: TypedTransaction, block: Block): Pro
   return { ok: false, reverted, reason: exceptionError.error, data: returnValue, gasUsed };
 }
 
-/** EIP-7702: an account that keeps its key and lends itself another's code. */
-function isDelegated(code: Uint8Array): boolean {
-  return code.length === 23 && code[0] === 0xef && code[1] === 0x01 && code[2] === 0x00;
-}
-
 /** As the block saw it; without a base fee if the call offers no price, as other nodes do it. */
 function environmentOf(vm: VM, block: StagedBlock, free: boolean, gas: bigint): Block {
   const gasLimit = block.header.gasLimit > gas ? block.header.gasLimit : gas;
   const fields = { ...block.header, gasLimit, ...(free ? { baseFeePerGas: 0n } : {}) };
   const header = makeHeader(vm.common, fields);
   return new Block(header, [], [], [], { common: vm.common, skipConsensusFormatValidation: true });
-}
-
-function unsigned(vm: VM, request: CallRequest, gasLimit: bigint, nonce: bigint): TypedTransaction {
-  const { to, value = 0n, data = new Uint8Array(), accessList } = request;
-  const common = {
-    gasLimit,
-    nonce: request.nonce ?? nonce,
-    value,
-    data,
-    ...(to === undefined ? {} : { to: new Address(to) }),
-  };
-  const lists = (accessList ?? []).map(([address, keys]) => [address, [...keys]] as [Uint8Array, Uint8Array[]]);
-  const maxFeePerGas = request.maxFeePerGas ?? request.gasPrice ?? 0n;
-  const maxPriorityFeePerGas = request.maxPriorityFeePerGas ?? request.gasPrice ?? 0n;
-  const fees = { accessList: lists, maxFeePerGas, maxPriorityFeePerGas };
-  const options = { common: vm.common, freeze: false };
-  const authorizations = request.authorizationList?.map(authorizationItem) ?? [];
-  const tx: TypedTransaction =
-    authorizations.length === 0
-      ? createTx({ type: 2, ...common, ...fees }, options)
-      : createTx({ type: 4, ...common, ...fees, authorizationList: authorizations }, options);
-  tx.getSenderAddress = () => new Address(request.from);
-  return tx;
-}
-
-function authorizationItem(item: Authorization): AuthorizationListBytes[number] {
-  const [chainId, nonce, yParity, r, s] = [item.chainId, item.nonce, item.yParity, item.r, item.s].map((value) =>
-    bigIntToUnpaddedBytes(value),
-  ) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array];
-  return [chainId, item.address, nonce, yParity, r, s];
 }
 
 function resultOf(result: RunTxResult): CallResult {
@@ -332,11 +284,6 @@ function resultOf(result: RunTxResult): CallResult {
   }
   const reverted = exceptionError.error === 'revert';
   return { ok: false, reverted, reason: exceptionError.error, data: returnValue, gasUsed: result.totalGasSpent };
-}
-
-/** Whether the account is one that has code. */
-export function hasCode(account: Account | undefined): boolean {
-  return account !== undefined && Buffer.compare(account.codeHash, KECCAK256_NULL) !== 0;
 }
 
 export const EMPTY_CODE_HASH: Uint8Array = KECCAK256_NULL;

@@ -22,7 +22,7 @@ export const TRACE_TIMEOUT_MS = 5000;
 export const MAX_TRACE_STEPS = 200_000;
 /** Bytes that one trace keeps, roughly as long as its answer. */
 export const MAX_TRACE_BYTES: number = 8 * 1024 * 1024;
-/** Traces that run or wait; they run one after another. */
+/** Traces and simulations of blocks that run or wait; they run one after another. */
 export const MAX_WAITING_TRACES = 16;
 
 export interface Tracer<Answer> {
