@@ -9,7 +9,7 @@ import { developmentRollup, type RollupFile } from '@squad/rollup-node/config';
 import { createLogger, createPrometheusMetrics } from '@squad/service';
 import { toHex } from '@squad/types';
 import type { Hex } from 'viem';
-import { expect } from 'vitest';
+import { expect, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { waitFor } from '../src/index.ts';
 import { GETH_VERSION, Geth } from './geth.ts';
@@ -38,6 +38,8 @@ export async function compareWithGeth({ hardfork, blocks, killAfter, seed }: Com
   });
   const rollup = await openRollup(file, join(folder, 'rollup'));
   const geth = await Geth.create(join(folder, 'geth'), file);
+  // Also when the test runs out of time.
+  onTestFinished(() => geth.kill());
   let failure: unknown;
   rollup.events.on('skipped', ({ reason }) => {
     failure ??= new Error(`a transaction of the load was skipped: ${reason}`);
