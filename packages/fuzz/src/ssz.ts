@@ -3,6 +3,7 @@
 import {
   BitArray,
   BitListType,
+  BooleanType,
   ByteListType,
   ByteVectorType,
   type CompositeType,
@@ -21,6 +22,7 @@ export function randomValue(type: AnyType, random: Random): unknown {
     const bound = type.byteLength >= 7 ? Number.MAX_SAFE_INTEGER : 2 ** (8 * type.byteLength) - 1;
     return Math.min(random.number(), bound);
   }
+  if (type instanceof BooleanType) return random.chance(0.5);
   if (type instanceof ByteVectorType) return random.bytes(type.lengthBytes);
   if (type instanceof ByteListType) return random.bytes(random.below(Math.min(type.limitBytes, 80) + 1));
   if (type instanceof BitListType) {

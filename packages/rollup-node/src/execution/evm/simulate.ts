@@ -227,7 +227,7 @@ export class BlockSimulation {
       gasUsed: transactions.at(-1)?.receipt.cumulativeGasUsed ?? 0n,
     });
     const summary = summaryOf(header, parent.summary.slot + 1, transactions.length);
-    this.#parent = { stage: 'soft', header, summary, transactions };
+    this.#parent = { stage: 'soft', header, summary, transactions, requests: [] };
     this.#hashes.set(summary.number, summary.hash);
     return { block: this.#parent, calls };
   }
