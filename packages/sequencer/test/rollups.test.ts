@@ -125,7 +125,7 @@ it('gives each of 16 rollups its own data and no other’s, and its turn beside 
   await until('the sequencer to be ready', () => a.sequencer.notReadyReasons().length === 0);
   cluster.hub.loss = 1;
   let floodPlaced = 0;
-  const flood = Array.from({ length: 5 * onItsWay }, async (_, i) => {
+  const flood = Array.from({ length: 3 * onItsWay }, async (_, i) => {
     await submit(HEAVY, transaction(0, i, MAX_TRANSACTION_BYTES));
     floodPlaced++;
   });
