@@ -65,7 +65,8 @@ async function readRollup({ rollup: path, blockTimeMs }: RollupNodeOptions, gene
   const rollup = parseRollupFile(await readJson(path, 'rollup', 'Get the file from whoever runs the rollup.'));
   if (!rollup.ok) throw rollup.error;
   const { rollupId, executor } = rollup.value;
-  const kind = executor === 'evm' ? 'evm' : 'opaque';
+  // Of Ethereum's transactions, whoever executes them: the validators check signatures and chain id, and keep nonces in one lane.
+  const kind = executor === 'evm' || executor === 'nitro' ? 'evm' : 'opaque';
   const ordered = genesis.file.rollups.find((entry) => entry.rollupId === rollupId);
   if (ordered?.kind === kind)
     return blockTimeMs === undefined ? rollup.value : withBlockTime(rollup.value, blockTimeMs);

@@ -47,7 +47,10 @@ import { checkRollupNodeOptions, type RollupNodeOptions } from './options.ts';
 import { customMethods } from './rpc/custom-methods.ts';
 import { createEthApi } from './rpc/eth-methods.ts';
 import { ledgerMethods } from './rpc/ledger-methods.ts';
+import { nitroMethods } from './rpc/nitro-methods.ts';
 import type { RollupRpcPorts } from './rpc/ports.ts';
+import { NitroExecutor } from './stacks/nitro/executor.ts';
+import { startNitroFeed } from './stacks/nitro/node.ts';
 import { MeasuredDerivation, type NodeState, openFeeds, readiness, statusFields, statusMethod } from './status.ts';
 import { createGossipSubmitter } from './submit/gossip-submitter.ts';
 import { createRpcSubmitter } from './submit/rpc-submitter.ts';
@@ -57,6 +60,8 @@ export interface RollupNode {
   readonly rpcUrl: string;
   /** Metrics and health. */
   readonly monitorUrl: string;
+  /** Of the Nitro feed, if there is one. */
+  readonly nitroFeedUrl: string | undefined;
   readonly follower: Follower;
   readonly rollup: Rollup;
   stop(): Promise<void>;
@@ -151,14 +156,22 @@ async function assemble(
   const rpc = await rpcOf(options, methods, api.subscriptions, logger, metrics);
   closing.add(() => rpc.close());
 
+  const nitroFeedUrl = await startNitroFeed(options, rollup, logger, metrics, closing);
+
   follower.start();
   engine?.start();
   startNotifier(options, state, closing);
   logger.info(
-    { rpcUrl: rpc.url, monitorUrl: monitor.url, rollupId: rollup.file.rollupId, height: follower.head.height },
+    {
+      rpcUrl: rpc.url,
+      monitorUrl: monitor.url,
+      nitroFeedUrl,
+      rollupId: rollup.file.rollupId,
+      height: follower.head.height,
+    },
     'rollup node serves',
   );
-  return { rpcUrl: rpc.url, monitorUrl: monitor.url, follower, rollup };
+  return { rpcUrl: rpc.url, monitorUrl: monitor.url, nitroFeedUrl, follower, rollup };
 }
 
 interface Wiring {
@@ -250,9 +263,11 @@ function apiOf(rollup: Rollup, custom: CustomRollup | undefined, ports: RollupRp
   const { executor, events, skipped } = rollup;
   if (executor instanceof EvmExecutor) return createEthApi({ executor, events, skipped }, ports);
   const methods =
-    custom === undefined
-      ? ledgerMethods({ executor: executor as KeyValueExecutor, skipped }, ports)
-      : customMethods({ executor, skipped }, custom, ports);
+    executor instanceof NitroExecutor
+      ? nitroMethods({ executor, skipped }, ports)
+      : custom === undefined
+        ? ledgerMethods({ executor: executor as KeyValueExecutor, skipped }, ports)
+        : customMethods({ executor, skipped }, custom, ports);
   return { methods, subscriptions: [], close: () => {} };
 }
 

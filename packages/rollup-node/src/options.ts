@@ -124,6 +124,25 @@ export const rollupNodeOptions = defineOptions({
     flag: '--rpc-rate-per-second',
     help: 'JSON-RPC calls a second that one address may make; 0: not limited',
   },
+  nitroFeedHost: {
+    type: z.string(),
+    default: '127.0.0.1',
+    env: 'SQUAD_NITRO_FEED_HOST',
+    flag: '--nitro-feed-host',
+    help: 'address of the Nitro feed',
+  },
+  nitroFeedPort: {
+    type: port.optional(),
+    env: 'SQUAD_NITRO_FEED_PORT',
+    flag: '--nitro-feed-port',
+    help: 'port of a Nitro sequencer feed (WebSocket), for a rollup file with executor "nitro"; 0 takes a free one; by default none',
+  },
+  nitroFeedKey: {
+    type: path.optional(),
+    env: 'SQUAD_NITRO_FEED_KEY',
+    flag: '--nitro-feed-key',
+    help: 'path of the secp256k1 key, in hex, that signs the Nitro feed; by default it is not signed',
+  },
   metricsHost: {
     type: z.string(),
     default: '127.0.0.1',
@@ -158,7 +177,7 @@ export type RollupNodeOptions = OptionValues<typeof rollupNodeOptions>;
 
 /** What is wrong with the values together, if anything. */
 export function checkRollupNodeOptions(options: RollupNodeOptions): string | undefined {
-  const { submit, sequencerRpc, engine, jwtSecret } = options;
+  const { submit, sequencerRpc, engine, jwtSecret, nitroFeedPort, nitroFeedKey } = options;
   if (submit === 'rpc' && sequencerRpc.length === 0) {
     return 'submit is "rpc", and sequencerRpc names no sequencer to send to';
   }
@@ -167,6 +186,9 @@ export function checkRollupNodeOptions(options: RollupNodeOptions): string | und
   }
   if (engine === undefined && jwtSecret !== undefined) {
     return 'jwtSecret names a file, and engine no execution client that it is for';
+  }
+  if (nitroFeedKey !== undefined && nitroFeedPort === undefined) {
+    return 'nitroFeedKey is given, and nitroFeedPort is not: there is no feed to sign';
   }
   return undefined;
 }

@@ -16,12 +16,17 @@ import {
   type Height,
   toHex,
 } from '@squad/types';
+import { privateKeyToAddress } from 'viem/accounts';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
 import { encodeLedgerTransaction } from '../src/execution/ledger/transaction.ts';
 import { createRollupNode, type RollupNode, type RollupNodeOptions } from '../src/index.ts';
+import { NitroClient, transactionsOf } from './support/nitro-client.ts';
+import { DEVELOPMENT_KEYS, signTransfers } from './support/transactions.ts';
 
 const ROLLUP = 901;
+/** One whose execution is Nitro's. */
+const ORBIT = 903;
 
 let directory: string;
 let chain: HonestChain;
@@ -35,12 +40,13 @@ const nodes: RollupNode[] = [];
 /** Posts every final block from where it is asked, and what is new when told. */
 const serve = async (stream: FeedStream): Promise<void> => {
   let next: Height = Number.MAX_SAFE_INTEGER;
+  let rollupId = ROLLUP;
   const send = (message: Parameters<typeof encodeFeedMessage>[0]) =>
     void stream.send(encodeFeedMessage(message)).catch(() => {});
   const pump = () => {
     send({ type: 'head', height: source.head });
     for (; next <= source.head; next++) {
-      send({ type: 'block', block: chain.feedBlock(next, ROLLUP) });
+      send({ type: 'block', block: chain.feedBlock(next, rollupId) });
     }
   };
   feeds.add(pump);
@@ -48,7 +54,7 @@ const serve = async (stream: FeedStream): Promise<void> => {
     const message = decodeFeedMessage(frame);
     if (!message.ok) throw new Error(message.error.reason);
     if (message.value.type === 'subscribe') {
-      next = message.value.fromHeight;
+      ({ fromHeight: next, rollupId } = message.value);
       pump();
     }
   }
@@ -56,8 +62,8 @@ const serve = async (stream: FeedStream): Promise<void> => {
 };
 
 const set = (key: string, value: string, nonce = '0') => encodeLedgerTransaction({ op: 'set', key, value, nonce });
-const order = (transactions: Uint8Array[]) => {
-  chain.append(transactions.length === 0 ? [] : [{ rollupId: ROLLUP, transactions }]);
+const order = (transactions: Uint8Array[], rollupId = ROLLUP) => {
+  chain.append(transactions.length === 0 ? [] : [{ rollupId, transactions }]);
   source.head = chain.head;
   for (const pump of feeds) pump();
 };
@@ -66,6 +72,14 @@ const closeSlot = () => {
   for (let i = 0; i < 9; i++) order([]);
 };
 
+const ledgerRollup = () => ({
+  version: 1,
+  rollupId: ROLLUP,
+  name: 'ledger',
+  executor: 'ledger',
+  genesisTimeMs: chain.genesisTimeMs,
+  blockTimeMs: 1000,
+});
 const optionsOf = (overrides: Partial<RollupNodeOptions> = {}): RollupNodeOptions => ({
   name: 'test',
   genesis: join(directory, 'genesis.json'),
@@ -87,6 +101,9 @@ const optionsOf = (overrides: Partial<RollupNodeOptions> = {}): RollupNodeOption
   rpcHost: '127.0.0.1',
   rpcPort: 0,
   rpcRatePerSecond: 0,
+  nitroFeedHost: '127.0.0.1',
+  nitroFeedPort: undefined,
+  nitroFeedKey: undefined,
   metricsHost: '127.0.0.1',
   metricsPort: 0,
   statusSeconds: 0,
@@ -111,7 +128,14 @@ const health = async (node: RollupNode) => {
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'squad-rollup-node-'));
-  chain = new HonestChain({ bls: blstBls, sha256 });
+  chain = new HonestChain({
+    bls: blstBls,
+    sha256,
+    rollups: [
+      { rollupId: ROLLUP, kind: 'opaque' },
+      { rollupId: ORBIT, kind: 'evm' },
+    ],
+  });
   source = new ChainSource(chain);
   hub = new MemoryHub();
   gossip = [];
@@ -142,16 +166,8 @@ beforeEach(async () => {
     }),
   );
   for (const network of networks) await network.start();
-  const rollup = {
-    version: 1,
-    rollupId: ROLLUP,
-    name: 'ledger',
-    executor: 'ledger',
-    genesisTimeMs: chain.genesisTimeMs,
-    blockTimeMs: 1000,
-  };
   await writeFile(join(directory, 'genesis.json'), JSON.stringify(chain.genesisFile));
-  await writeFile(join(directory, 'rollup.json'), JSON.stringify(rollup));
+  await writeFile(join(directory, 'rollup.json'), JSON.stringify(ledgerRollup()));
 });
 
 afterEach(async () => {
@@ -241,6 +257,65 @@ describe('a rollup node', () => {
       await node.stop();
     }
     expect(keys[0]).toEqual(keys[1]);
+  });
+});
+
+describe('a rollup whose execution is Nitro’s', () => {
+  beforeEach(async () => {
+    const { genesisTimeMs } = chain;
+    const rollup = { version: 1, rollupId: ORBIT, name: 'orbit', executor: 'nitro', genesisTimeMs, blockTimeMs: 1000 };
+    await writeFile(join(directory, 'rollup.json'), JSON.stringify(rollup));
+    await writeFile(join(directory, 'feed.key'), DEVELOPMENT_KEYS[0]!, { mode: 0o600 });
+  });
+
+  it('is served as a signed feed, goes on with what is ordered, and begins again after a restart', async () => {
+    const transfers = signTransfers(ORBIT, 3, 3);
+    const signer = privateKeyToAddress(DEVELOPMENT_KEYS[0]!);
+    order(transfers.slice(0, 2), ORBIT);
+    closeSlot();
+    const options = { nitroFeedPort: 0, nitroFeedKey: join(directory, 'feed.key') };
+    const node = await start(options);
+    const client = new NitroClient(node.nitroFeedUrl!, { chainId: ORBIT, requested: '1', signer });
+    expect((await client.received(1)).map(transactionsOf)).toEqual([transfers.slice(0, 2)]);
+    order(transfers.slice(2), ORBIT);
+    closeSlot();
+    const before = [...(await client.received(2))];
+    expect(before.map(transactionsOf)).toEqual([transfers.slice(0, 2), transfers.slice(2)]);
+    expect(await (await fetch(`${node.monitorUrl}/metrics`)).text()).toMatch(/^squad_nitro_feed_clients 1$/m);
+    await node.stop();
+    await client.closed();
+    const again = new NitroClient((await start(options)).nitroFeedUrl!, { chainId: ORBIT, signer });
+    expect(await again.received(2)).toEqual(before);
+    again.close();
+  });
+
+  it('takes what Nitro nodes forward, and refuses what no block could hold', async () => {
+    const node = await start();
+    expect(node.nitroFeedUrl).toBeUndefined();
+    await eventually(() => expect(node.follower.setHead).toBe(0));
+    expect(await call(node, 'eth_chainId')).toBe('0x387');
+    const [transfer] = signTransfers(ORBIT, 1, 1);
+    await call(node, 'eth_sendRawTransaction', toHex(transfer!));
+    await eventually(() => expect(gossip).toHaveLength(1));
+    await expect(call(node, 'eth_sendRawTransaction', toHex(signTransfers(ORBIT + 1, 1, 1)[0]!))).rejects.toMatchObject(
+      {
+        data: { code: 'MALFORMED' },
+      },
+    );
+  });
+
+  it('is the only kind that is served so; a key alone signs nothing', async () => {
+    await expect(start({ nitroFeedKey: join(directory, 'feed.key') })).rejects.toMatchObject({
+      code: 'OPTIONS_INCONSISTENT',
+    });
+    const node = await start({ nitroFeedPort: 0 });
+    const nitroFeedPort = Number(new URL(node.nitroFeedUrl!).port);
+    const dataDirectory = join(directory, 'second');
+    await expect(start({ nitroFeedPort, dataDirectory })).rejects.toMatchObject({ code: 'PORT_IN_USE' });
+    await writeFile(join(directory, 'rollup.json'), JSON.stringify(ledgerRollup()));
+    await expect(start({ nitroFeedPort: 0, dataDirectory: join(directory, 'third') })).rejects.toMatchObject({
+      code: 'ROLLUP_NOT_NITRO',
+    });
   });
 });
 

@@ -12,6 +12,7 @@ export * from './json-rpc/server.ts';
 export * from './json-rpc/subscription.ts';
 export * from './json-rpc/subscription-client.ts';
 export * from './limits.ts';
+export * from './listen.ts';
 export * from './logger.ts';
 export * from './metrics.ts';
 export * from './monitor-server.ts';

@@ -1,7 +1,14 @@
 /** Binds an HTTP server, and says in plain words why it could not. */
 
+import type { Server } from 'node:net';
 import { SquadError } from '@squad/types';
-import type { FastifyInstance } from 'fastify';
+
+/** What binds: a Fastify application, or whatever is as simple. */
+export interface Bindable {
+  listen(at: { readonly host: string; readonly port: number }): Promise<unknown>;
+  close(): PromiseLike<unknown>;
+  readonly server: Pick<Server, 'address'>;
+}
 
 export interface Bound {
   readonly port: number;
@@ -11,7 +18,7 @@ export interface Bound {
 
 /** Throws a `SquadError`: `PORT_IN_USE` or `LISTEN_FAILED`. */
 export async function listenOrExplain(
-  app: FastifyInstance,
+  app: Bindable,
   options: { readonly host: string; readonly port: number; readonly portFlag: string; readonly what: string },
 ): Promise<Bound> {
   const { host, port, portFlag, what } = options;

@@ -54,8 +54,11 @@ export const RollupFile = z
     /** For an EVM rollup its EIP-155 chain id. */
     rollupId: z.int().min(1).max(Number.MAX_SAFE_INTEGER),
     name: z.string().min(1).max(64),
-    /** `custom`: a module of the rollup's team, which every node of the rollup is given by `--executor`. */
-    executor: z.enum(['evm', 'ledger', 'custom']),
+    /**
+     * `custom`: a module of the rollup's team, which every node of the rollup is given by `--executor`. `nitro`: nothing is
+     * executed here; the order is served to Arbitrum Nitro nodes (`stacks/nitro`).
+     */
+    executor: z.enum(['evm', 'ledger', 'custom', 'nitro']),
     /** Start of slot 0. */
     genesisTimeMs: z.int().min(0),
     /** Length of a slot. */

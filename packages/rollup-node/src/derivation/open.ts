@@ -8,6 +8,7 @@ import { type CustomRollup, openCustomExecutor } from '../execution/custom.ts';
 import { EvmExecutor } from '../execution/evm/executor.ts';
 import { KeyValueExecutor } from '../execution/key-value/executor.ts';
 import { ledgerRules } from '../execution/ledger/rules.ts';
+import { NitroExecutor } from '../stacks/nitro/executor.ts';
 import type { Derivation } from './api.ts';
 import { SequenceDerivation } from './derivation.ts';
 import { DerivationEvents } from './events.ts';
@@ -39,6 +40,7 @@ export async function openRollup(file: RollupFile, directory: string, custom?: C
 function openExecutor(file: RollupFile, directory: string, custom: CustomRollup | undefined): Promise<Executor> {
   if (custom !== undefined && file.executor !== 'custom') throw notAskedFor(file);
   if (file.executor === 'evm') return EvmExecutor.open(file, directory);
+  if (file.executor === 'nitro') return NitroExecutor.open(file, directory);
   if (file.executor === 'ledger') return KeyValueExecutor.open(file, directory, ledgerRules);
   if (custom === undefined) throw missing(file);
   return openCustomExecutor(custom, file, directory);

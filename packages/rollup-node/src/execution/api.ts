@@ -54,7 +54,7 @@ export interface Cursor {
  *   at opening is exactly the result of the last commit that completed.
  */
 export interface Executor {
-  readonly kind: 'evm' | 'ledger' | 'custom';
+  readonly kind: 'evm' | 'ledger' | 'custom' | 'nitro';
   /** The newest durable block. */
   readonly latest: BlockSummary;
   /** The newest sealed block, provisional or durable: what `begin` builds on. */
