@@ -33,6 +33,7 @@ import { openRollup, type Rollup } from './derivation/open.ts';
 import { driveEngine } from './engine/node.ts';
 import { type CustomRollup, loadCustomRollup } from './execution/custom.ts';
 import { EvmExecutor } from './execution/evm/executor.ts';
+import { EvmHistory } from './execution/evm/history.ts';
 import type { KeyValueExecutor } from './execution/key-value/executor.ts';
 import { type NodeFiles, readFiles } from './files.ts';
 import {
@@ -51,6 +52,7 @@ import { nitroMethods } from './rpc/nitro-methods.ts';
 import type { RollupRpcPorts } from './rpc/ports.ts';
 import { NitroExecutor } from './stacks/nitro/executor.ts';
 import { startNitroFeed } from './stacks/nitro/node.ts';
+import { type RollupGenesis, readOpRollupConfig } from './stacks/op/rollup-config.ts';
 import { MeasuredDerivation, type NodeState, openFeeds, readiness, statusFields, statusMethod } from './status.ts';
 import { createGossipSubmitter } from './submit/gossip-submitter.ts';
 import { createRpcSubmitter } from './submit/rpc-submitter.ts';
@@ -150,7 +152,7 @@ async function assemble(
   const monitor = await monitorOf(options, metrics, state);
   closing.add(() => monitor.close());
   const submit = submitterOf(options, rollup.file.rollupId, network, logger);
-  const api = apiOf(rollup, custom, portsOf(state, submit));
+  const api = await apiOf(options, rollup, custom, portsOf(state, submit));
   closing.add(() => api.close());
   const methods = [...api.methods, statusMethod(state, { name: options.name, rollupId: rollup.file.rollupId })];
   const rpc = await rpcOf(options, methods, api.subscriptions, logger, metrics);
@@ -259,9 +261,23 @@ interface RollupApi {
   close(): void;
 }
 
-function apiOf(rollup: Rollup, custom: CustomRollup | undefined, ports: RollupRpcPorts): RollupApi {
-  const { executor, events, skipped } = rollup;
-  if (executor instanceof EvmExecutor) return createEthApi({ executor, events, skipped }, ports);
+async function apiOf(
+  { opRollupConfig: path }: RollupNodeOptions,
+  { executor, events, skipped, file }: Rollup,
+  custom: CustomRollup | undefined,
+  ports: RollupRpcPorts,
+): Promise<RollupApi> {
+  if (executor instanceof EvmExecutor) {
+    const opRollupConfig = path === undefined ? undefined : await readOpRollupConfig(path, genesisOf(executor));
+    return createEthApi({ executor, events, skipped }, ports, opRollupConfig);
+  }
+  if (path !== undefined) {
+    throw new SquadError(
+      'OP_NEEDS_EVM',
+      `opRollupConfig is given, and the rollup "${file.name}" is not executed by this node: it has no output roots`,
+      'Leave the option out, or use a rollup file with executor "evm".',
+    );
+  }
   const methods =
     executor instanceof NitroExecutor
       ? nitroMethods({ executor, skipped }, ports)
@@ -269,6 +285,12 @@ function apiOf(rollup: Rollup, custom: CustomRollup | undefined, ports: RollupRp
         ? ledgerMethods({ executor: executor as KeyValueExecutor, skipped }, ports)
         : customMethods({ executor, skipped }, custom, ports);
   return { methods, subscriptions: [], close: () => {} };
+}
+
+function genesisOf(executor: EvmExecutor): RollupGenesis {
+  const { summary } = new EvmHistory(executor).blockAt(0)!;
+  const { hash, timestampSeconds } = summary;
+  return { chainId: executor.file.rollupId, hash: toHex(hash), timestampSeconds };
 }
 
 function rpcOf(

@@ -143,6 +143,12 @@ export const rollupNodeOptions = defineOptions({
     flag: '--nitro-feed-key',
     help: 'path of the secp256k1 key, in hex, that signs the Nitro feed; by default it is not signed',
   },
+  opRollupConfig: {
+    type: path.optional(),
+    env: 'SQUAD_OP_ROLLUP_CONFIG',
+    flag: '--op-rollup-config',
+    help: "path of the rollup.json of an OP Stack chain's contracts on L1: optimism_outputAtBlock and its like are served",
+  },
   metricsHost: {
     type: z.string(),
     default: '127.0.0.1',

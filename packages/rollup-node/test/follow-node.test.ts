@@ -104,6 +104,7 @@ const optionsOf = (overrides: Partial<RollupNodeOptions> = {}): RollupNodeOption
   nitroFeedHost: '127.0.0.1',
   nitroFeedPort: undefined,
   nitroFeedKey: undefined,
+  opRollupConfig: undefined,
   metricsHost: '127.0.0.1',
   metricsPort: 0,
   statusSeconds: 0,
@@ -308,6 +309,8 @@ describe('a rollup whose execution is Nitro’s', () => {
     await expect(start({ nitroFeedKey: join(directory, 'feed.key') })).rejects.toMatchObject({
       code: 'OPTIONS_INCONSISTENT',
     });
+    const opRollupConfig = join(directory, 'op.json');
+    await expect(start({ opRollupConfig })).rejects.toMatchObject({ code: 'OP_NEEDS_EVM' });
     const node = await start({ nitroFeedPort: 0 });
     const nitroFeedPort = Number(new URL(node.nitroFeedUrl!).port);
     const dataDirectory = join(directory, 'second');

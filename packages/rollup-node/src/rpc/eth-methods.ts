@@ -4,11 +4,13 @@ import type { RpcMethod, RpcSubscription } from '@squad/service';
 import type { DerivationEvents } from '../derivation/events.ts';
 import type { SkippedTransactions } from '../derivation/skipped.ts';
 import type { EvmExecutor } from '../execution/evm/executor.ts';
+import type { OpRollupConfig } from '../stacks/op/rollup-config.ts';
 import { blockMethods } from './block-methods.ts';
 import { chainMethods } from './chain-methods.ts';
 import { RpcState } from './context.ts';
 import { debugMethods } from './debug-methods.ts';
 import { Filters, filterMethods } from './filters.ts';
+import { opMethods } from './op-methods.ts';
 import type { RollupRpcPorts } from './ports.ts';
 import { simulateMethod } from './simulate-method.ts';
 import { stateMethods } from './state-methods.ts';
@@ -25,6 +27,8 @@ export interface EthApi {
 export function createEthApi(
   rollup: { readonly executor: EvmExecutor; readonly events: DerivationEvents; readonly skipped: SkippedTransactions },
   ports: RollupRpcPorts,
+  /** With it, op-node's methods are served, too. */
+  opRollupConfig?: OpRollupConfig,
 ): EthApi {
   const state = new RpcState(rollup, ports);
   const filters = new Filters(state);
@@ -41,6 +45,7 @@ export function createEthApi(
       ...debugMethods(state),
       ...filterMethods(filters),
       submitMethod(state),
+      ...(opRollupConfig === undefined ? [] : opMethods(state, opRollupConfig)),
     ],
     subscriptions: ethSubscriptions(state),
     close: () => {

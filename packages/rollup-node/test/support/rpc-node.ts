@@ -9,6 +9,7 @@ import type { EvmExecutor } from '../../src/execution/evm/executor.ts';
 import { keccak256 } from '../../src/execution/keccak.ts';
 import { createEthApi } from '../../src/rpc/eth-methods.ts';
 import type { RollupRpcPorts } from '../../src/rpc/ports.ts';
+import type { OpRollupConfig } from '../../src/stacks/op/rollup-config.ts';
 import { temporaryDirectory } from './directory.ts';
 import { GENESIS_TIME_MS, sequenceOf, soft } from './sequence.ts';
 
@@ -32,7 +33,7 @@ export interface RpcNode {
 }
 
 export async function startRpcNode(
-  options: { file?: Partial<RollupFile>; ports?: Partial<RollupRpcPorts> } = {},
+  options: { file?: Partial<RollupFile>; ports?: Partial<RollupRpcPorts>; opRollupConfig?: OpRollupConfig } = {},
 ): Promise<RpcNode> {
   const file = developmentRollup({ rollupId: 901, genesisTimeMs: GENESIS_TIME_MS, ...options.file });
   const rollup = await openRollup(file, temporaryDirectory());
@@ -47,7 +48,7 @@ export async function startRpcNode(
     clientVersion: 'squad/test/rollup-node',
     ...options.ports,
   };
-  const api = createEthApi({ ...rollup, executor: rollup.executor as EvmExecutor }, ports);
+  const api = createEthApi({ ...rollup, executor: rollup.executor as EvmExecutor }, ports, options.opRollupConfig);
   const server = await createRpcServer({
     host: '127.0.0.1',
     port: 0,
