@@ -7,6 +7,7 @@ export * from './execution/index.ts';
 export * from './follow/index.ts';
 export { createRollupNode, type RollupNode, type RollupNodeParts } from './node.ts';
 export { type RollupNodeOptions, rollupNodeOptions } from './options.ts';
+export * from './stacks/op/index.ts';
 export { READY_DISTANCE_BLOCKS } from './status.ts';
 export * from './submit/coalescer.ts';
 export { SUBMIT_TIMEOUT_MS } from './submit/rpc-submitter.ts';

@@ -1,0 +1,136 @@
+/**
+ * Deposits of an L1 block, read by JSON-RPC from an endpoint that is not trusted: the header must hash to the hash that was
+ * asked for, the receipts to the header's receipts root. So whoever names the L1 block decides, and no endpoint.
+ */
+
+import { RLP } from '@ethereumjs/rlp';
+import { rpcCall } from '@squad/service';
+import { type Bytes32, concatBytes, equalBytes, fromHex, type Hex, isHex, SquadError, toHex } from '@squad/types';
+import { z } from 'zod';
+import { integerBytes } from '../../execution/evm/rlp.ts';
+import { indexedRoot } from '../../execution/evm/trie.ts';
+import { keccak256 } from '../../execution/keccak.ts';
+import type { DepositTransaction } from './deposit.ts';
+import { DEPOSIT_EVENT, decodeDepositLog } from './deposit-log.ts';
+
+const data = z
+  .string()
+  .refine((value): value is Hex => isHex(value))
+  .transform((value) => fromHex(value));
+const quantity = z
+  .string()
+  .regex(/^0x(0|[1-9a-f][0-9a-f]{0,63})$/)
+  .transform((value) => BigInt(value));
+
+/** Fields of a header in the order of its encoding; those of later forks may be absent, from some field on. */
+const Header = z.object({
+  parentHash: data,
+  sha3Uncles: data,
+  miner: data,
+  stateRoot: data,
+  transactionsRoot: data,
+  receiptsRoot: data,
+  logsBloom: data,
+  difficulty: quantity,
+  number: quantity,
+  gasLimit: quantity,
+  gasUsed: quantity,
+  timestamp: quantity,
+  extraData: data,
+  mixHash: data,
+  nonce: data,
+  baseFeePerGas: quantity.optional(),
+  withdrawalsRoot: data.optional(),
+  blobGasUsed: quantity.optional(),
+  excessBlobGas: quantity.optional(),
+  parentBeaconBlockRoot: data.optional(),
+  requestsHash: data.optional(),
+});
+export type L1Header = z.infer<typeof Header>;
+
+const Receipt = z.object({
+  type: quantity.default(0n),
+  status: quantity,
+  cumulativeGasUsed: quantity,
+  logsBloom: data,
+  logs: z.array(z.object({ address: data, topics: z.array(data).max(4), data })),
+});
+type Receipt = z.infer<typeof Receipt>;
+
+/** Throws SquadError `L1_UNKNOWN_BLOCK` or `L1_HEADER_WRONG`, and what `rpcCall` throws. */
+export async function readL1Header(url: string, hash: Bytes32): Promise<L1Header> {
+  const header = await rpcCall(url, 'eth_getBlockByHash', [toHex(hash), false], Header.nullable());
+  if (header === null) throw unknown(url, hash);
+  if (!equalBytes(keccak256(encodeHeader(header)), hash)) {
+    throw new SquadError(
+      'L1_HEADER_WRONG',
+      `${url} answers the question for L1 block ${toHex(hash)} with a header of another hash`,
+      'Use another L1 endpoint. If all answer so, L1 has a fork that this version does not know.',
+      { url, hash: toHex(hash) },
+    );
+  }
+  return header;
+}
+
+/**
+ * What the contract at `portal` tells of deposits in an L1 block, in the order of the logs. Throws SquadError
+ * `L1_RECEIPTS_WRONG`, `L1_DEPOSIT_MALFORMED` (a deposit is never passed over), and what `readL1Header` throws.
+ */
+export async function readL1Deposits(url: string, hash: Bytes32, portal: Uint8Array): Promise<DepositTransaction[]> {
+  const { receiptsRoot } = await readL1Header(url, hash);
+  const receipts = await rpcCall(url, 'eth_getBlockReceipts', [toHex(hash)], z.array(Receipt).nullable());
+  if (receipts === null) throw unknown(url, hash);
+  if (!equalBytes(indexedRoot(receipts.map(encodeReceipt)), receiptsRoot)) {
+    throw new SquadError(
+      'L1_RECEIPTS_WRONG',
+      `${url} gives receipts of L1 block ${toHex(hash)} that do not have the receipts root of its header`,
+      'Use another L1 endpoint.',
+      { url, hash: toHex(hash) },
+    );
+  }
+  return receipts
+    .flatMap(({ logs }) => logs)
+    .map((log, index) => ({ ...log, index }))
+    .filter(({ address, topics }) => equalBytes(address, portal) && isDeposit(topics))
+    .map((log) => {
+      const deposit = decodeDepositLog(log, hash);
+      if (deposit.ok) return deposit.value;
+      throw new SquadError(
+        'L1_DEPOSIT_MALFORMED',
+        `log ${log.index} of L1 block ${toHex(hash)} is a deposit that cannot be read: ${deposit.error}`,
+        'The portal on L1 is newer than this program, or not an OptimismPortal: check deposit_contract_address.',
+        { hash: toHex(hash), index: log.index },
+      );
+    });
+}
+
+function isDeposit(topics: readonly Uint8Array[]): boolean {
+  return topics[0] !== undefined && equalBytes(topics[0], DEPOSIT_EVENT);
+}
+
+function encodeHeader(header: L1Header): Uint8Array {
+  const names = Object.keys(Header.shape) as (keyof L1Header)[];
+  const absent = names.findIndex((name) => header[name] === undefined);
+  const present = absent < 0 ? names : names.slice(0, absent);
+  return RLP.encode(
+    present.map((name) => {
+      const value = header[name]!;
+      return typeof value === 'bigint' ? integerBytes(value) : value;
+    }),
+  );
+}
+
+function encodeReceipt({ type, status, cumulativeGasUsed, logsBloom, logs }: Receipt): Uint8Array {
+  const items = logs.map(({ address, topics, data: bytes }) => [address, topics, bytes]);
+  const body = RLP.encode([integerBytes(status), integerBytes(cumulativeGasUsed), logsBloom, items]);
+  return type === 0n ? body : concatBytes(integerBytes(type), body);
+}
+
+function unknown(url: string, hash: Bytes32): SquadError {
+  return new SquadError(
+    'L1_UNKNOWN_BLOCK',
+    `${url} does not know L1 block ${toHex(hash)}`,
+    'It may be behind, or have dropped old receipts, or be of another L1; use another endpoint.',
+    { url, hash: toHex(hash) },
+  );
+}
