@@ -331,7 +331,8 @@ describe('catching up', () => {
       return source.messageAt(number);
     };
     const messages = { ...source, messageAt };
-    const feed = await feedOf({ messages, metrics, pingMs: 100 });
+    const events = new DerivationEvents();
+    const feed = await feedOf({ messages, events, metrics, pingMs: 100 });
     const { hostname, port } = new URL(feed.url);
     const deaf = connect(Number(port), hostname);
     deaf.pause();
@@ -341,6 +342,8 @@ describe('catching up', () => {
     deaf.write(['GET / HTTP/1.1', 'Host: feed', ...upgrade, '', ''].join('\r\n'));
     const client = clientOf(feed, { requested: '3990' });
     expect(await client.received(11)).toHaveLength(11);
+    // What is new is no reason to give a client another frame while it has one.
+    for (let again = 0; again < 200; again++) events.emit('latest', 4000);
     await expect.poll(clients, { timeout: 30_000 }).toBe(1);
     // What it did not read stood in the system's buffers, of some megabytes, and in one frame here.
     expect(read).toBeGreaterThan(11);
