@@ -141,7 +141,7 @@ export class Consensus {
         askForHandOver(s, []);
         break;
       case 'bodiesComplete':
-        s.bodiesHeight = Math.max(s.bodiesHeight, input.height);
+        s.bodiesHeight = Math.max(s.bodiesHeight ?? 0, input.height);
         break;
       case 'tick':
         break;

@@ -90,7 +90,8 @@ export class State {
   readonly answeredAtMs: Map<ValidatorIndex, UnixMs> = new Map();
   /** The epoch is over: nothing more is voted, kept or sent, but for the proof of it. */
   ended: { readonly block: Block; readonly proof: HandOverProof } | undefined;
-  bodiesHeight: Height;
+  /** Undefined until the driver has said how far the bodies are complete. */
+  bodiesHeight: Height | undefined;
   now: UnixMs;
   out: Output[] = [];
 
@@ -115,8 +116,7 @@ export class State {
     const view = head.header.height === block.header.height ? 0 : head.header.view;
     this.chain = new Chain(head, view, tips, start?.finalization ?? this.root.certificate);
     this.lanes = new Lanes(validatorSet, faultyWeight(total), tips);
-    // The driver says how far the bodies are complete; until then nothing is taken for granted.
-    this.bodiesHeight = 0;
+    this.bodiesHeight = undefined;
     this.round = newRound(nowMs);
     this.shownFinalViews = validatorSet.validators.map(() => 0);
   }
@@ -133,9 +133,9 @@ export class State {
     return this.chain.head.view;
   }
 
-  /** R21: too many final blocks' bodies are missing here to vouch for more. */
+  /** R21: too many final blocks' bodies are missing here to vouch for more. Nothing is taken for granted before the driver's word. */
   get lagsInBodies(): boolean {
-    return this.chain.head.block.header.height - this.bodiesHeight > MAX_BODY_LAG_BLOCKS;
+    return this.chain.head.block.header.height - (this.bodiesHeight ?? 0) > MAX_BODY_LAG_BLOCKS;
   }
 
   persistBlock(block: ChainBlock): void {

@@ -62,7 +62,9 @@ export function nullifyIfDue(s: State): void {
 function isOwnAndFarBehind(s: State): boolean {
   if (s.leader !== s.self || s.round.own || !s.fresh) return false;
   const missingViews = s.awaited ? s.awaited.certificate.view - s.finalView : 0;
-  return s.lagsInBodies || missingViews > MAX_BODY_LAG_BLOCKS;
+  // At the start of an epoch the driver's word on the bodies comes right after: its first view is not given up before.
+  const lagsInBodies = s.bodiesHeight !== undefined && s.lagsInBodies;
+  return lagsInBodies || missingViews > MAX_BODY_LAG_BLOCKS;
 }
 
 /** What was sent in this view and brought no certificate is sent again. */

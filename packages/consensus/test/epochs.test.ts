@@ -420,6 +420,23 @@ describe('the next epoch', () => {
     expect(f.core.status).toMatchObject({ view: 1, finalHeight: LAST_HEIGHT, finalView: 0 });
   });
 
+  it('is not begun by giving up its first view: how far the bodies are complete is told right after the start', () => {
+    const inLaterEpoch = () => {
+      const { header, refs } = genesisBlock(NETWORK_ID, START_MS);
+      const startsAfter = { header: { ...header, height: 100 }, refs };
+      const config = { startsAfter, proof: undefined, lastHeight: 200, nextValidatorSet: () => NEXT };
+      return new Fixture({ leaderOf: 1, epoch: { number: 1, config } }).start();
+    };
+    const f = inLaterEpoch();
+    expect(sentVotes(f.take(), VoteKind.nullify)).toEqual([]);
+    f.step({ type: 'bodiesComplete', height: 100 });
+    f.after(1_000);
+    expect(sentProposals(f.take())).toMatchObject([{ block: { header: { view: 1, height: 101 } } }]);
+    const behind = inLaterEpoch();
+    behind.step({ type: 'bodiesComplete', height: 35 });
+    expect(sentVotes(behind.take(), VoteKind.nullify)).toMatchObject([{ view: 1 }]);
+  });
+
   it('votes for a block on the boundary block, and for none on the epilogue', () => {
     const { f, old } = inNextEpoch();
     const boundary = f.genesis;
