@@ -362,11 +362,11 @@ export class Sequencer {
     if (!this.#actor.hasRoomFor(frame.length)) return;
     const message = decoded.value;
     switch (message.type) {
-      case 'batch':
+      case 'batch': {
         if (!this.#turns.hasRoomFor(frame.length)) return;
-        return this.#turns.take(frame.length, () =>
-          this.#run.spread.onBatch(from, message.batch, message.hashPrefixes),
-        );
+        const { spread } = this.#run; // `from` is a place in the set of now
+        return this.#turns.take(frame.length, () => spread.onBatch(from, message.batch, message.hashPrefixes));
+      }
       case 'acknowledgements':
         if (message.epoch !== this.epoch) return; // of other lanes
         this.#run.spread.onAcknowledgements(from, message.acknowledgements);

@@ -70,6 +70,8 @@ export class Spread {
   /** Authors whose lanes have moved since the last acknowledgement to all. */
   readonly #moved = new Set<ValidatorIndex>();
   #acknowledgeTimer: NodeJS.Timeout | undefined;
+  /** The epoch is over: its places are others' now, or nobody's, and nothing that was under way may name them. */
+  #isStopped = false;
 
   constructor(config: SpreadConfig) {
     this.#config = config;
@@ -82,6 +84,7 @@ export class Spread {
   }
 
   stop(): void {
+    this.#isStopped = true;
     clearInterval(this.#resendTimer);
     clearTimeout(this.#acknowledgeTimer);
   }
@@ -98,7 +101,7 @@ export class Spread {
   onBatch(from: ValidatorIndex, batch: Batch, prefixes?: Uint8Array): void {
     const { networkId, validatorSet, rollupIds, lanes, actor, blame, hashPrefixes, random } = this.#config;
     const { header } = batch.signed;
-    if (header.epoch !== validatorSet.epoch) return; // of other lanes
+    if (this.#isStopped || header.epoch !== validatorSet.epoch) return; // of other lanes
     if (header.author !== from) return blame(from, `sent a batch of validator ${header.author} as its own`);
     if (!rollupIds.has(header.rollupId)) {
       return blame(from, `sent a batch of rollup ${header.rollupId}, which this network does not order`);
@@ -190,7 +193,7 @@ export class Spread {
 
   #sendAcknowledgements(to: 'all' | readonly ValidatorIndex[], authors: Iterable<ValidatorIndex>): void {
     const { self, validatorSet, lanes, network } = this.#config;
-    if (self === undefined) return;
+    if (self === undefined || this.#isStopped) return;
     const acknowledgements = lanes.acknowledgements(authors);
     if (acknowledgements.length === 0) return;
     const frame = encodeValidatorMessage({

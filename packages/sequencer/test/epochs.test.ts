@@ -3,6 +3,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { verifyHandOver } from '@squad/crypto';
 import type { StoredBlock } from '@squad/storage';
 import { Block, encodeValidatorMessage, epochOfHeight, lastHeightOf, toHex, validatorSetHash } from '@squad/types';
@@ -10,7 +11,16 @@ import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { readCheckpoint } from '../src/checkpoint.ts';
 import { CHECKPOINT_FORMAT, type CheckpointFile } from '../src/checkpoint-file.ts';
 import { genesisSchedule } from '../src/validator-sets.ts';
-import { Cluster, type ClusterOptions, expectOneOrder, hold, TestNode, transaction, until } from './support.ts';
+import {
+  Cluster,
+  type ClusterOptions,
+  expectOneOrder,
+  hold,
+  sealBatch,
+  TestNode,
+  transaction,
+  until,
+} from './support.ts';
 
 const LENGTH = 16;
 let cluster: Cluster;
@@ -124,6 +134,21 @@ describe('what is said of another epoch', () => {
     expect(node.sequencer.lanes.ownAcknowledgedBy(1)).toBe(0);
     acknowledge(0);
     expect(node.sequencer.lanes.ownAcknowledgedBy(1)).toBe(8);
+    expect(node.journal.blamed).toEqual([]);
+  });
+
+  it('blames nobody for a batch whose turn comes when the epoch is over: its sender has another place now', async () => {
+    const nodes = await running();
+    const [node] = nodes as [TestNode];
+    const sending = sendUntil(nodes, 1);
+    const { batch } = sealBatch(cluster.genesis, 2, {}, undefined, { epoch: 1 });
+    const frame = encodeValidatorMessage({ type: 'batch', batch });
+    // One waits at every moment, so also at that one.
+    while (node.sequencer.epoch === 0) {
+      node.sequencer.handlers.onFrame(1, 'data', frame);
+      await setImmediate();
+    }
+    await sending;
     expect(node.journal.blamed).toEqual([]);
   });
 });

@@ -271,3 +271,16 @@ describe('own batches', () => {
     expect(sentTo(PEER)).toEqual([]);
   });
 });
+
+describe('at the end of the epoch', () => {
+  it('what was under way names no place any more: others may stand there, or nobody', () => {
+    const mine = sealBatch(genesis, PEER);
+    lanes.add(mine.batch.signed, mine.digest);
+    spread.onConnected(PEER);
+    spread.stop();
+    for (const callback of waiting) callback();
+    spread.onBatch(PEER, sealBatch(genesis, 1).batch);
+    spread.onBatch(PEER, sealBatch(genesis, PEER, { seq: 1 }).batch);
+    expect([sent, storing, blamed]).toEqual([[], [], []]);
+  });
+});
