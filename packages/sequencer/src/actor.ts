@@ -216,9 +216,10 @@ export class Actor<Next extends NextEpoch = NextEpoch> {
     // What happens from here on is visible outside.
     for (const done of turn.done) done();
     if (turn.batches.length > 0) this.#config.onBatchesDurable(turn.batches, [...turn.moved]);
-    if (next) this.#begin(next);
+    const kept = next ? this.#begin(next) : [];
     for (const effect of turn.effects) this.#config.onEffect(effect);
     if (next) this.#config.onEpochBegun(next);
+    this.#inbox = this.#inbox.concat(kept); // behind the start of the next epoch's core
   }
 
   /** All that waits, or as much as one turn may hold. */
@@ -309,16 +310,18 @@ export class Actor<Next extends NextEpoch = NextEpoch> {
   }
 
   /** What came for the epoch that is over is void; what peers say of the next one is kept, under their new places. */
-  #begin({ ordering, placeOf }: NextEpoch): void {
+  #begin({ ordering, placeOf }: NextEpoch): Work[] {
     this.#ordering = ordering;
     clearTimeout(this.#timer);
-    const inbox: Work[] = [];
+    const inputs: Work[] = [];
     for (const item of this.#inbox) {
-      const kept = 'input' in item ? inNextEpoch(item, ordering.epoch, placeOf) : item;
-      if (kept) inbox.push(kept);
+      if (!('input' in item)) continue;
+      const kept = inNextEpoch(item, ordering.epoch, placeOf);
+      if (kept) inputs.push(kept);
       else this.#waitingBytes -= item.bytes;
     }
-    this.#inbox = inbox;
+    this.#inbox = this.#inbox.filter((item) => !('input' in item));
+    return inputs;
   }
 
   #sleepUntil(atMs: number): void {

@@ -355,3 +355,47 @@ describe('checkpoints', () => {
     expect(types.slice(types.indexOf('checkpoint'))).toEqual(['checkpoint', 'batch', 'batch', 'batch']);
   });
 });
+
+describe('the end of an epoch', () => {
+  it('keeps what peers said of the next one for behind the start of its core', async () => {
+    const block = genesisBlock(genesis.networkId, 0);
+    const certificate = genesisCertificate(4, ZERO_HASH);
+    const nextValidatorSet = { ...genesis.validatorSet, epoch: 1 };
+    const proof = { boundaryHeader: block.header, path: [], certificate, nextValidatorSet };
+    const ended = { type: 'epochEnded', block, proof } as const;
+    const inputs: Input[] = [];
+    const ordering = (epoch: number, step: (now: number, input: Input) => Output[]) => ({
+      epoch,
+      core: { step } as unknown as Consensus,
+      lanes: new HeldLanes(4),
+      self: SELF,
+      startedBy: epoch === 0 ? undefined : ended,
+      handedOn: () => [],
+    });
+    const next = ordering(1, (_, input) => {
+      inputs.push(input);
+      return [];
+    });
+    const message = { type: 'vote', vote: { ...vote, epoch: 1 } } as const;
+    const store = {
+      appendTurn: ({ consensus }: Turn) => consensus!.map((_, at) => at),
+      sync: async () => actor.submit({ type: 'message', from: 1, message }),
+      checkpoint: async () => {},
+    };
+    const actor: Actor = new Actor({
+      first: ordering(0, () => [{ type: 'persist', record: ended }, ended]),
+      store: store as unknown as NodeStore,
+      now: Date.now,
+      onEffect: () => {},
+      onBatchesDurable: () => {},
+      onEpochEnding: () => {},
+      nextEpoch: (): NextEpoch => ({ ordering: next, batches: [], placeOf: (before) => before + 1 }),
+      onEpochBegun: () => actor.submit({ type: 'start' }),
+      onFailure: (error) => expect.unreachable(String(error)),
+    });
+    actors.push(actor);
+    actor.submit(tick);
+    await until('both inputs', () => inputs.length === 2);
+    expect(inputs).toEqual([{ type: 'start' }, { type: 'message', from: 2, message }]);
+  });
+});
