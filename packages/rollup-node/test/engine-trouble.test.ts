@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
+import type { Hex } from '@squad/types';
 import { afterEach, describe, expect, it } from 'vitest';
 import { MAX_BUILD_ATTEMPTS, MAX_FORKCHOICE_REFUSALS } from '../src/engine/limits.ts';
 import type { Answer, Call } from '../src/testing/engine/index.ts';
@@ -109,6 +110,25 @@ describe('passes', () => {
     await engine.followed();
     expect(engine.server.headNumber).toBe(21);
     expect(engine.server.violations).toEqual([]);
+  });
+
+  it('a client that knows blocks and lost their state in a crash: told of each, it executes them again', async () => {
+    const engine = await start();
+    const { server, chain } = engine;
+    await chain.grow(3);
+    await engine.followed();
+    const stateless = new Set([1, 2, 3].map((number) => server.canonical(number)!.hash));
+    server.head = server.safe = server.finalized = server.canonical(0)!.hash;
+    server.intercept = ({ method, params: [first] }) => {
+      const { blockHash, parentHash, headBlockHash } = (first ?? {}) as Record<string, Hex>;
+      if (method === FORKCHOICE) stateless.delete(headBlockHash!);
+      if (method !== NEW_PAYLOAD) return undefined;
+      if (stateless.has(blockHash!)) return { result: status('VALID', blockHash) };
+      return stateless.has(parentHash!) ? { result: status('ACCEPTED') } : undefined;
+    };
+    await chain.grow(1);
+    await engine.followed();
+    expect(server.headNumber).toBe(4);
   });
 
   it('a client that has a head, and not the blocks to build upon', async () => {

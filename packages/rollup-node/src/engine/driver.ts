@@ -154,13 +154,16 @@ class Driver implements EngineDriver {
     const { chain } = this.#config;
     this.#forgetUndone();
     const target = chain.headNumber;
+    // A client that crashed may know a block whose state it lost: it calls it VALID, and takes none upon it before it is told to
+    // make this one its head, which executes it again.
+    const each = this.#stepBack > 0 ? 1 : FORKCHOICE_EVERY_BLOCKS;
     for (let given = 0; this.#top.number < target && !this.#isStopped; ) {
       const block = chain.blockAt(this.#top.number + 1);
       if (block === undefined || hexOf(block.summary.parentHash) !== this.#top.derived) return;
       const client = await this.#config.feeder.feed(this.#client, block, () => this.#forkchoice());
       this.#fed.push({ number: block.summary.number, derived: hexOf(block.summary.hash), client });
       this.#blocks.increment();
-      if (++given % FORKCHOICE_EVERY_BLOCKS === 0) await this.#tell();
+      if (++given % each === 0) await this.#tell();
     }
     if (!this.#isStopped) await this.#tell();
   }
