@@ -1,6 +1,6 @@
 /** Reads a file of evidence: one piece as SSZ bytes or as their hex, or JSON of one or more as `squad_getEvidence` gives it. */
 
-import { readFile, stat } from 'node:fs/promises';
+import { readBoundedFile } from '@squad/service';
 import {
   decode,
   decodeEvidence,
@@ -51,11 +51,9 @@ export function validatorSetIn(path: string, bytes: Uint8Array): ValidatorSet {
 
 async function readBounded(path: string): Promise<Uint8Array> {
   try {
-    const { size } = await stat(path);
-    if (size > MAX_EVIDENCE_FILE_BYTES) {
-      throw invalid(path, `${size} bytes, more than MAX_EVIDENCE_FILE_BYTES = ${MAX_EVIDENCE_FILE_BYTES}`);
-    }
-    return await readFile(path);
+    const bytes = await readBoundedFile(path, MAX_EVIDENCE_FILE_BYTES);
+    if (bytes) return bytes;
+    throw invalid(path, `more bytes than MAX_EVIDENCE_FILE_BYTES = ${MAX_EVIDENCE_FILE_BYTES}`);
   } catch (cause) {
     if (cause instanceof SquadError) throw cause;
     const remedy = 'Name a file that `squad evidence list --json` or squad_getEvidence wrote.';

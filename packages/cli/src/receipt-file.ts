@@ -1,6 +1,7 @@
 /** Reads and writes a file with one ordering receipt: its SSZ bytes, or its JSON form as `squad_getReceipt` gives it. */
 
-import { readFile, stat, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
+import { readBoundedFile } from '@squad/service';
 import {
   decodeReceipt,
   MAX_RECEIPT_BYTES,
@@ -42,11 +43,9 @@ export function receiptText(receipt: OrderingReceipt): string {
 
 async function readBounded(path: string): Promise<Uint8Array> {
   try {
-    const { size } = await stat(path);
-    if (size > MAX_RECEIPT_FILE_BYTES) {
-      throw invalid(path, `${size} bytes, more than MAX_RECEIPT_FILE_BYTES = ${MAX_RECEIPT_FILE_BYTES}`);
-    }
-    return await readFile(path);
+    const bytes = await readBoundedFile(path, MAX_RECEIPT_FILE_BYTES);
+    if (bytes) return bytes;
+    throw invalid(path, `more bytes than MAX_RECEIPT_FILE_BYTES = ${MAX_RECEIPT_FILE_BYTES}`);
   } catch (cause) {
     if (cause instanceof SquadError) throw cause;
     const remedy = 'Name a file that `squad receipt get --out` wrote.';

@@ -1,11 +1,12 @@
 /** `squad bundle send`: what it gives a sequencer, and what it says of files that hold no bundle. */
 
-import { writeFileSync } from 'node:fs';
+import { truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createRpcServer, defineMethod, silentLogger } from '@squad/service';
 import { MAX_BUNDLE_BATCHES } from '@squad/types';
 import { expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
+import { MAX_BUNDLE_FILE_BYTES } from '../src/commands/bundle.ts';
 import { squad, temporaryDirectory } from './support.ts';
 
 const member = { rollupId: 901, transaction: '0x0102' };
@@ -54,4 +55,16 @@ it.each([
   const { code, stderr } = await squad('bundle', 'send', fileOf(content));
   expect(code).toBe(1);
   expect(stderr).toContain('holds no bundle');
+});
+
+it('reads no more of a file than its limit', async () => {
+  const path = fileOf('');
+  truncateSync(path, MAX_BUNDLE_FILE_BYTES);
+  expect((await squad('bundle', 'send', path)).stderr).not.toContain('MAX_BUNDLE_FILE_BYTES');
+  truncateSync(path, MAX_BUNDLE_FILE_BYTES + 1);
+  for (const tooLong of [path, '/dev/zero']) {
+    const { code, stderr } = await squad('bundle', 'send', tooLong);
+    expect(code).toBe(1);
+    expect(stderr).toContain('MAX_BUNDLE_FILE_BYTES');
+  }
 });

@@ -4,10 +4,10 @@
  * nothing is trusted but the genesis file. What `squad checkpoint` writes.
  */
 
-import { readFile, stat } from 'node:fs/promises';
 import { type Checkpoint, type EpochEndedRecord, UNKNOWN_SEQ } from '@squad/consensus';
 import { certificateFault, createVoteScheme, verifyHandOver } from '@squad/crypto';
 import { blstBls } from '@squad/crypto/node';
+import { readBoundedFile } from '@squad/service';
 import type { NodeStore } from '@squad/storage';
 import {
   BatchRefs,
@@ -56,10 +56,11 @@ export async function readCheckpoint(path: string, genesis: Genesis): Promise<Tr
     'Get one with `squad checkpoint --rpc URL` from a node of this network, and compare its block hash with others’.';
   let text: string;
   try {
-    if ((await stat(path)).size > MAX_CHECKPOINT_FILE_BYTES) {
+    const bytes = await readBoundedFile(path, MAX_CHECKPOINT_FILE_BYTES);
+    if (!bytes) {
       throw new RangeError(`it is larger than MAX_CHECKPOINT_FILE_BYTES = ${MAX_CHECKPOINT_FILE_BYTES} bytes`);
     }
-    text = await readFile(path, 'utf8');
+    text = new TextDecoder().decode(bytes);
   } catch (cause) {
     throw new SquadError('CHECKPOINT_UNREADABLE', `the checkpoint ${path} cannot be read`, remedy, { path }, cause);
   }

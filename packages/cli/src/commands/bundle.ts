@@ -1,7 +1,6 @@
 /** `squad bundle send FILE`: transactions of several rollups that one block orders, or none does. */
 
-import { readFile } from 'node:fs/promises';
-import { defineOptions, rpcCall } from '@squad/service';
+import { defineOptions, readBoundedFile, rpcCall } from '@squad/service';
 import { MAX_BUNDLE_BATCHES, SquadError } from '@squad/types';
 import type { Command } from 'commander';
 import { z } from 'zod';
@@ -16,6 +15,9 @@ const bundleOptions = defineOptions({
     help: 'JSON-RPC address of a sequencer',
   },
 });
+
+/** More than the hex of the largest bundle, twice over. */
+export const MAX_BUNDLE_FILE_BYTES: number = 2 * 1024 * 1024;
 
 const BundleFile = z
   .array(z.strictObject({ rollupId: z.int().min(1), transaction: z.string().regex(/^0x([0-9a-fA-F]{2})+$/) }))
@@ -45,7 +47,9 @@ export function define(command: Command): void {
 async function readBundle(file: string): Promise<z.infer<typeof BundleFile>> {
   let json: unknown;
   try {
-    json = JSON.parse(await readFile(file, 'utf8'));
+    const bytes = await readBoundedFile(file, MAX_BUNDLE_FILE_BYTES);
+    if (!bytes) throw new RangeError(`more bytes than MAX_BUNDLE_FILE_BYTES = ${MAX_BUNDLE_FILE_BYTES}`);
+    json = JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
     throw invalid(file, cause instanceof Error ? cause.message : String(cause));
   }
