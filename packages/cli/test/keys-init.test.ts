@@ -104,6 +104,10 @@ describe('squad init', () => {
       squad('init', '--name', 'pilot', '--validator', files[0]!, '--output', output, '--rollup', rollup);
     const unknown = await init('901:evm:maxBlockBytes=7');
     expect([unknown.code, unknown.stderr]).toEqual([1, expect.stringContaining('maxBlockBytes')]);
+    for (const twice of ['901:opaque:rollupId=902', '901:evm:kind=1', '901:evm:minFeePerGas=1:minFeePerGas=2']) {
+      const { code, stderr } = await init(twice);
+      expect([code, stderr]).toEqual([1, expect.stringContaining('says twice')]);
+    }
     expect(
       (await init('901:evm:minFeePerGas=1000:maxBytesPerSecond=50000,902:opaque:maxTransactionBytes=64')).code,
     ).toBe(0);

@@ -99,9 +99,20 @@ async function init(command: Command): Promise<void> {
   );
 }
 
+/** What stands before the parameters. */
+const FIXED: ReadonlySet<string> = new Set(['rollupId', 'kind']);
+
 function rollupOf(text: string): z.infer<typeof GenesisRollup> {
   const [id, kind, ...parameters] = text.split(':');
   const values = parameters.map((parameter) => parameter.split('=')).map(([name, value]) => [name, Number(value)]);
+  const again = values.find(([name], i) => FIXED.has(`${name}`) || values.findIndex(([other]) => other === name) < i);
+  if (again) {
+    throw new SquadError(
+      'ROLLUP_PARAMETER_TWICE',
+      `the rollup ${text} says twice what its ${again[0]} is`,
+      'Give the id and the kind once, before the parameters, and each parameter once.',
+    );
+  }
   // A parameter that there is none of is refused with the file.
   return { rollupId: Number(id), kind: kind === 'opaque' ? 'opaque' : 'evm', ...Object.fromEntries(values) };
 }
