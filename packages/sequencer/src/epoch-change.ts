@@ -14,8 +14,10 @@ export interface PreparedEpoch extends NextEpoch {
   readonly resealed: readonly StoredBatch[];
   /** Their places in the new lane, by those in the old one. */
   readonly places: ReadonlyMap<LaneSeq, LaneSeq>;
-  /** What waited in the lane of a validator that is none any more: sealed only to be durable. */
+  /** What waited in the lane of a validator that is none any more: sealed only to be durable. Without bundles. */
   readonly unsealed: readonly SealedBatch[];
+  /** Bundles that waited there: their clients were told nothing yet. */
+  readonly refused: readonly SealedBatch[];
   /** Of bundles in the lane of a validator that is none any more: nobody can order them as what they are. */
   readonly givenUp: readonly TransactionHash[];
 }
@@ -32,16 +34,26 @@ export function prepareEpoch(
     const resealed = next.reseal(own);
     const seqOf = ({ batch }: StoredBatch) => batch.signed.header.seq;
     const places = new Map(own.map((batch, i) => [seqOf(batch), seqOf(resealed[i]!)]));
-    return { ordering: next, batches: resealed, placeOf, resealed, places, unsealed: [], givenUp: [] };
+    return { ordering: next, batches: resealed, placeOf, resealed, places, unsealed: [], refused: [], givenUp: [] };
   }
-  const unsealed = before.lane?.sealRest(nowMs) ?? [];
-  const left = [...own, ...unsealed];
+  const rest = before.lane?.sealRest(nowMs) ?? [];
+  const left = [...own, ...rest];
   const bundled = inBundle(left);
+  const unsealed = rest.filter((batch) => !bundled.has(batch));
+  const refused = rest.filter((batch) => bundled.has(batch));
   handOn.add(left.filter((batch) => !bundled.has(batch)).map(({ batch }) => batch.signed));
   const givenUp = [...bundled].flatMap(({ batch }) =>
     bodyTransactions(batch.body).map((transaction) => toHex(keccak256(transaction))),
   );
-  return { ordering: next, batches: unsealed, placeOf, resealed: [], places: new Map(), unsealed, givenUp };
+  return { ordering: next, batches: unsealed, placeOf, resealed: [], places: new Map(), unsealed, refused, givenUp };
+}
+
+/** The clients whose transactions waited in a lane that is no more: accepted is what others are given, and only that. */
+export function tellWaiting({ unsealed, refused }: Pick<PreparedEpoch, 'unsealed' | 'refused'>): void {
+  for (const { onPlaced, batch } of unsealed) {
+    for (const [i, tell] of onPlaced.entries()) tell?.(batch.signed.header.seq, i);
+  }
+  for (const { onPlaced } of refused) for (const [i, tell] of onPlaced.entries()) tell?.(undefined, i);
 }
 
 /** The batches of a run of the lane that stand in a bundle of two and more. */

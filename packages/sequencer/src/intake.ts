@@ -147,7 +147,7 @@ export class Intake {
     this.#lane!.addBundle(members as [BundleMember, ...BundleMember[]]);
     this.#sealSoon();
     await waiter.durable();
-    return { accepted: true, hashes };
+    return waiter.isGivenUp ? refusedAt(0, notReady([NO_LANE])) : { accepted: true, hashes };
   }
 
   /** Why nothing may come in of a bundle: its first rollup has to have the room, each the rate. */
@@ -264,13 +264,16 @@ export class Intake {
 /** A call of `submit` that waits for its transactions to be durable. */
 class Waiter {
   missing = 0;
+  /** This node has no lane any more, and nobody else can order what waited there. */
+  isGivenUp = false;
   /** Where those that are durable stand, in the order of the lane. */
   readonly #places: { seq: LaneSeq; transactionIndex: number; count: number }[] = [];
   #resolve: (() => void) | undefined;
 
   readonly onPlaced: OnPlaced = (seq, transactionIndex) => {
     const last = this.#places.at(-1);
-    if (last?.seq === seq && last.transactionIndex + last.count === transactionIndex) last.count++;
+    if (seq === undefined) this.isGivenUp = true;
+    else if (last?.seq === seq && last.transactionIndex + last.count === transactionIndex) last.count++;
     else this.#places.push({ seq, transactionIndex, count: 1 });
     this.missing--;
     if (this.missing === 0) this.#resolve?.();

@@ -30,8 +30,8 @@ import { WaitingLines } from './waiting-lines.ts';
  */
 export const MAX_LANE_BYTES_IN_FLIGHT: number = 512 * 1024;
 
-/** Told once the batch is durable: where in the lane the transaction stands. */
-export type OnPlaced = (seq: LaneSeq, transactionIndex: number) => void;
+/** Told once the batch is durable: where in the lane the transaction stands; `seq` undefined: given up, it never will (R22). */
+export type OnPlaced = (seq: LaneSeq | undefined, transactionIndex: number) => void;
 
 export interface SealedBatch {
   readonly batch: Batch;

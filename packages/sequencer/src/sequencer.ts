@@ -25,7 +25,7 @@ import {
 import { Actor, type Effect } from './actor.ts';
 import { notReady } from './admission/rejection.ts';
 import { Bodies } from './bodies.ts';
-import { type PreparedEpoch, prepareEpoch } from './epoch-change.ts';
+import { type PreparedEpoch, prepareEpoch, tellWaiting } from './epoch-change.ts';
 import { EpochRun, type NetworkSet } from './epoch-run.ts';
 import { EpochSets, EvidenceKeeper } from './evidence/index.ts';
 import type { Feed } from './feed/index.ts';
@@ -475,16 +475,15 @@ export class Sequencer {
     this.#run.start();
   }
 
-  #beginEpoch({ ordering: run, placeOf, places, resealed, unsealed, givenUp }: PreparedEpoch): void {
+  #beginEpoch(prepared: PreparedEpoch): void {
+    const { ordering: run, placeOf, places, resealed, givenUp } = prepared;
     this.#run.end();
     this.#run = run;
     const { self, validatorSet, startedBy } = run;
     this.handOvers.keep(startedBy!.proof).catch((error: unknown) => this.#parts.onFailure(error));
     this.transactions.beginEpoch(self, places);
     this.transactions.forget(givenUp);
-    for (const { onPlaced, batch } of unsealed) {
-      for (const [i, tell] of onPlaced.entries()) tell?.(batch.signed.header.seq, i);
-    }
+    tellWaiting(prepared);
     this.evidence.epochBegan(validatorSet, placeOf);
     const { logger } = this.#parts;
     logger.info(run.summary, `a new epoch began${self === undefined ? '; this node does not validate it' : ''}`);

@@ -181,3 +181,23 @@ it('of a validator that leaves the set are given up, and told of as unknown, not
   const hash = toHex(keccak256(bundle[0].transaction));
   await until('it to be forgotten', () => leaving.sequencer.transactions.status(hash) === undefined);
 });
+
+it('that wait in the lane of a validator that leaves the set are refused, to be sent elsewhere; what is handed on is accepted', async () => {
+  const members = [0, 1, 2, 4].map((key) => ({ key }));
+  cluster = new Cluster({ rollups, others: 1, epochLengthBlocks: 16, schedule: [{ fromEpoch: 1, members }] });
+  const { nodes } = cluster;
+  const [a, , , leaving] = nodes as [TestNode, TestNode, TestNode, TestNode];
+  // Nothing is sealed before the epoch is over.
+  leaving.batchAgeMs = 3_600_000;
+  await cluster.start();
+  const bundle = bundleOf(3, 1);
+  const single = transaction(9, 9);
+  const answers = [leaving.sequencer.submitBundle(bundle), leaving.submit([single], 901)] as const;
+  expect(await answers[0]).toMatchObject({ accepted: false, index: 0, rejection: { code: 'NOT_READY' } });
+  expect(await answers[1]).toMatchObject([{ accepted: true }]);
+  expect(leaving.sequencer.transactions.status(toHex(keccak256(bundle[0].transaction)))).toBeUndefined();
+  // Whole, in the lane of another one.
+  expect(await a.sequencer.submitBundle(bundle)).toMatchObject({ accepted: true });
+  await hold(nodes, [toHex(single), ...textOf(bundle)]);
+  await expectWhole(a, [bundle]);
+});

@@ -255,6 +255,8 @@ export class TestNode {
   checkpoint: TrustedBlock | undefined;
   /** Where it learns of later validators, if not from the genesis file. */
   validatorSets: ValidatorSetSource | undefined;
+  /** Milliseconds for which transactions may wait to be sealed. */
+  batchAgeMs = 1;
   readonly journal = new Journal();
   readonly failures: unknown[] = [];
   sequencer!: Sequencer;
@@ -294,7 +296,7 @@ export class TestNode {
       metrics: createSequencerMetrics(noMetrics),
       now: Date.now,
       batchBytes: 4096,
-      batchAgeMs: 1,
+      batchAgeMs: this.batchAgeMs,
       heartbeatMs: options.heartbeatMs ?? 20,
       gossipTakeoverMs: 200,
       keepBodies: this.keepBodies,
