@@ -23,20 +23,20 @@ export async function readRecords(
   return { records, batches };
 }
 
-/** Own batches that are not final yet: their transactions are pending again. */
+/** Own batches that are not final yet, of this epoch and those that are handed on: their transactions are pending again. */
 export async function rememberOwnTransactions(
-  { self, lanes }: EpochRun,
+  { epoch, self, lanes, handedOn }: EpochRun,
   store: Pick<NodeStore, 'readBatch'>,
   transactions: Transactions,
 ): Promise<void> {
-  if (self === undefined) return;
-  for (const { header } of lanes.unordered()) {
-    if (header.author !== self) continue;
+  const own = lanes.unordered().filter(({ header }) => header.author === self);
+  for (const { header } of [...handedOn(), ...own]) {
     const bytes = await store.readBatch(toHex(batchDigest(header)));
     const batch = bytes && decodeBatch(bytes);
     if (!batch?.ok) continue;
     const hashes = bodyTransactions(batch.value.body).map((transaction) => toHex(keccak256(transaction)));
     for (const hash of hashes) transactions.accept(hash, header.rollupId);
-    transactions.sealed(header.seq, header.rollupId, hashes);
+    // What is handed on has no place in a lane any more.
+    if (header.epoch === epoch) transactions.sealed(header.seq, header.rollupId, hashes);
   }
 }

@@ -16,6 +16,7 @@ import {
   type ClusterOptions,
   expectOneOrder,
   hold,
+  ROLLUP,
   sealBatch,
   TestNode,
   transaction,
@@ -186,6 +187,35 @@ describe('epochs with other sets', () => {
     // It is needed now.
     await a.crash();
     await expectOnceAmong([b, c, joins], 3);
+  });
+
+  it('keep in mind over a restart what one who left has to give away, until others have ordered it', async () => {
+    const schedule = [{ fromEpoch: 1, members: members(0, 1, 2, 4) }];
+    cluster = new Cluster({ epochLengthBlocks: LENGTH, others: 1, schedule });
+    const { nodes } = cluster;
+    const [a, , , leaves] = nodes as [TestNode, TestNode, TestNode, TestNode];
+    // It seals nothing before the epoch is over, and nobody hears what it gives away.
+    leaves.batchAgeMs = 3_600_000;
+    const startUnheard = async () => {
+      await leaves.open();
+      vi.spyOn(leaves.network, 'publish').mockResolvedValue(0);
+      await leaves.sequencer.start(leaves.network, leaves.feed);
+      await leaves.network.start();
+    };
+    await startUnheard();
+    await cluster.start([0, 1, 2, 4]);
+    const one = transaction(3, 0);
+    const [outcome] = await leaves.submit([one]);
+    if (!outcome!.accepted) throw new Error(outcome!.rejection.message);
+    const { hash } = outcome!;
+    await leaves.crash();
+    await startUnheard();
+    expect(leaves.sequencer.self).toBeUndefined();
+    expect(leaves.sequencer.transactions.status(hash)).toEqual({ status: 'pending', rollupId: ROLLUP });
+    await leaves.crash();
+    await leaves.start();
+    await hold([a], [toHex(one)]);
+    await until('it to be forgotten', () => leaves.sequencer.transactions.status(hash) === undefined);
   });
 
   it('have no node in common, and still nothing is lost', async () => {
