@@ -116,10 +116,13 @@ export type Input =
     }
   /** Answer to `fetchBlock`, unchecked. */
   | { readonly type: 'blockFetched'; readonly from: ValidatorIndex; readonly block: Block }
-  /** Answer to `fetchRange`, unchecked: consecutive blocks, the last one finalized by the certificate. */
+  /**
+   * Answer to `fetchRange`, unchecked: consecutive blocks, the last one finalized by the certificate. `from` undefined: a
+   * node that is not in this epoch's set.
+   */
   | {
       readonly type: 'rangeFetched';
-      readonly from: ValidatorIndex;
+      readonly from: ValidatorIndex | undefined;
       readonly blocks: readonly Block[];
       readonly certificate: Certificate;
     }

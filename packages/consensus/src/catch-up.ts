@@ -51,7 +51,13 @@ function fetchUpToBoundary(s: State): void {
   s.out.push({ type: 'fetchRange', fromHeight: s.chain.head.block.header.height + 1, holders });
 }
 
-export function onRangeFetched(s: State, from: ValidatorIndex, blocks: readonly Block[], answered: Certificate): void {
+/** `from` undefined: not of this epoch's set. */
+export function onRangeFetched(
+  s: State,
+  from: ValidatorIndex | undefined,
+  blocks: readonly Block[],
+  answered: Certificate,
+): void {
   const head = s.chain.head;
   const fresh = blocks.filter(({ header }) => header.height > head.block.header.height);
   if (fresh.length === 0 || blocks.length > MAX_BLOCKS_PER_RANGE) return;
@@ -72,7 +78,7 @@ export function onRangeFetched(s: State, from: ValidatorIndex, blocks: readonly 
   }
   if (answered.kind !== VoteKind.finalize || !equalBytes(answered.blockHash, parent)) {
     // Of a boundary block, what proves it may be its hand-over alone (R22).
-    if (fresh.at(-1)!.header.height === s.lastHeight) return askForHandOver(s, [from]);
+    if (fresh.at(-1)!.header.height === s.lastHeight) return askForHandOver(s, from === undefined ? [] : [from]);
     return s.misbehaved(from, 'answered with blocks that its certificate does not finalize');
   }
   // The finalization that is held already is the one to keep: the answer's may name the same block and be forged.

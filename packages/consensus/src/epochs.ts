@@ -82,7 +82,7 @@ export function onHandOver(s: State, from: ValidatorIndex | undefined, proof: Ha
   if (judged.ok) {
     s.handOver = proof;
     s.handOverAgainAtMs = s.now;
-  } else if (from !== undefined) s.misbehaved(from, `sent a hand-over that proves nothing: ${judged.error.reason}`);
+  } else s.misbehaved(from, `sent a hand-over that proves nothing: ${judged.error.reason}`);
 }
 
 /** With a proof from a peer the epoch ends as soon as all blocks up to its boundary are here. */

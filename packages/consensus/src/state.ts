@@ -162,8 +162,9 @@ export class State {
     if (!this.ended) this.out.push({ type: 'send', to, message });
   }
 
-  misbehaved(peer: ValidatorIndex, reason: string): void {
-    if (peer !== this.self) this.out.push({ type: 'misbehaved', peer, reason });
+  /** `peer` undefined: none of this epoch's set, of which the core knows nothing. */
+  misbehaved(peer: ValidatorIndex | undefined, reason: string): void {
+    if (peer !== undefined && peer !== this.self) this.out.push({ type: 'misbehaved', peer, reason });
   }
 }
 

@@ -159,7 +159,18 @@ describe('R21: catching up', () => {
       const outputs = fixture.step({ type: 'rangeFetched', from: fixture.others[1]!, ...answer(fixture, blocks) });
       expect(ofType(outputs, 'misbehaved').map(({ peer }) => peer)).toEqual([fixture.others[1]]);
       expect(finalHeights(outputs)).toEqual([]);
+      const ofOther = fixture.step({ type: 'rangeFetched', from: undefined, ...answer(fixture, blocks) });
+      expect([...ofType(ofOther, 'misbehaved'), ...ofType(ofOther, 'final')]).toEqual([]);
     }
+  });
+
+  it('a range counts whoever has it: the certificate proves it, also from a node that is not in the set', () => {
+    const fixture = new Fixture().start();
+    const blocks = chain(fixture, 3);
+    const certificate = fixture.certificate(finalize, 3, blocks[2]);
+    expect(finalHeights(fixture.step({ type: 'rangeFetched', from: undefined, blocks, certificate }))).toEqual([
+      1, 2, 3,
+    ]);
   });
 
   it('single blocks that are fetched out of order are joined and delivered in order', () => {

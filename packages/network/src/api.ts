@@ -31,6 +31,8 @@ export interface Network {
   readonly connectedValidators: readonly ValidatorIndex[];
   /** Connected peers that were validators before, while this network ran: they may hold what those of now do not. */
   readonly formerValidators: readonly PeerId[];
+  /** Connected peers that are no validators now: former and later ones, and edge peers. */
+  readonly otherPeers: readonly PeerId[];
   /** All connected peers, edge peers included. */
   readonly peerCount: number;
 
@@ -41,7 +43,7 @@ export interface Network {
    */
   send(to: ValidatorIndex | 'all', channel: Channel, frame: Uint8Array): void;
 
-  /** Asks a validator, or a former one. Rejects with a SquadError (`REQUEST_TIMEOUT`, `REQUEST_FAILED`, `NOT_CONNECTED`). */
+  /** Asks a validator, or another connected peer. Rejects with a SquadError (`REQUEST_TIMEOUT`, `REQUEST_FAILED`, `NOT_CONNECTED`). */
   request(to: ValidatorIndex | PeerId, protocol: RequestProtocol, request: Uint8Array): Promise<Uint8Array>;
 
   /**

@@ -12,7 +12,7 @@ export class AskOrder {
   #asks = 0;
 
   /** All of `connected`, in another order each time. */
-  of(connected: readonly ValidatorIndex[], holders: readonly ValidatorIndex[]): ValidatorIndex[] {
+  of<P extends ValidatorIndex | PeerId>(connected: readonly P[], holders: readonly P[]): P[] {
     const others = connected.filter((peer) => !holders.includes(peer));
     const peers = [...holders.filter((peer) => connected.includes(peer)), ...shuffled(others)];
     return [...peers.filter((peer) => !this.#silent.has(peer)), ...peers.filter((peer) => this.#silent.has(peer))];

@@ -64,7 +64,7 @@ export class HeadFollower {
   async #follow(): Promise<void> {
     const { blocks, head, taken, onNothingTaken, now } = this.#config;
     const before = head();
-    const answers = await blocks.fetchRange(before + 1, []);
+    const answers = await blocks.fetchRange(before + 1, [], 'validators');
     for (const peer of answers.without) this.#seenAtMs.set(peer, now());
     if (answers.from === undefined) return this.#next(FOLLOW_INTERVAL_MS);
     await taken();

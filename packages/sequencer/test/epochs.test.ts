@@ -230,6 +230,35 @@ describe('epochs with other sets', () => {
   });
 });
 
+describe('a validator that joins when all of the first set are gone', () => {
+  it('gets the epochs that it missed from those of now, and votes', async () => {
+    const members = (...keys: number[]) => keys.map((key) => ({ key }));
+    cluster = new Cluster({
+      epochLengthBlocks: LENGTH,
+      others: 4,
+      schedule: [
+        { fromEpoch: 1, members: members(0, 1, 4, 5) },
+        { fromEpoch: 2, members: members(4, 5, 6, 7) },
+      ],
+    });
+    const [d, e, f, joins] = cluster.nodes.slice(4) as [TestNode, TestNode, TestNode, TestNode];
+    await cluster.start([0, 1, 2, 3, 4, 5, 6]);
+    await reach([d, e, f], 2);
+    // What only those who leave have is not theirs yet.
+    await until('them to have all bodies', () =>
+      [d, e, f].every(({ sequencer }) => sequencer.notReadyReasons().length === 0),
+    );
+    for (const gone of cluster.nodes.slice(0, 4)) await gone.stop();
+    await joins.start();
+    await until('it to be ready', () => joins.sequencer.notReadyReasons().length === 0 && joins.sequencer.epoch >= 2);
+    expect(joins.sequencer.self).toBe(3);
+    // It is needed now.
+    await d.crash();
+    await expectOnceAmong([e, f, joins], joins.sequencer.epoch + 1);
+    for (const node of [e, f, joins]) expect(node.journal.blamed).toEqual([]);
+  });
+});
+
 describe('a schedule that changes', () => {
   it('while the node starts does not reach the core before its start', async () => {
     cluster = new Cluster({ epochLengthBlocks: LENGTH, validators: 1 });

@@ -25,26 +25,31 @@ import {
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { StoredBatch } from '../src/actor.ts';
 import { BatchFetcher, MAX_BATCHES_IN_FETCH } from '../src/batch-fetcher.ts';
-import { BlockFetcher, MAX_BLOCKS_IN_FETCH } from '../src/block-fetcher.ts';
+import { BlockFetcher, MAX_BLOCKS_IN_FETCH, MAX_OTHER_PEERS_ASKED } from '../src/block-fetcher.ts';
 import { createGenesis, mutations, refOf, sealBatch, sealRun, transaction } from './support.ts';
 
 const genesis = createGenesis(4);
 type Answer = (request: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 
 let answers: Map<number, Answer>;
-let asked: number[];
+/** Of connected peers that are not in the set. */
+let strangers: Map<string, Answer>;
+let asked: (number | string)[];
 let blamed: string[];
 let stored: StoredBatch[];
 let inputs: Input[];
 
 const network = {
   formerValidators: [],
+  get otherPeers() {
+    return [...strangers.keys()];
+  },
   get connectedValidators() {
     return [...answers.keys()];
   },
-  request: async (to: number, _protocol: string, request: Uint8Array) => {
+  request: async (to: number | string, _protocol: string, request: Uint8Array) => {
     asked.push(to);
-    const answer = answers.get(to);
+    const answer = typeof to === 'number' ? answers.get(to) : strangers.get(to);
     if (!answer) throw new Error('not connected');
     return answer(request);
   },
@@ -53,6 +58,7 @@ const network = {
 
 beforeEach(() => {
   answers = new Map();
+  strangers = new Map();
   asked = [];
   blamed = [];
   stored = [];
@@ -315,6 +321,38 @@ describe('a range', () => {
     expect([asked.length, inputs.length]).toEqual([2, 2]);
   });
 
+  it('is asked of others behind the validators; what they answer lies on no validator', async () => {
+    answers.set(1, () => Promise.reject(new Error('a timeout')));
+    answers.set(2, () => answerOf([], []));
+    strangers.set('later', () => answerOf(blocks));
+    expect(await blockFetcher().fetchRange(5, [1])).toMatchObject({ from: undefined, without: [2] });
+    expect(asked).toEqual([1, 2, 'later']);
+    expect(inputs).toMatchObject([{ type: 'rangeFetched', from: undefined, blocks: { length: 3 } }]);
+    strangers.set('later', () => answerOf(blocks.slice(1)));
+    await blockFetcher().fetchRange(5, [1]);
+    expect(inputs).toHaveLength(1);
+    expect(blamed).toEqual([expect.stringMatching(/^later: /)]);
+  });
+
+  it('is asked of validators only by who wants to know whether there is one', async () => {
+    answers.set(1, () => answerOf([], []));
+    strangers.set('later', () => answerOf(blocks));
+    await blockFetcher().fetchRange(5, [], 'validators');
+    expect([asked, inputs]).toEqual([[1], []]);
+  });
+
+  it('is asked of so many others and no more, those first that lately answered', async () => {
+    for (let i = 0; i <= MAX_OTHER_PEERS_ASKED; i++)
+      strangers.set(`other-${i}`, () => Promise.reject(new Error('a timeout')));
+    const fetcher = blockFetcher();
+    await fetcher.fetchRange(5, []);
+    expect(new Set(asked).size).toBe(MAX_OTHER_PEERS_ASKED);
+    const left = [...strangers.keys()].find((peer) => !asked.includes(peer));
+    await fetcher.fetchRange(5, []);
+    expect(asked[MAX_OTHER_PEERS_ASKED]).toBe(left);
+    expect(asked).toHaveLength(2 * MAX_OTHER_PEERS_ASKED);
+  });
+
   it('mutations of an answer never end in anything but a range, blame, or the next peer', async () => {
     for (const lie of mutations(answerOf(blocks), 128, 21)) {
       answers.set(1, () => lie);
@@ -348,6 +386,7 @@ describe('the end of an epoch', () => {
       validators: 4,
       network: () => ({
         connectedValidators: [],
+        otherPeers: [],
         request: async (to) => (to === 3 ? proof : Promise.reject(new Error())),
       }),
       submit: (input) => void inputs.push(input),
@@ -356,6 +395,14 @@ describe('the end of an epoch', () => {
     });
     await fetcher.fetchHandOver(0, []);
     expect(inputs).toMatchObject([{ type: 'handOverFetched', from: 3 }]);
+  });
+
+  it('is asked of others behind the validators: of the set nobody may be left', async () => {
+    answers.set(1, () => new Uint8Array());
+    strangers.set('later', () => proof);
+    await blockFetcher().fetchHandOver(0, [1]);
+    expect(asked).toEqual([1, 'later']);
+    expect(inputs).toMatchObject([{ type: 'handOverFetched', from: undefined, proof: { path: [] } }]);
   });
 
   it('is no garbage', async () => {

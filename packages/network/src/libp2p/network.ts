@@ -91,9 +91,15 @@ class Libp2pNetwork implements Network {
   }
 
   get formerValidators(): readonly PeerId[] {
+    return this.otherPeers.filter((peer) => this.#host.directory.wasValidator(peer));
+  }
+
+  get otherPeers(): readonly PeerId[] {
     const { libp2p, directory } = this.#host;
-    const peers = libp2p.getPeers().map(String);
-    return peers.filter((peer) => directory.wasValidator(peer) && !directory.has(peer));
+    return libp2p
+      .getPeers()
+      .map(String)
+      .filter((peer) => !directory.has(peer));
   }
 
   get peerCount(): number {

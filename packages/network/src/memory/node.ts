@@ -70,8 +70,12 @@ export abstract class MemoryNode implements MemoryPeer {
   }
 
   get formerValidators(): readonly PeerId[] {
-    const others = this.hub.sessionsOf(this.peerId).map((session) => session.other(this).peerId);
-    return others.filter((peer) => this.#former.has(peer) && !this.#validators.includes(peer));
+    return this.otherPeers.filter((peer) => this.#former.has(peer));
+  }
+
+  get otherPeers(): readonly PeerId[] {
+    const peers = this.hub.sessionsOf(this.peerId).map((session) => session.other(this).peerId);
+    return peers.filter((peer) => !this.#validators.includes(peer));
   }
 
   get listensToGossip(): boolean {

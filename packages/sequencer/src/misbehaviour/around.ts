@@ -16,6 +16,9 @@ export function around(network: Network, changes: Partial<Pick<Network, 'send' |
     get formerValidators() {
       return network.formerValidators;
     },
+    get otherPeers() {
+      return network.otherPeers;
+    },
     get peerCount() {
       return network.peerCount;
     },

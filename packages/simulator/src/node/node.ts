@@ -342,8 +342,8 @@ export class NodeOfWorld {
         return position === undefined ? [] : [{ peer, position }];
       });
     const connected = () => [...new Set(validators().map(({ position }) => position))].sort((a, b) => a - b);
-    const isFormer = ({ identity }: Endpoint) =>
-      this.#former.has(identity) && !this.#directory.identities.includes(identity);
+    const isFormer = ({ identity }: Endpoint) => this.#former.has(identity);
+    const others = () => links.peersOf(endpoint).filter(({ identity }) => this.#positionOf(identity) === undefined);
     return {
       peerId: peerIdOf(endpoint),
       addresses: [],
@@ -351,7 +351,10 @@ export class NodeOfWorld {
         return connected();
       },
       get formerValidators() {
-        return links.peersOf(endpoint).filter(isFormer).map(peerIdOf);
+        return others().filter(isFormer).map(peerIdOf);
+      },
+      get otherPeers() {
+        return others().map(peerIdOf);
       },
       get peerCount() {
         return links.peersOf(endpoint).length;
