@@ -29,7 +29,7 @@ export interface Network {
   readonly addresses: readonly string[];
   /** Validators whose channel is open now, ascending. */
   readonly connectedValidators: readonly ValidatorIndex[];
-  /** Connected peers that were validators before, while this network ran: they may hold what those of now do not. */
+  /** Connected peers that were validators before, or are of another set that is known: they may hold what those of now do not. */
   readonly formerValidators: readonly PeerId[];
   /** Connected peers that are no validators now: former and later ones, and edge peers. */
   readonly otherPeers: readonly PeerId[];

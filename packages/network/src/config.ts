@@ -30,6 +30,8 @@ interface CommonConfig {
 export interface NetworkConfig extends CommonConfig {
   /** This node's position in the set; undefined for one that only follows. */
   readonly self: ValidatorIndex | undefined;
+  /** Validators of other sets, as far as they are known: they may be in another epoch than this node, which is no fault. */
+  readonly otherValidators?: readonly NetworkValidator[];
   readonly handlers: NetworkHandlers;
 }
 

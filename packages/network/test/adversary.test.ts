@@ -89,6 +89,22 @@ describe('under attack', () => {
     await expectServed(nodes);
   });
 
+  it('reads nothing from a validator of another set that it knows, and holds nothing against it', async () => {
+    cluster = await Cluster.create(libp2pImplementation, 3);
+    const behind = await cluster.node(0, {}, [0, 1], [2]);
+    cluster.nodes.push(behind);
+    await behind.network.start();
+    const ahead = await attacker('validator 2');
+    const connection = await ahead.dial(addressOf(behind));
+    for (let i = 0; i <= DEFAULT_NETWORK_LIMITS.maxStrikes; i++) {
+      const stream = await connection.newStream(names.channels.consensus).catch(() => undefined);
+      if (stream !== undefined) await closing(stream);
+    }
+    expect(connection.status).toBe('open');
+    expect(behind.network.formerValidators).toEqual([ahead.peerId.toString()]);
+    expect([behind.journal.frames, behind.network.statistics().refusals.notValidator]).toEqual([[], 0]);
+  });
+
   it('has nothing to say to a node of another network', async () => {
     const nodes = await victims();
     const other = await attacker('validator 2');

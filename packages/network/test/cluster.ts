@@ -145,12 +145,13 @@ export class Cluster {
 
   /**
    * A validator's network, or that of a node that only follows; not started. `set`: the positions in `validators` of those
-   * whom it takes for validators.
+   * whom it takes for validators; `others`: of those whom it knows to be validators of another set.
    */
   async node(
     self: ValidatorIndex | undefined,
     limits: Partial<NetworkLimits> = {},
     set: readonly ValidatorIndex[] = [...this.validators.keys()],
+    others: readonly ValidatorIndex[] = [],
   ): Promise<Node> {
     const journal = new Journal();
     const log = (event: string) => {
@@ -161,6 +162,7 @@ export class Cluster {
       nodeKeySeed: seedOf(`validator ${self}`),
       networkId: NETWORK_ID,
       ...(self === undefined ? { validators: this.validators, self } : this.set(self, set)),
+      otherValidators: others.map((index) => this.validators[index]!),
       listen: self === undefined ? [] : [...this.validators[self]!.addresses],
       bootstrap: [],
       mdns: false,

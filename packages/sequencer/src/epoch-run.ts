@@ -48,6 +48,8 @@ const MIN_DOUBT_MS = 2_000;
 
 export interface NetworkSet {
   readonly validators: NetworkValidator[];
+  /** All that the genesis file and the schedule name, for whichever epoch. */
+  readonly otherValidators: NetworkValidator[];
   readonly self: ValidatorIndex | undefined;
 }
 
@@ -211,12 +213,15 @@ export class EpochRun implements Ordering {
 
   /** The validators, as the network has to know them. */
   get networkSet(): NetworkSet {
-    const { validatorSets } = this.#config.parts;
+    const { genesis, validatorSets } = this.#config.parts;
     const validators = this.validatorSet.validators.map(({ nodePublicKey }) => ({
       nodePublicKey,
       addresses: validatorSets.describe(nodePublicKey)?.addresses ?? [],
     }));
-    return { validators, self: this.self };
+    const otherValidators = [genesis.validatorSet, ...validatorSets.laterSets()].flatMap((set) =>
+      set.validators.map(({ nodePublicKey }) => ({ nodePublicKey, addresses: [] })),
+    );
+    return { validators, otherValidators, self: this.self };
   }
 
   /** Why nothing can become final with those that this node reaches; undefined if it can, or this node does not validate. */

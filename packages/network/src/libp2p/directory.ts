@@ -26,9 +26,12 @@ export class ValidatorDirectory {
   #byPeer: ReadonlyMap<PeerId, ValidatorEntry> = new Map();
   /** Of sets before this one, the oldest forgotten. */
   readonly #former = new Set<PeerId>();
+  /** Of sets that were known from the start. */
+  readonly #others: ReadonlySet<PeerId>;
 
   /** Throws `ADDRESS_INVALID` for an address that is no multiaddr, `NODE_KEY_INVALID` for a key of a wrong length. */
-  constructor(validators: readonly NetworkValidator[]) {
+  constructor(validators: readonly NetworkValidator[], others: readonly NetworkValidator[] = []) {
+    this.#others = new Set(others.map((other, index) => validatorEntry(other, index).peer));
     this.change(validators);
   }
 
@@ -51,9 +54,14 @@ export class ValidatorDirectory {
     return this.#entries;
   }
 
-  /** Whether it was a validator before: it may not know yet that it is none any more. */
+  /** Whether it was a validator before. */
   wasValidator(peer: PeerId): boolean {
     return this.#former.has(peer);
+  }
+
+  /** Whether it validates no more, or not yet, as far as this node is: it may be in another epoch. */
+  isOfOtherSet(peer: PeerId): boolean {
+    return !this.has(peer) && (this.#former.has(peer) || this.#others.has(peer));
   }
 
   indexOf(peer: PeerId): ValidatorIndex | undefined {

@@ -46,7 +46,7 @@ export async function createHost(config: HostConfig, options: { floodPublish: bo
   const logger = config.logger ?? SILENT_LOGGER;
   const statistics = new StatisticsCounter();
   const names = protocolNames(config.networkId);
-  const directory = new ValidatorDirectory(config.validators);
+  const directory = new ValidatorDirectory(config.validators, config.otherValidators);
   const gate = new PeerGate({ directory, limits, statistics, logger });
   for (const address of config.listen) parseAddress(address, 'listen');
   const privateKey = nodeKey(config.nodeKeySeed, config.self, config.validators);

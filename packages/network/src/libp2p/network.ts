@@ -91,7 +91,7 @@ class Libp2pNetwork implements Network {
   }
 
   get formerValidators(): readonly PeerId[] {
-    return this.otherPeers.filter((peer) => this.#host.directory.wasValidator(peer));
+    return this.otherPeers.filter((peer) => this.#host.directory.isOfOtherSet(peer));
   }
 
   get otherPeers(): readonly PeerId[] {
@@ -240,7 +240,7 @@ class Libp2pNetwork implements Network {
     if (peer === undefined) {
       stream.abort(new Error('validators only'));
       // It may be in another epoch than this node: no fault of its.
-      if (!directory.has(peerId) && !directory.wasValidator(peerId)) gate.strike(peerId, 'notValidator');
+      if (!directory.has(peerId) && !directory.isOfOtherSet(peerId)) gate.strike(peerId, 'notValidator');
       return;
     }
     const replaced = peer.inbound[channel];

@@ -50,6 +50,7 @@ export abstract class MemoryNode implements MemoryPeer {
     this.onRequest = handlers.onRequest;
     this.#judge = handlers.onGossip;
     this.#logger = config.logger ?? SILENT_LOGGER;
+    for (const { nodePublicKey } of config.otherValidators ?? []) this.#former.add(peerIdOf(nodePublicKey));
     this.#validators = config.validators.map(({ nodePublicKey }) => peerIdOf(nodePublicKey));
     // No key pair is needed to play a validator.
     this.peerId =
