@@ -135,7 +135,7 @@ export const epochMutants: readonly Mutant[] = [
     edit('epochs.ts', "if (message.type !== 'handOver') answerWithProof(s, from, s.config.epoch?.proof);", ''),
     edit(
       'catch-up.ts',
-      'if (fresh.at(-1)!.header.height === s.lastHeight) return askForHandOver(s, [from]);',
+      'if (fresh.at(-1)!.header.height === s.lastHeight) return askForHandOver(s, from === undefined ? [] : [from]);',
       'if (fresh.at(-1)!.header.height === s.lastHeight) return;',
     ),
   ]),
