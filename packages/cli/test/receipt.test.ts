@@ -1,6 +1,6 @@
 /** `squad receipt`: what `get` writes, and what `verify` says of genuine, changed and unreadable files. Their exit codes. */
 
-import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { proveTransaction } from '@squad/client';
 import { HonestChain, transaction } from '@squad/client/testing';
@@ -49,6 +49,13 @@ async function nodeWith(answer: unknown): Promise<string> {
 }
 
 describe('squad receipt', () => {
+  it('says how to come to the page where there is only the program without its bundle', async () => {
+    const { path } = folder();
+    const { code, stderr } = await squad('receipt', 'page', '--out', path('receipt.html'));
+    expect([code, stderr]).toEqual([1, expect.stringContaining('node scripts/bundle.mjs')]);
+    expect(existsSync(path('receipt.html'))).toBe(false);
+  });
+
   it('gets a receipt into either kind of file, from which it is verified', async () => {
     const { genesis, path } = folder();
     const rpc = await nodeWith(receiptToJson(receipt()));

@@ -1,5 +1,6 @@
 /** `squad receipt get HASH`, `verify FILE` and `page`: proof of where a transaction was ordered, and its check off-line. */
 
+import { existsSync } from 'node:fs';
 import { copyFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import {
@@ -161,7 +162,15 @@ async function getReceipt(command: Command, hash: string): Promise<void> {
 async function writePage(command: Command): Promise<void> {
   const { out } = readOptions(command, receiptPageOptions).values;
   // scripts/bundle.mjs puts it beside the bundled program.
-  await copyFile(fileURLToPath(new URL('./receipt-page.html', import.meta.url)), out);
+  const page = fileURLToPath(new URL('./receipt-page.html', import.meta.url));
+  if (!existsSync(page)) {
+    const remedy =
+      'Run the bundled program: `npm run squad -- receipt page`, or `node scripts/bundle.mjs` after a build.';
+    throw new SquadError('RECEIPT_PAGE_MISSING', `the page is not beside this program: ${page}`, remedy, {
+      path: page,
+    });
+  }
+  await copyFile(page, out);
   process.stdout.write(`${out} is written: open it in a browser\n`);
 }
 
