@@ -329,16 +329,19 @@ describe('a node that is no validator', () => {
       lied.add(to);
       return to === 1 ? answer.map((byte, i) => (i === answer.length - 1 ? byte ^ 1 : byte)) : Uint8Array.of(1, 2);
     };
-    const through: Network = Object.create(network, {
-      request: {
-        value: async (...[to, protocol, request]: Parameters<Network['request']>) => {
-          const answer = await network.request(to, protocol, request);
-          return protocol === 'range' && (to === 1 || to === 2) ? lying(to, answer) : answer;
-        },
+    const changed: Partial<Network> = {
+      request: async (to, protocol, request) => {
+        const answer = await network.request(to, protocol, request);
+        return protocol === 'range' && (to === 1 || to === 2) ? lying(to, answer) : answer;
       },
-      connectedValidators: { get: () => network.connectedValidators },
-      disconnect: { value: (...args: Parameters<Network['disconnect']>) => network.disconnect(...args) },
-      send: { value: () => {} },
+      send: () => {},
+    };
+    const through = new Proxy<Network>(network, {
+      get: (target, name) => {
+        // With the network itself as receiver, whose private state a proxy has not.
+        const value: unknown = Reflect.get(name in changed ? changed : target, name);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
     });
     cluster.nodes.push(observer);
     observer.network = through;
