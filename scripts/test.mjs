@@ -3,7 +3,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { checkArchitecture } from './architecture.mjs';
 
@@ -14,6 +14,8 @@ const STAGE_TIMEOUT_MS = 10 * 60_000;
 
 const total = { passed: 0, failed: 0, skipped: 0 };
 const summary = [];
+/** What failed, by name: said again at the end, where a log that was cut still has it. */
+const failures = [];
 
 /** Runs Node with arguments, its output passed on. Resolves with the exit code, or undefined if it had to be stopped. */
 function node(args) {
@@ -34,7 +36,8 @@ function node(args) {
 async function stage(name, work) {
   process.stdout.write(`\n── ${name} ${'─'.repeat(Math.max(0, 76 - name.length))}\n`);
   const started = performance.now();
-  const { passed, failed, skipped = 0 } = await work();
+  const { passed, failed, skipped = 0, names = [name] } = await work();
+  if (failed > 0) failures.push(...names);
   total.passed += passed;
   total.failed += failed;
   total.skipped += skipped;
@@ -57,7 +60,11 @@ function architecture() {
     process.stdout.write(`✗ ${name}\n${faults.map((fault) => `    ${fault}\n`).join('')}`);
   }
   process.stdout.write(`${checks.length - failed} of ${checks.length} checks hold\n`);
-  return { passed: checks.length - failed, failed };
+  return {
+    passed: checks.length - failed,
+    failed,
+    names: checks.filter((c) => c.faults.length > 0).map((c) => c.name),
+  };
 }
 
 /** One vitest project. A file that does not load, or an error outside any test, is a failure of its own. */
@@ -87,19 +94,24 @@ async function vitest(project, extra) {
   }
 }
 
-export function counted(report, code) {
-  let [passed, failed, skipped] = [0, 0, 0];
+const firstLine = (text = '') => text.split('\n', 1)[0].slice(0, 300);
+
+function counted(report, code) {
+  let [passed, skipped] = [0, 0];
+  const names = [];
   for (const file of report.testResults) {
-    const before = failed;
-    for (const { status } of file.assertionResults) {
+    const before = names.length;
+    const path = relative(root, file.name);
+    for (const { status, fullName, failureMessages } of file.assertionResults) {
       if (status === 'passed') passed++;
-      else if (status === 'failed') failed++;
+      else if (status === 'failed') names.push(`${path}: ${fullName}\n    ${firstLine(failureMessages[0])}`);
       else skipped++;
     }
-    if (file.status === 'failed' && failed === before) failed++;
+    if (file.status === 'failed' && names.length === before) names.push(`${path}\n    ${firstLine(file.message)}`);
   }
-  if (failed === 0 && (code !== 0 || passed === 0)) failed = 1;
-  return { passed, failed, skipped };
+  if (names.length === 0 && (code !== 0 || passed === 0))
+    names.push(`vitest: exit code ${code}, an error outside any test: see its output`);
+  return { passed, failed: names.length, skipped, names };
 }
 
 /** What one stage alone needs to be made first, lest it tests old code. */
@@ -141,6 +153,7 @@ if (stages.length === 0) {
     const rest = skipped > 0 ? `, ${skipped} skipped` : '';
     process.stdout.write(`${name.padEnd(16)}${`${passed} passed, ${failed} failed${rest}`.padEnd(34)}${seconds} s\n`);
   }
+  for (const name of failures) process.stdout.write(`✗ ${name}\n`);
   process.exitCode = total.failed > 0 ? 1 : 0;
   process.stdout.write(`${total.passed} passed, ${total.failed} failed\n`);
 }
