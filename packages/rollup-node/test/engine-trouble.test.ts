@@ -147,6 +147,25 @@ describe('passes', () => {
     expect(engine.server.headNumber).toBe(21);
   });
 
+  it('a client that takes again what it has, and not the next: that is no progress', async () => {
+    const engine = await start();
+    const refusals = Promise.withResolvers<void>();
+    let left = 4;
+    engine.server.intercept = ({ method, params: [payload] }) => {
+      if (left === 0 || method !== NEW_PAYLOAD || Number(payload.blockNumber) < 2) return undefined;
+      if (--left === 0) refusals.resolve();
+      return { result: status('SYNCING') };
+    };
+    await engine.chain.grow(3);
+    await refusals.promise;
+    await engine.followed();
+    expect(engine.server.headNumber).toBe(3);
+    const again = engine.log.filter((line) => line.includes('trying again'));
+    const attempts = again.map((line) => /attempt\D+(\d+)/.exec(line)?.[1]);
+    expect(attempts).toEqual(['1', '2', '3', '4']);
+    expect(engine.log.join()).toContain('snap sync incomplete');
+  });
+
   it('another secret: the file is read anew', async () => {
     const engine = await start();
     await engine.chain.grow(1);

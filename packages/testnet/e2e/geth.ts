@@ -65,13 +65,22 @@ export class Geth {
     await waitFor('geth serves', () => this.call('eth_chainId', [], z.string()).then(() => true), 60_000, 50);
   }
 
+  /** SIGTERM: it writes its state. */
+  stop(): Promise<void> {
+    return this.#end('SIGTERM');
+  }
+
   /** SIGKILL: nothing is written in the end. */
-  async kill(): Promise<void> {
+  kill(): Promise<void> {
+    return this.#end('SIGKILL');
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
     const process = this.#process;
     this.#process = undefined;
     if (process === undefined || process.exitCode !== null) return;
     const ended = new Promise((resolve) => process.once('exit', resolve));
-    process.kill('SIGKILL');
+    process.kill(signal);
     await ended;
   }
 

@@ -79,6 +79,8 @@ class Driver implements EngineDriver {
   #failures = 0;
   #refusals = 0;
   #stepBack = 0;
+  /** The block that the client did not take; until it has, nothing that it takes before counts as progress. */
+  #troubleAt = 0;
 
   constructor(config: EngineDriverConfig) {
     this.#config = config;
@@ -204,14 +206,19 @@ class Driver implements EngineDriver {
     this.#told = state;
     this.#toldAtMs = performance.now();
     this.headNumber = top.number;
+    if (top.number >= Math.min(this.#troubleAt, this.#config.chain.headNumber)) this.#progressed();
+    const final = Math.min(this.#config.chain.finalNumber, top.number);
+    const keptFrom = this.#fed.findLastIndex(({ number }) => number <= final);
+    if (keptFrom > 0) this.#fed.splice(0, keptFrom);
+  }
+
+  #progressed(): void {
     this.state = 'following';
     this.reason = undefined;
     this.#failures = 0;
     this.#refusals = 0;
     this.#stepBack = 0;
-    const final = Math.min(this.#config.chain.finalNumber, top.number);
-    const keptFrom = this.#fed.findLastIndex(({ number }) => number <= final);
-    if (keptFrom > 0) this.#fed.splice(0, keptFrom);
+    this.#troubleAt = 0;
   }
 
   /** Head is the newest block taken, safe the newest final one, finalized the newest settled one of these. */
@@ -242,6 +249,7 @@ class Driver implements EngineDriver {
     if (kind === 'fatal') return false;
     this.#troubles.increment({ kind });
     if (kind === 'passing') return true;
+    this.#troubleAt = Math.max(this.#troubleAt, (this.#fed.at(-1)?.number ?? 0) + 1);
     // After a refusal as after SYNCING, it is given more of what lies before.
     this.#stepBack = Math.min(MAX_STEP_BACK_BLOCKS, Math.max(1, this.#stepBack * 2));
     if (!(error instanceof ClientBehind) || error.refused) this.#refusals++;
@@ -270,7 +278,7 @@ class Driver implements EngineDriver {
 
 function remedyOf(error: unknown): string | undefined {
   if (error instanceof ClientBehind) {
-    return 'If it goes on: geth must run with --syncmode full, and needs no peers; look into its log.';
+    return 'If it goes on: geth must run with --syncmode full, and needs no peers. One whose log says "snap sync incomplete" was killed before it first wrote its state: give it a new data directory.';
   }
   if (!(error instanceof SquadError)) return undefined;
   if (error.code !== 'RPC_UNAUTHORIZED') return error.remedy;
