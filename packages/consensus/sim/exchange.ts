@@ -12,7 +12,7 @@ const ACKNOWLEDGE_AFTER_MS = 20;
 const REPEAT_MS = 400;
 const REPEAT_BATCHES = 8;
 const ASK_AGAIN_MS = 250;
-const MAX_ATTEMPTS = 400;
+const MAX_ROUNDS = 100;
 /** What things weigh on a link. */
 const BATCH_BYTES = 2_000;
 const ACKNOWLEDGEMENT_BYTES = 42;
@@ -131,7 +131,7 @@ export class Exchange {
   fetchBatches(refs: readonly BatchRef[], holders: readonly ValidatorIndex[]): void {
     for (const ref of refs) {
       const held = () => this.#node.held.get(ref.digest) !== undefined;
-      this.#ask(`batch ${hexOf(ref.digest)}`, holders, held, (peer, answer) => {
+      this.#ask(`batch ${hexOf(ref.digest)}`, holders, held, MAX_ROUNDS, (peer, answer) => {
         const batch = peer.held.get(ref.digest);
         if (!batch || peer.adversary?.servesBatch?.(batch) === false) return;
         answer(() => this.receiveBatch(batch));
@@ -146,6 +146,7 @@ export class Exchange {
       `block ${name}`,
       holders,
       () => answered || this.#node.blocks.has(name),
+      MAX_ROUNDS,
       (peer, answer) => {
         const block = peer.blocks.get(name);
         const served: Block | undefined =
@@ -161,16 +162,18 @@ export class Exchange {
 
   fetchRange(fromHeight: number, holders: readonly ValidatorIndex[]): void {
     const done = () => this.#node.final.height >= fromHeight;
-    this.#ask(`range ${fromHeight}`, holders, done, (peer, answer) => {
+    // Each is asked once, as by a real node: it is the core that asks again (R21).
+    this.#ask(`range ${fromHeight}`, holders, done, 1, (peer, answer) => {
       const range = peer.final.range(fromHeight, peer.visibleHeight);
-      if (range) answer(() => this.#runFrom(peer, (from) => ({ type: 'rangeFetched', from, ...range })));
+      const served = range && peer.adversary?.servesRange ? peer.adversary.servesRange(range) : range;
+      if (served) answer(() => this.#runFrom(peer, (from) => ({ type: 'rangeFetched', from, ...served })));
     });
   }
 
   /** R22: of whoever has it, in this epoch's set or not. */
   fetchHandOver(epoch: number, holders: readonly ValidatorIndex[]): void {
     const done = () => this.#node.epoch.number > epoch;
-    this.#ask(`end of epoch ${epoch}`, holders, done, (peer, answer) => {
+    this.#ask(`end of epoch ${epoch}`, holders, done, 1, (peer, answer) => {
       const known = peer.proofs.get(epoch);
       const proof = known && peer.adversary?.servesHandOver ? peer.adversary.servesHandOver(known) : known;
       if (!proof) return;
@@ -187,11 +190,12 @@ export class Exchange {
     if (from !== undefined) this.#node.run(input(from));
   }
 
-  /** Asks one peer after the other until `done`: the named holders, then all. */
+  /** Asks one peer after the other until `done`: the named holders, then all, so many times around. */
   #ask(
     name: string,
     holders: readonly ValidatorIndex[],
     done: () => boolean,
+    rounds: number,
     request: (peer: SimulatedNode, answer: (deliver: () => void) => void) => void,
   ): void {
     const node = this.#node;
@@ -205,7 +209,7 @@ export class Exchange {
     const order = [...new Set([...named, ...others])];
     if (order.length === 0) return;
     const attempt = (count: number): void => {
-      if (done() || count >= MAX_ATTEMPTS) {
+      if (done() || count >= rounds * order.length) {
         this.#wanted.delete(name);
         return;
       }

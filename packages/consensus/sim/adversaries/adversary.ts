@@ -5,6 +5,7 @@
 
 import type {
   Block,
+  Certificate,
   ConsensusMessage,
   Epoch,
   HandOverProof,
@@ -42,6 +43,11 @@ export interface AdversaryContext {
   count(kind: string): void;
 }
 
+export interface Range {
+  readonly blocks: readonly Block[];
+  readonly certificate: Certificate;
+}
+
 export interface Adversary {
   /** What goes to `to` in place of a message that an honest node would send now. */
   send?(to: ValidatorIndex, message: ConsensusMessage): readonly ConsensusMessage[];
@@ -57,6 +63,8 @@ export interface Adversary {
   /** Whether it answers a request for a batch. */
   servesBatch?(batch: HeldBatch): boolean;
   servesBlock?(block: Block): Block | undefined;
+  /** A range of final blocks, and the finalization of the last. */
+  servesRange?(range: Range): Range | undefined;
   servesHandOver?(proof: HandOverProof): HandOverProof | undefined;
 }
 

@@ -28,6 +28,9 @@ const VOTED_GUARD = 'if (s.signer.votesIn(s.view).length > 0) return; // R16: be
 /** For what only a proposal shows that no rule allows: with nobody else in the schedules it takes a tenth of them. */
 const SKIPPER: Parts = { draw: { adversaries: ['skipper'] } };
 
+/** For what only answers to requests show. */
+const LIAR: Parts = { draw: { adversaries: ['liar'] } };
+
 export const coreMutants: readonly Mutant[] = [
   mutant('quorum', 'a quorum of 2F + 1', [
     {
@@ -274,13 +277,18 @@ export const coreMutants: readonly Mutant[] = [
       replace: 'void root;\n  return undefined;',
     },
   ]),
-  mutant('section 5', 'a certificate may be of any weight', [
-    {
-      file: 'crypto/src/certificate-fault.ts',
-      search: 'if (weight < quorum) return',
-      replace: 'if (weight < 0) return',
-    },
-  ]),
+  mutant(
+    'section 5',
+    'a certificate may be of any weight',
+    [
+      {
+        file: 'crypto/src/certificate-fault.ts',
+        search: 'if (weight < quorum) return',
+        replace: 'if (weight < 0) return',
+      },
+    ],
+    LIAR,
+  ),
   mutant('section 5', 'the sum of votes is not verified', [
     edit(
       'tally.ts',
@@ -331,19 +339,32 @@ export const coreMutants: readonly Mutant[] = [
       'if (s.now < retryAtMs(s)) return;',
     ),
   ]),
-  mutant('R21', 'a range that is missing is asked for once only', [
-    edit(
-      'catch-up.ts',
-      'awaited.fetchAgainAtMs = s.now + s.pacemaker.retryMs;',
-      'awaited.fetchAgainAtMs = Number.MAX_SAFE_INTEGER;',
-    ),
-  ]),
-  mutant('R21', 'what a range answers need not follow the final blocks', [
-    edit('catch-up.ts', 'if (!equalBytes(block.header.parentHash, parent) || !refsMatch(block)) {', 'if (false) {'),
-    edit(
-      'catch-up.ts',
-      'if (answered.kind !== VoteKind.finalize || !equalBytes(answered.blockHash, parent)) {',
-      'if (false) {',
-    ),
-  ]),
+  mutant(
+    'R21',
+    'a range that is missing is asked for once only',
+    [
+      edit(
+        'catch-up.ts',
+        'awaited.fetchAgainAtMs = s.now + s.pacemaker.retryMs;',
+        'awaited.fetchAgainAtMs = Number.MAX_SAFE_INTEGER;',
+      ),
+    ],
+    {
+      equivalent:
+        'Each later finalization asks anew, and while the network makes blocks there always is one: an empty block after a heartbeat at the latest (R18). Where the quorum needs this node and so stands still, it fetches the parent of the next proposal by its hash, and then ancestor by ancestor down to its final block. Asking again makes it faster, by at most a heartbeat.',
+    },
+  ),
+  mutant(
+    'R21',
+    'what a range answers need not follow the final blocks',
+    [
+      edit('catch-up.ts', 'if (!equalBytes(block.header.parentHash, parent) || !refsMatch(block)) {', 'if (false) {'),
+      edit(
+        'catch-up.ts',
+        'if (answered.kind !== VoteKind.finalize || !equalBytes(answered.blockHash, parent)) {',
+        'if (false) {',
+      ),
+    ],
+    LIAR,
+  ),
 ];
