@@ -259,7 +259,7 @@ function loadConfigs(
     client,
     clients: CLIENTS,
     targets: targets.filter((_target, index) => index % CLIENTS === client),
-    rollupId: ROLLUP_ID,
+    rollupIds: [ROLLUP_ID],
     transactionBytes,
     transactionsPerRequest: Math.max(1, Math.round(rate / 50)),
     connectionsPerTarget: 8,

@@ -112,11 +112,11 @@ function squad(...argv: string[]): Promise<{ code: number | null; stdout: string
   });
 }
 
-/** What one node lists verifies by the file and the genesis file alone, and still does once they all were restarted. */
+/** Ordering goes on, and what every node lists verifies by the file and the genesis file alone. */
 async function expectProven(): Promise<void> {
   const before = Math.max(...(await Promise.all(honest().map(finalHeightOf))));
   await Promise.all(honest().map((node) => waitFinalHeight(node, before + 3, 60_000)));
-  for (const node of honest()) {
+  const proven = honest().map(async (node) => {
     expect(await metricOf(node, 'squad_consensus_convicted_validators')).toBe(1);
     expect(await metricOf(node, 'squad_consensus_evidence_found_total')).toBeGreaterThan(0);
     const file = join(net.testnet.directory, `evidence-${node.name}.json`);
@@ -125,10 +125,15 @@ async function expectProven(): Promise<void> {
     const verified = await squad('evidence', 'verify', file, '--genesis', net.testnet.genesisPath);
     expect(verified).toMatchObject({ code: 0 });
     expect(verified.stdout).toMatch(/^(convicts {2}validator 3 \(sequencer-3\) {2}of E\d, .*\n)+$/);
-  }
+  });
+  await Promise.all(proven);
   await expectSameChain(honest());
+}
+
+/** What was listed still is once they all were restarted. */
+async function expectKept(): Promise<void> {
   const evidence = await Promise.all(honest().map(evidenceOf));
-  for (const node of honest()) await net.testnet.restart(node.name);
+  await Promise.all(honest().map((node) => net.testnet.restart(node.name)));
   await waitReady(honest());
   for (const [index, node] of honest().entries()) {
     const after = new Set((await evidenceOf(node)).map(({ encoded }) => encoded));
@@ -147,6 +152,7 @@ describe('a validator is convicted by every honest node, and nobody else is', ()
     await waitConvicted(['E1', 'E2', 'E3', 'E5']);
     await load.stop();
     await expectProven();
+    await expectKept();
   });
 
   it('that proposes twice', async () => {

@@ -16,7 +16,7 @@ import { pathsOf, sequencerNames } from './layout.ts';
 export const MIN_TESTNET_SEQUENCERS = 4;
 export const MAX_TESTNET_SEQUENCERS = 16;
 /** Rollups of one testnet, each with a node of its own. */
-export const MAX_TESTNET_ROLLUPS = 8;
+export const MAX_TESTNET_ROLLUPS = 16;
 /** Rollup ids, which are chain ids, count up from here. */
 export const FIRST_ROLLUP_ID = 901;
 

@@ -98,7 +98,7 @@ export class EthereumSession implements Session {
     const to = new Uint8Array(20);
     const transfers = Array.from({ length: config.signedPerConnection }, (_, nonce) => {
       fill(to);
-      return signTransfer(config.rollupId, key, nonce, to);
+      return signTransfer(config.rollupIds[0]!, key, nonce, to);
     });
     const first = this.#hashes.length;
     for (const { hash } of transfers) this.#hashes.push(hash);

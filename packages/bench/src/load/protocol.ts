@@ -18,8 +18,8 @@ export interface LoadConfig {
   readonly client: number;
   readonly clients: number;
   readonly targets: readonly LoadTarget[];
-  /** For EVM loads the chain id. */
-  readonly rollupId: number;
+  /** Requests take turns. For EVM loads one, the chain id. */
+  readonly rollupIds: readonly number[];
   readonly transactionBytes: number;
   readonly transactionsPerRequest: number;
   readonly connectionsPerTarget: number;

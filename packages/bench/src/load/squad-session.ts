@@ -58,11 +58,12 @@ export class SquadSession implements Session {
 
   createSource(): RequestSource {
     const { config, takeNumbers, fill } = this.#context;
-    const body = new OpaqueBody({ ...config, fill });
+    const bodies = config.rollupIds.map((rollupId) => new OpaqueBody({ ...config, rollupId, fill }));
     const count = config.transactionsPerRequest;
     return {
       next: () => {
         const first = takeNumbers(count);
+        const body = bodies[(first / count) % bodies.length]!;
         body.number(first);
         return { bytes: body.bytes, first, count };
       },

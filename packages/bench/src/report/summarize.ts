@@ -106,7 +106,7 @@ function merged(histograms: readonly SparseHistogram[]): Histogram {
   return all;
 }
 
-function latencyOf(histograms: readonly SparseHistogram[]): Latency | null {
+export function latencyOf(histograms: readonly SparseHistogram[]): Latency | null {
   const all = merged(histograms);
   if (all.total === 0) return null;
   const at = (share: number) => all.percentileUs(share)! / 1000;

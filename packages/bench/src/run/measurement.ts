@@ -158,7 +158,7 @@ function loadConfigs({ rate, fault }: Plan, system: RunningSystem, options: Benc
       clients >= targets.length
         ? [targets[client % targets.length]!]
         : targets.filter((_target, index) => index % clients === client),
-    rollupId,
+    rollupIds: [rollupId],
     transactionBytes: options.transactionBytes,
     transactionsPerRequest,
     connectionsPerTarget: connections,

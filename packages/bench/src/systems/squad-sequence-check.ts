@@ -15,7 +15,7 @@ const PROGRESS_BLOCKS = 500;
 const SILENCE_MS = 15_000;
 const MAX_ATTEMPTS = 4;
 
-interface SequenceEvent {
+export interface SequenceEvent {
   readonly stage: string;
   readonly height: number;
   readonly batches: readonly { readonly transactions: readonly string[] }[];
@@ -46,7 +46,7 @@ export async function verifySequence(
 }
 
 /** Every final block from 1 to a height, once and in order. */
-async function readSequence(
+export async function readSequence(
   url: string,
   rollupId: number,
   toHeight: number,
