@@ -4,9 +4,9 @@ import { defineConfig } from 'vitest/config';
 // by its own command.
 /**
  * Their tests share modules: what a file imports is evaluated once for each worker, not for each file, a third of the time. The
- * other packages' tests start threads and lock folders, and have their modules for themselves.
+ * other packages' tests put something in the place of the file system or start programs, and have their modules for themselves.
  */
-const TOGETHER = 'packages/{client,consensus,crypto,rollup-node,service,types}';
+const TOGETHER = 'packages/{client,consensus,crypto,fuzz,network,rollup-node,sequencer,service,simulator,types}';
 
 const unit = {
   // All cores: by default one is left alone, which of two is half.
