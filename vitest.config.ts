@@ -1,12 +1,14 @@
 import { defineConfig } from 'vitest/config';
 
-// `unit` and `unit-together`: every package's *.test.ts, from source. `e2e`: real processes, one file at a time. `faults`: the same, longer,
+// `unit` and `unit-…`: every package's *.test.ts, from source. `e2e`: real processes, one file at a time. `faults`: the same, longer,
 // by its own command.
 /**
  * Their tests share modules: what a file imports is evaluated once for each worker, not for each file, a third of the time. The
  * other packages' tests put something in the place of the file system or start programs, and have their modules for themselves.
  */
-const TOGETHER = 'packages/{client,consensus,crypto,fuzz,network,rollup-node,sequencer,service,simulator,types}';
+const TOGETHER = 'packages/{client,crypto,fuzz,network,rollup-node,sequencer,service,types}';
+/** The same, among themselves: the simulation remembers what the types of the protocol compute, and takes their values for unchangeable. */
+const CONSENSUS = 'packages/consensus';
 
 const unit = {
   // All cores: by default one is left alone, which of two is half.
@@ -32,18 +34,16 @@ export default defineConfig({
           ...unit,
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts', 'packages/*/test/**/*.test.ts'],
-          exclude: [`${TOGETHER}/**`],
+          exclude: [`${TOGETHER}/**`, `${CONSENSUS}/**`],
         },
       },
-      {
+      ...[
+        { name: 'unit-together', packages: TOGETHER },
+        { name: 'unit-consensus', packages: CONSENSUS },
+      ].map(({ name, packages }) => ({
         ...source,
-        test: {
-          ...unit,
-          name: 'unit-together',
-          include: [`${TOGETHER}/{src,test}/**/*.test.ts`],
-          isolate: false,
-        },
-      },
+        test: { ...unit, name, include: [`${packages}/{src,test}/**/*.test.ts`], isolate: false },
+      })),
       {
         ...source,
         test: {
