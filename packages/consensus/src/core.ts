@@ -6,7 +6,7 @@
  * `timers.ts` and `catch-up.ts`; what a validator may sign is in `signer.ts`.
  */
 
-import type { Block, BlockHash, ConsensusMessage, Height, UnixMs, ValidatorIndex, View } from '@squad/types';
+import type { Block, BlockHash, Bytes32, ConsensusMessage, Height, UnixMs, ValidatorIndex, View } from '@squad/types';
 import type { Checkpoint, ConsensusConfig, ConsensusRecord, Input, Output } from './api.ts';
 import { fetchAwaited, onBlockFetched, onRangeFetched } from './catch-up.ts';
 import { answerAfterTheEnd, askForHandOver, endByHandOver, epochOf, onHandOver, onOtherEpoch } from './epochs.ts';
@@ -78,6 +78,11 @@ export class Consensus {
   /** Whether its epoch is over (R22): it only answers, and what is recorded from now on is the next epoch's. */
   get isOver(): boolean {
     return this.#state.ended !== undefined;
+  }
+
+  /** Leaders that named another next set than was known here in the last boundary block of theirs, and its hash (R22). */
+  get otherNextSets(): ReadonlyMap<ValidatorIndex, Bytes32> {
+    return this.#state.otherNextSets;
   }
 
   /** The last final block. */

@@ -133,9 +133,11 @@ export function judgeProposal(s: State): void {
   if (nextSetHash === undefined) return; // looked at again when it is known
   if (!equalBytes(header.nextValidatorSetHash, nextSetHash)) {
     round.abandoned = true; // R22: two operators disagree, and this node cannot know which of them is wrong
+    s.otherNextSets.set(header.leader, header.nextValidatorSetHash);
     s.out.push({ type: 'otherNextSet', leader: header.leader, hash: header.nextValidatorSetHash });
     return;
   }
+  if (header.height === s.lastHeight) s.otherNextSets.delete(header.leader);
   const verdict = s.lanes.judge(header.view, refs, parent.tips);
   if (verdict.verdict === 'invalid') return abandon(s, verdict.reason);
   if (header.timestampMs > s.now + MAX_CLOCK_DRIFT_MS) return; // looked at again when the clock has come closer

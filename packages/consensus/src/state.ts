@@ -3,6 +3,7 @@
 import {
   type Block,
   type BlockHash,
+  type Bytes32,
   blockHash,
   type Certificate,
   type ConsensusMessage,
@@ -90,6 +91,8 @@ export class State {
   readonly answeredAtMs: Map<ValidatorIndex, UnixMs> = new Map();
   /** The epoch is over: nothing more is voted, kept or sent, but for the proof of it. */
   ended: { readonly block: Block; readonly proof: HandOverProof } | undefined;
+  /** Leaders whose last boundary block named another next set than was known here, and its hash (R22). */
+  readonly otherNextSets: Map<ValidatorIndex, Bytes32> = new Map();
   /** Undefined until the driver has said how far the bodies are complete. */
   bodiesHeight: Height | undefined;
   now: UnixMs;

@@ -92,6 +92,23 @@ describe('the boundary block', () => {
     expect(ofType(outputs, 'otherNextSet')).toMatchObject([{ hash: new Uint8Array(32).fill(3) }]);
   });
 
+  it('tells who names another set, until its leader names the one that is known here', () => {
+    const other = new Uint8Array(32).fill(3);
+    const f = inEpoch();
+    const first = f.notarized({ view: 1 });
+    expect([...f.core.otherNextSets]).toEqual([]);
+    f.sendProposal(f.proposal({ view: 2, parent: first, header: named(other) }));
+    const leader = f.leaderAt(2);
+    expect([...f.core.otherNextSets]).toEqual([[leader, other]]);
+    const skips: Certificate[] = [];
+    let view = 2;
+    do skips.push(f.nullified(view++));
+    while (f.leaderAt(view) !== leader);
+    expect(f.core.otherNextSets.size).toBe(1);
+    f.sendProposal(f.proposal({ view, parent: first, skips, header: named() }));
+    expect([...f.core.otherNextSets]).toEqual([]);
+  });
+
   it('waits at a validator that does not know the next set yet', () => {
     let next: ValidatorSet | undefined;
     const f = inEpoch({ next: () => next });

@@ -14,6 +14,7 @@ import {
   batchDigest,
   decodeBatch,
   type Epoch,
+  equalBytes,
   genesisBlock,
   type Height,
   type LaneFork,
@@ -201,14 +202,16 @@ export class EpochRun implements Ordering {
 
   /** For people: who validates. */
   get summary(): Readonly<Record<string, unknown>> {
-    const { validatorSets } = this.#config.parts;
-    const names = this.validatorSet.validators.map(({ nodePublicKey }) => validatorSets.describe(nodePublicKey)?.name);
     return {
       epoch: this.epoch,
       validator: this.self,
-      validators: names,
+      validators: this.validatorSet.validators.map((validator) => this.#nameOf(validator)),
       hash: toHex(validatorSetHash(this.validatorSet)),
     };
+  }
+
+  #nameOf({ nodePublicKey }: { readonly nodePublicKey: Uint8Array }): string {
+    return this.#config.parts.validatorSets.describe(nodePublicKey)?.name ?? toHex(nodePublicKey);
   }
 
   /** The validators, as the network has to know them. */
@@ -231,6 +234,27 @@ export class EpochRun implements Ordering {
     const quorum = quorumWeight(totalWeight(this.validatorSet));
     if (weight >= quorum) return undefined;
     return `it reaches validators of weight ${weight}, less than a quorum of ${quorum}: nothing can become final`;
+  }
+
+  /**
+   * Why the epoch cannot end (R22): those that this node reaches and that have not named another next set than it knows are no
+   * quorum. Undefined if nothing shows that, or this node does not validate.
+   */
+  heldUp(connected: readonly ValidatorIndex[]): string | undefined {
+    const { otherNextSets } = this.core;
+    if (this.self === undefined || otherNextSets.size === 0) return undefined;
+    const own = validatorSetHash(this.#nextValidatorSet());
+    // What this node knows may have been mended since.
+    const others = [...otherNextSets].filter(([, hash]) => !equalBytes(hash, own)).map(([leader]) => leader);
+    const agreeing = [...connected, this.self].filter((index) => !others.includes(index));
+    const isQuorum = weightOf(this.validatorSet, agreeing) >= quorumWeight(totalWeight(this.validatorSet));
+    if (others.length === 0 || isQuorum) return undefined;
+    const names = others.map((index) => this.#nameOf(this.validatorSet.validators[index]!)).join(', ');
+    return (
+      `epoch ${this.epoch} cannot end: ${names} named another next validator set than this node, whose hash is ` +
+      `${toHex(own)}, and without them there is no quorum; compare the validator schedules of all operators ` +
+      '(--validator-schedule) and mend those that differ'
+    );
   }
 
   /**

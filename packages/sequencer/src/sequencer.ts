@@ -323,9 +323,9 @@ export class Sequencer {
     const { finalHeight } = this.core.status;
     if (!(this.#run.follower ?? this.core.status).sawHead) reasons.push('it has not seen the set’s present head yet');
     if (this.#isBehind(this.bodies.complete)) reasons.push(this.bodies.progress(finalHeight));
-    const outOfReach = this.#run.outOfReach(this.#network.connectedValidators);
-    if (outOfReach !== undefined) reasons.push(outOfReach);
-    return reasons;
+    const { connectedValidators } = this.#network;
+    const faults = [this.#run.outOfReach(connectedValidators), this.#run.heldUp(connectedValidators)];
+    return [...reasons, ...faults.filter((fault) => fault !== undefined)];
   }
 
   /** With bodies held up to this height. */

@@ -10,10 +10,11 @@ import { Block, encodeValidatorMessage, epochOfHeight, lastHeightOf, toHex, vali
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { readCheckpoint } from '../src/checkpoint.ts';
 import { CHECKPOINT_FORMAT, type CheckpointFile } from '../src/checkpoint-file.ts';
-import { genesisSchedule } from '../src/validator-sets.ts';
+import { genesisSchedule, type ValidatorSetSource } from '../src/validator-sets.ts';
 import {
   Cluster,
   type ClusterOptions,
+  describeMember,
   expectOneOrder,
   hold,
   ROLLUP,
@@ -278,6 +279,53 @@ describe('a schedule that changes', () => {
     await reach([node], 1);
     expect(steps.mock.calls.slice(0, 2).map(([, input]) => input.type)).toEqual(['start', 'tick']);
     expect([node.failures, node.journal.errors]).toEqual([[], []]);
+  });
+});
+
+describe('operators that disagree on the next set', () => {
+  /** What one operator's file says of every later epoch, by the keys of who is to validate; it may change. */
+  function scheduleOf(...keys: number[]) {
+    let validators = keys.map((key) => describeMember({ key }));
+    let told = () => {};
+    const source: ValidatorSetSource = Object.assign(genesisSchedule(cluster.genesis), {
+      setFrom: () => validators,
+      onChange: (callback: () => void) => {
+        told = callback;
+      },
+    });
+    const change = (...others: number[]) => {
+      validators = others.map((key) => describeMember({ key }));
+      told();
+    };
+    return { source, change };
+  }
+  const heldUp = ({ sequencer }: TestNode) =>
+    sequencer.notReadyReasons().find((reason) => /^epoch \d+ cannot end: .*--validator-schedule/.test(reason));
+
+  it('are told so by readiness, which names them, until a quorum agrees', async () => {
+    cluster = new Cluster({ epochLengthBlocks: LENGTH });
+    const schedules = [scheduleOf(0, 1, 2, 3), scheduleOf(0, 1, 2, 3), scheduleOf(0, 1, 2), scheduleOf(0, 1, 3)];
+    for (const [index, node] of cluster.nodes.entries()) node.validatorSets = schedules[index]!.source;
+    await cluster.start();
+    const { nodes } = cluster;
+    await until('all to be told', () => nodes.every((node) => heldUp(node) !== undefined));
+    expect(nodes.map(({ sequencer }) => sequencer.epoch)).toEqual([0, 0, 0, 0]);
+    expect(heldUp(nodes[0]!)).toMatch(/: validator-(2, validator-3|3, validator-2) named/);
+    schedules[2]!.change(0, 1, 2, 3);
+    await reach(nodes, 1);
+    await until('all to be ready', () => nodes.every(({ sequencer }) => sequencer.notReadyReasons().length === 0));
+    for (const node of nodes) expect([node.journal.blamed, node.failures]).toEqual([[], []]);
+  });
+
+  it('are no matter for readiness where a quorum agrees', async () => {
+    cluster = new Cluster({ epochLengthBlocks: LENGTH });
+    const [a, , , d] = cluster.nodes as [TestNode, TestNode, TestNode, TestNode];
+    d.validatorSets = scheduleOf(0, 1, 2).source;
+    const reasons: string[][] = [];
+    vi.spyOn(a.journal, 'warn').mockImplementation(() => void reasons.push(a.sequencer.notReadyReasons()));
+    await cluster.start();
+    await until('the other set to be named', () => reasons.length > 0);
+    expect(reasons[0]).toEqual([]);
   });
 });
 
