@@ -34,6 +34,8 @@ export const MAX_FEEDS_PER_PEER = 8;
 export const MAX_GOSSIP_MESSAGE_BYTES = 256 * KIB;
 /** Bytes of one gossipsub RPC: some messages and control. At limit + 1 the stream is closed. */
 export const MAX_GOSSIP_RPC_BYTES = 1 * MIB;
+/** Milliseconds for which a gossip message is remembered: the same one is not taken in, sent or forwarded again. */
+export const GOSSIP_SEEN_MS = 60_000;
 /** Gossip messages whose verdict is awaited; those beyond are ignored. */
 export const MAX_GOSSIP_VERDICTS_PENDING = 256;
 

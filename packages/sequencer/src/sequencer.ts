@@ -110,6 +110,7 @@ export class Sequencer {
         publish: (message) => this.#network.publish(message),
         isOrdered,
         onOrdered: (hashes) => this.transactions.forget(hashes),
+        now,
         logger,
       },
       batches.filter((signed) => !isOfThisEpoch(signed)),

@@ -15,7 +15,7 @@ import type { Connection, Stream, StreamHandler } from '@libp2p/interface';
 import type { GossipVerdict, PeerId } from '../api.ts';
 import { plainBytes } from '../bytes.ts';
 import { checkGossipSize } from '../checks.ts';
-import type { NetworkLimits } from '../limits.ts';
+import { GOSSIP_SEEN_MS, type NetworkLimits } from '../limits.ts';
 import { ProtocolBudget } from '../rate-limit.ts';
 import { pauseReading, resumeReading } from './channel.ts';
 import type { PeerGate } from './gate.ts';
@@ -23,7 +23,6 @@ import type { Host } from './host.ts';
 import { PeerTable } from './peer-table.ts';
 import { toError } from './streams.ts';
 
-const SEEN_MS = 60_000;
 const MESSAGE_ID_BYTES = 20;
 /** Bytes waiting on the way to one peer that reads slowly; its gossip stream is reset beyond it. */
 const MAX_GOSSIP_OUTBOUND_BYTES = 8 * 1024 * 1024;
@@ -51,7 +50,7 @@ export function gossipService(options: GossipServiceOptions): (components: Gossi
     fallbackToFloodsub: false,
     doPX: false,
     emitSelf: false,
-    seenTTL: SEEN_MS,
+    seenTTL: GOSSIP_SEEN_MS,
     maxInboundDataLength: limits.maxGossipRpcBytes,
     maxOutboundBufferSize: MAX_GOSSIP_OUTBOUND_BYTES,
     maxInboundStreams: 2,

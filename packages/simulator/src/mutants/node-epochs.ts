@@ -44,7 +44,7 @@ export const nodeEpochMutants: readonly Mutant[] = [
   ),
   mutant(
     'what a validator that left has is not given away',
-    [edit('hand-on.ts', '  start(): void {\n', '  start(): void {\n    if (this.#round >= 0) return;\n')],
+    [edit('hand-on.ts', '  start(): void {\n', '  start(): void {\n    if (this.#headers.length >= 0) return;\n')],
     SETTLES,
   ),
   mutant(

@@ -110,7 +110,8 @@ export class Links {
   /** To all who are connected, and from each that finds it good to those connected to that one. Tells to how many. */
   gossip(from: Endpoint, message: Uint8Array): number {
     const name = toHex(message);
-    if (!this.#isNews(from, name)) return 0;
+    // As the real one: what went to nobody may be sent again.
+    if (this.peersOf(from).length === 0 || !this.#isNews(from, name)) return 0;
     return this.#pass(from, message, name);
   }
 
