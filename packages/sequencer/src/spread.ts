@@ -14,6 +14,7 @@ import {
   batchDigest,
   decodeBatch,
   encodeValidatorMessage,
+  equalBytes,
   type LaneFork,
   type LaneSeq,
   quorumWeight,
@@ -64,6 +65,8 @@ export class Spread {
   readonly #config: SpreadConfig;
   /** When a peer last acknowledged something new. */
   readonly #progressAtMs = new Map<ValidatorIndex, number>();
+  /** By author and seq: the batch that is on its way into the store, and in no lane yet. */
+  readonly #storing = new Map<string, Pick<StoredBatch, 'digest'> & { readonly signed: SignedBatchHeader }>();
   /** When a peer was last told anew of its own lane. */
   readonly #toldAgainAtMs = new Map<ValidatorIndex, number>();
   #resendTimer: NodeJS.Timeout | undefined;
@@ -111,10 +114,15 @@ export class Spread {
     const standing = lanes.standing(header, digest);
     if (standing === 'outside') return;
     if (standing === 'known') return this.#acknowledgeAgain(from);
+    const place = `${from}/${header.seq}`;
+    const first = this.#storing.get(place);
+    if (first && equalBytes(first.digest, digest)) return;
     const checked = verifyBatch(batch, validatorSet.validators[from]!.nodePublicKey, networkId);
     if (!checked.ok) return blame(from, `sent a batch that is not good: ${checked.error.reason}`);
-    if (standing === 'equivocation') return this.#recordFork(batch.signed);
-    void actor.storeBatch({ batch, digest });
+    // An author makes as many as it likes of a place: beside the first, only what a block orders is stored, when it is fetched.
+    if (standing === 'equivocation' || first) return this.#recordFork(batch.signed, first?.signed);
+    this.#storing.set(place, { signed: batch.signed, digest });
+    void actor.storeBatch({ batch, digest }).then(() => this.#storing.delete(place));
     if (prefixes === undefined) return;
     if (isPlausible(batch.body, prefixes, random())) hashPrefixes.keep(toHex(digest), prefixes);
     else blame(from, 'told hashes that are not those of its transactions');
@@ -206,9 +214,9 @@ export class Spread {
   }
 
   /** R5: the first seen is kept, both headers are the evidence. */
-  #recordFork(second: SignedBatchHeader): void {
+  #recordFork(second: SignedBatchHeader, under?: SignedBatchHeader): void {
     const { author, seq } = second.header;
-    const first = this.#config.lanes.firstAt(author, seq);
+    const first = this.#config.lanes.firstAt(author, seq) ?? under;
     if (!first) return;
     const { header, signature } = first;
     this.#config.onEvidence({ kind: 'E5', first: { header, signature }, second });

@@ -17,7 +17,7 @@ import { HashPrefixes, hashPrefixesOf } from '../src/hash-prefixes.ts';
 import { HeldLanes } from '../src/held-lanes.ts';
 import { createSequencerMetrics } from '../src/sequencer-metrics.ts';
 import { ACKNOWLEDGE_INTERVAL_MS, MAX_BATCHES_RESENT, RESEND_AFTER_MS, Spread } from '../src/spread.ts';
-import { createGenesis, Journal, sealBatch, sealRun, transaction } from './support.ts';
+import { createGenesis, Journal, refOf, sealBatch, sealRun, transaction } from './support.ts';
 
 const SELF = 0;
 const PEER = 2;
@@ -62,7 +62,11 @@ function createSpread(self: number | undefined): Spread {
     self,
     lanes,
     actor: {
-      storeBatch: async (batch) => void storing.push(batch),
+      // Resolves when the test says that all is durable.
+      storeBatch: (batch) => {
+        storing.push(batch);
+        return new Promise((resolve) => waiting.push(resolve));
+      },
       whenDurable: (callback) => void waiting.push(callback),
     },
     store: { readBatch: async (digest) => held.get(digest) },
@@ -186,6 +190,56 @@ describe('a batch of another validator', () => {
       [second, third].map(({ batch }) => ({ kind: 'E5', first: first.batch.signed, second: batch.signed })),
     );
   });
+});
+
+describe('an author that makes many batches of one place', () => {
+  const variants = Array.from({ length: 4 }, (_, number) => sealBatch(genesis, PEER, {}, [transaction(PEER, number)]));
+  const [first, ...others] = variants as [StoredBatch, ...StoredBatch[]];
+
+  it('has the first one stored, none of the others though it is not durable yet, and all are evidence', () => {
+    for (const { batch } of variants) spread.onBatch(PEER, batch);
+    expect(storing).toEqual([first]);
+    expect(forks).toEqual(others.map(({ batch }) => ({ kind: 'E5', first: first.batch.signed, second: batch.signed })));
+    expect(blamed).toEqual([]);
+  });
+
+  it('has the next place stored beside it, and the same of others', () => {
+    const next = sealBatch(genesis, PEER, { seq: 1, previous: first.digest });
+    const ofOther = sealBatch(genesis, 1);
+    for (const { batch } of [...variants, next]) spread.onBatch(PEER, batch);
+    spread.onBatch(1, ofOther.batch);
+    expect(storing).toEqual([first, next, ofOther]);
+  });
+
+  it('is remembered by what is on its way alone: once that is durable the lanes tell', async () => {
+    spread.onBatch(PEER, first.batch);
+    spread.onBatch(PEER, first.batch);
+    takeIn(first);
+    becomeDurable();
+    await vi.advanceTimersByTimeAsync(0);
+    spread.onBatch(PEER, others[0]!.batch);
+    expect([storing, forks.length]).toEqual([[first], 1]);
+    // The place is ordered: nothing of it is wanted any more.
+    lanes.finalize([refOf(first)]);
+    spread.onBatch(PEER, others[1]!.batch);
+    expect([storing.length, forks.length]).toEqual([1, 1]);
+  });
+});
+
+it('of the branch that is ordered is stored, though one of another branch was in its place', async () => {
+  const [first, other] = [1, 2].map((number) => sealBatch(genesis, PEER, {}, [transaction(PEER, number)]));
+  const [next, otherNext] = [first!, other!].map(({ digest }) =>
+    sealBatch(genesis, PEER, { seq: 1, previous: digest }),
+  );
+  for (const stored of [first!, next!]) {
+    spread.onBatch(PEER, stored.batch);
+    takeIn(stored);
+  }
+  becomeDurable();
+  await vi.advanceTimersByTimeAsync(0);
+  lanes.finalize([refOf(other!)]);
+  spread.onBatch(PEER, otherNext!.batch);
+  expect(storing).toEqual([first, next, otherNext]);
 });
 
 describe('the body of a final block of another epoch', () => {
