@@ -15,6 +15,7 @@ import {
   alreadyKnown,
   bundleTooLarge,
   laneFull,
+  noLane,
   notReady,
   type Rejection,
   rollupRateExceeded,
@@ -24,7 +25,6 @@ import type { Bundle, BundleOutcome, LanePlaces, SubmitOutcome } from './rpc/api
 import type { SequencerMetrics } from './sequencer-metrics.ts';
 import type { Transactions } from './transactions.ts';
 
-const NO_LANE = 'it follows and has no lane of its own';
 /** What a client whom the lane has no room for should wait. */
 const LANE_RETRY_AFTER_MS = 100;
 /** Bytes of the transactions of one bundle: those of a batch body. */
@@ -147,7 +147,7 @@ export class Intake {
     this.#lane!.addBundle(members as [BundleMember, ...BundleMember[]]);
     this.#sealSoon();
     await waiter.durable();
-    return waiter.isGivenUp ? refusedAt(0, notReady([NO_LANE])) : { accepted: true, hashes };
+    return waiter.isGivenUp ? refusedAt(undefined, noLane()) : { accepted: true, hashes };
   }
 
   /** Why nothing may come in of a bundle: its first rollup has to have the room, each the rate. */
@@ -155,7 +155,7 @@ export class Intake {
     const [first] = bundle;
     const all = bytesOf(bundle.map(({ transaction }) => transaction));
     const closed = this.#closedFor(first.rollupId, bundle.length, all, bytesOfRollup(bundle, first.rollupId));
-    if (closed) return refusedAt(0, closed);
+    if (closed) return refusedAt(closed.code === 'NOT_READY' ? undefined : 0, closed);
     for (const [index, { rollupId }] of bundle.entries()) {
       const tooFast = this.#tooFast(rollupId, bytesOfRollup(bundle, rollupId));
       if (tooFast) return refusedAt(index, tooFast);
@@ -166,7 +166,7 @@ export class Intake {
   /** Why this much more of a rollup does not come in now; undefined if it does. `paid`: bytes of them that its rate counts. */
   #closedFor(rollupId: RollupId, transactions: number, bytes: number, paid = bytes): Rejection | undefined {
     const lane = this.#lane;
-    if (!lane) return notReady([NO_LANE]);
+    if (!lane) return noLane();
     const noRoom = this.#noRoom(lane, rollupId, transactions, bytes, paid);
     if (noRoom) {
       this.#config.metrics.laneFull.increment();
@@ -199,7 +199,7 @@ export class Intake {
   #add(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array, onPlaced?: OnPlaced): Rejection | undefined {
     const { transactions, now } = this.#config;
     const lane = this.#lane;
-    if (!lane) return notReady([NO_LANE]);
+    if (!lane) return noLane();
     const noRoom = this.#noRoom(lane, rollupId, 1, transaction.length);
     if (noRoom) return noRoom;
     this.#rates.get(rollupId)?.bucket.take(transaction.length, now());
@@ -293,7 +293,7 @@ function rejected(rejection: Rejection): SubmitOutcome {
   return { accepted: false, rejection };
 }
 
-function refusedAt(index: number, rejection: Rejection): BundleOutcome {
+function refusedAt(index: number | undefined, rejection: Rejection): BundleOutcome {
   return { accepted: false, index, rejection };
 }
 

@@ -347,7 +347,7 @@ export class Sequencer {
   }
 
   async submitBundle(bundle: Bundle): Promise<BundleOutcome> {
-    if (!this.#isStarted) return { accepted: false, index: 0, rejection: notReady([STARTING]) };
+    if (!this.#isStarted) return { accepted: false, index: undefined, rejection: notReady([STARTING]) };
     await this.#turns.next(0);
     return this.#intake.submitBundle(bundle);
   }

@@ -257,8 +257,16 @@ describe('a node that is no validator', () => {
     await a.submit([transaction(0, 1_000)]);
     await hold([observer], [toHex(transaction(0, 1_000))]);
     await expectOneOrder(cluster.nodes);
+    // Whoever asks is told to ask somebody else, whatever it has; no waiting helps.
+    const refusal = {
+      accepted: false,
+      rejection: { code: 'NOT_READY', message: expect.stringContaining('takes no transactions: it follows') },
+    };
     const [refused] = await observer.submit([transaction(9, 0)]);
-    expect(refused).toMatchObject({ accepted: false });
+    const member = { rollupId: ROLLUP, transaction: transaction(9, 1) };
+    const bundle = await observer.sequencer.submitBundle([member]);
+    expect(refused).toMatchObject(refusal);
+    expect(bundle).toMatchObject({ ...refusal, index: undefined });
     for (const node of cluster.nodes) expect(node.journal.blamed).toEqual([]);
   });
 

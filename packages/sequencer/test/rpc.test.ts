@@ -15,9 +15,10 @@ import {
   toHex,
 } from '@squad/types';
 import { createWalletClient, http, keccak256 } from 'viem';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { WebSocket } from 'ws';
 import { z } from 'zod';
+import { noLane } from '../src/admission/rejection.ts';
 import {
   MAX_TRANSACTIONS_PER_CALL,
   SEQUENCER_RPC_PATHS,
@@ -103,6 +104,12 @@ describe('squad_sendBundle', () => {
       data: { code: 'TRANSACTION_MALFORMED', index: 1 },
     });
     expect(await refusal('squad_sendBundle', [[member(1, 5)]])).toMatchObject({ data: { code: 'ROLLUP_UNKNOWN' } });
+    vi.spyOn(node, 'submitBundle').mockResolvedValue({ accepted: false, index: undefined, rejection: noLane() });
+    const notNow = await refusal('squad_sendBundle', [bundle]);
+    expect(notNow).toMatchObject({
+      data: { code: 'NOT_READY', remedy: expect.stringContaining('Send to a validator') },
+    });
+    expect(notNow).not.toHaveProperty('data.index');
   });
 });
 

@@ -132,3 +132,13 @@ export function notReady(reasons: readonly string[]): Rejection {
     rpcCode: RpcCode.unavailable,
   };
 }
+
+/** Of a node that does not validate now: to wait helps nobody. */
+export function noLane(): Rejection {
+  return {
+    code: 'NOT_READY',
+    message: 'this node takes no transactions: it follows and has no lane of its own',
+    remedy: 'Send to a validator (squad_getValidatorSet tells who validates).',
+    rpcCode: RpcCode.unavailable,
+  };
+}

@@ -41,10 +41,10 @@ export interface BundleTransaction {
   readonly transaction: Uint8Array;
 }
 
-/** `index`: of the transaction for which the whole is refused. */
+/** `index`: of the transaction for which the whole is refused; undefined: whatever they are, this node takes none now. */
 export type BundleOutcome =
   | { readonly accepted: true; readonly hashes: readonly TransactionHash[] }
-  | { readonly accepted: false; readonly index: number; readonly rejection: Rejection };
+  | { readonly accepted: false; readonly index: number | undefined; readonly rejection: Rejection };
 
 /** Accepted transactions that stand together in a batch of this node's lane: `count` of them from `transactionIndex` on. */
 export interface LanePlaces {

@@ -140,7 +140,7 @@ function squadMethods(node: SequencerApi, routes: Routes): RpcMethod[] {
       result: {
         name: 'hashes',
         description:
-          'Of the transactions, in order. An error names in data.index the transaction for which the whole bundle was refused',
+          'Of the transactions, in order. An error names in data.index the transaction for which the whole bundle was refused, if it was for one',
         schema: z.array(z.string()),
       },
       handler: async ({ bundle }, context) => {
@@ -152,7 +152,9 @@ function squadMethods(node: SequencerApi, routes: Routes): RpcMethod[] {
         const retryAfterMs = context.charge(known.length - 1);
         if (retryAfterMs > 0) throw rateLimited(retryAfterMs);
         const outcome = await node.submitBundle(known as [BundleTransaction, ...BundleTransaction[]]);
-        if (!outcome.accepted) throw refusal(outcome.rejection, { index: outcome.index });
+        if (!outcome.accepted) {
+          throw refusal(outcome.rejection, outcome.index === undefined ? {} : { index: outcome.index });
+        }
         return [...outcome.hashes];
       },
     }),
