@@ -23,7 +23,7 @@ export class SafeUint64Type extends UintNumberType {
     end: number,
   ): number {
     const value = super.value_deserializeFromBytes(data, start, end);
-    if (value > Number.MAX_SAFE_INTEGER) throw new RangeError('uint64 above 2^53-1');
+    if (value > Number.MAX_SAFE_INTEGER) throw new Error('uint64 above 2^53-1');
     return value;
   }
 }
@@ -64,6 +64,8 @@ export function decode<T>(type: Type<T>, what: string, bytes: Uint8Array): Resul
   try {
     return ok(type.deserialize(plainBytes(bytes)));
   } catch (error) {
+    // What reads beyond the end, in a union of types of several lengths say, is told by the DataView, in words of its own.
+    if (error instanceof RangeError) return decodeError(what, `${bytes.length} bytes, which end too early`);
     return decodeError(what, error instanceof Error ? error.message : String(error));
   }
 }

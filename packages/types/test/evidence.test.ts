@@ -52,6 +52,19 @@ describe('the encoding', () => {
   });
 });
 
+it('that is cut off anywhere is told to be that in words', () => {
+  for (const one of Object.values(evidence)) {
+    const encoded = encodeEvidence(one);
+    for (let length = 0; length < encoded.length; length++) {
+      const decoded = decodeEvidence(encoded.subarray(0, length));
+      if (decoded.ok) continue; // an E4 whose opening has less in its list
+      expect(decoded.error).toMatchObject({ code: 'DECODE', what: 'Evidence' });
+      expect(decoded.error.reason).not.toContain('DataView');
+    }
+  }
+  expect(decodeEvidence(Uint8Array.of(1))).toMatchObject({ error: { reason: '1 bytes, which end too early' } });
+});
+
 describe('an opening of a skips root', () => {
   const skipsOf = (count: number) =>
     Array.from({ length: count }, (_, i) => certificate(VoteKind.nullify, i + 1, ZERO_HASH));
