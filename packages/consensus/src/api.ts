@@ -76,7 +76,8 @@ export interface EpochConfig {
   readonly lastHeight: Height;
   /**
    * The next epoch's set, fit (`validatorSetFault`) and its keys' possession proven; undefined as long as it is not known here:
-   * then no boundary block is proposed or voted for. When it becomes known, a `tick` makes the core look again.
+   * then no boundary block is proposed or voted for (`sequencer` always knows one; a registry will not). When it becomes known, or
+   * another, a `tick` makes the core look again.
    */
   readonly nextValidatorSet: () => ValidatorSet | undefined;
 }

@@ -317,6 +317,7 @@ export class EpochRun implements Ordering {
     if (now() - this.#lastFinal.atMs > patienceMs) this.#config.actor().submit({ type: 'laterEpoch' });
   }
 
+  /** Never unknown: where neither the genesis file nor the operator says who validates the next epoch, the set stays (R22). */
   #nextValidatorSet(): ValidatorSet {
     const { parts } = this.#config;
     const epoch = this.epoch + 1;
