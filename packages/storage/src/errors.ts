@@ -2,11 +2,15 @@
 
 import { SquadError } from '@squad/types';
 
-/** The log is also the record of the votes that this validator has signed (R16): it is never simply thrown away. */
+/**
+ * The log is also the record of the votes (R16) and of the lane (R5) that this validator has signed: it is never simply thrown
+ * away. Both name the epoch: in one in which it has signed nothing there is nothing that it could sign against.
+ */
 const RESTORE_LOG =
   'Move the folder away, keep it, and start with an empty one: the node catches up from its peers. A validator that forgets ' +
-  'its votes can sign against itself and be slashed: let it follow without its keystore until the network has finalized a ' +
-  'view above every view in which it may have voted. (On a testnet, --reset begins anew.)';
+  'what it has signed can sign against itself, which convicts it: let it follow without its keystore and under another node ' +
+  'key (`squad keys new`), and give it its own keys back, on the folder that it then has, once an epoch has begun after the ' +
+  'one in which it stopped; or let the set replace its keys. (On a testnet, --reset begins anew.)';
 
 export function logCorrupt(file: string, offset: number, fault: string): SquadError {
   return new SquadError('LOG_CORRUPT', `The log file ${file} is damaged at offset ${offset}: ${fault}.`, RESTORE_LOG, {
@@ -123,7 +127,7 @@ export function keyValueCorrupt(directory: string, cause: unknown): SquadError {
     'KEY_VALUE_CORRUPT',
     `The index ${directory} is damaged: ${cause instanceof Error ? cause.message : String(cause)}.`,
     'Stop the node, move this index folder away and start again: it is rebuilt from the log beside it. If the log was ' +
-      'pruned, that cannot be: restore the data folder from another copy, or let a new one catch up from the peers.',
+      `pruned, that cannot be. ${RESTORE_LOG}`,
     { directory },
     cause,
   );

@@ -126,7 +126,9 @@ describe('a damaged log', () => {
       const frame = at < SEGMENT_HEADER_BYTES ? 0 : ends.filter((end) => end <= at).at(-1)!;
       expect(error.data).toMatchObject({ file, offset: frame });
       expect(error.message).toContain(file);
-      expect(error.remedy).toMatch(/empty one.*catches up from its peers.*votes/s);
+      expect(error.remedy).toMatch(
+        /empty one.*catches up from its peers.*without its keystore.*once an epoch has begun after/s,
+      );
       // It changed nothing.
       expect(await readFile(file)).toEqual(damaged);
     }
