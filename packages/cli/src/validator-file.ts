@@ -1,7 +1,10 @@
 /** Reads `validator.json`: the public data of a validator, as `squad keys new` writes it. */
 
-import { readFile } from 'node:fs/promises';
+import { readBoundedText } from '@squad/service';
 import { GenesisValidator, SquadError } from '@squad/types';
+
+/** Bytes of a `validator.json`; all that its form allows is 3 kB. */
+export const MAX_VALIDATOR_FILE_BYTES: number = 16 * 1024;
 
 export async function readValidatorFile(path: string): Promise<GenesisValidator> {
   const fault = (reason: string) =>
@@ -13,7 +16,7 @@ export async function readValidatorFile(path: string): Promise<GenesisValidator>
     );
   let json: unknown;
   try {
-    json = JSON.parse(await readFile(path, 'utf8'));
+    json = JSON.parse(await readBoundedText(path, MAX_VALIDATOR_FILE_BYTES, 'MAX_VALIDATOR_FILE_BYTES'));
   } catch (error) {
     throw fault((error as Error).message);
   }

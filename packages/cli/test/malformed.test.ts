@@ -3,12 +3,16 @@
  * it and one that says what to do: exit code 1, no stack, nothing written.
  */
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseGenesis } from '@squad/types';
+import { MAX_SECRET_FILE_BYTES } from '@squad/crypto/node';
+import { MAX_ROLLUP_FILE_BYTES } from '@squad/rollup-node/config';
+import { MAX_OPTIONS_FILE_BYTES } from '@squad/service';
+import { MAX_GENESIS_FILE_BYTES, MAX_VALIDATOR_SCHEDULE_FILE_BYTES, parseGenesis } from '@squad/types';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MAX_VALIDATOR_FILE_BYTES } from '../src/validator-file.ts';
 import { type Outcome, squad } from './support.ts';
 
 /** Malformed inputs of each kind. */
@@ -336,6 +340,63 @@ describe('genesis files', () => {
     const stolen = await sequencerWith(genesis({ ...alice, proofOfPossession: bob.proofOfPossession }));
     expectExplained(stolen, 'stolen');
     expect(stolen.stderr).toContain('proofOfPossession');
+  });
+});
+
+describe('files beyond their limits', () => {
+  const large = () => join(folder, 'large');
+  /** A byte more than the limit; sparse, so that it takes nothing. */
+  function makeLarge(limit: number): void {
+    writeFileSync(large(), '');
+    truncateSync(large(), limit + 1);
+  }
+  const aliceJson = () => join(folder, 'alice', 'validator.json');
+  const schedule = (validator: string, file: string) =>
+    squad('schedule', '--from-epoch', '3', '--validator', validator, '--file', file);
+
+  it.each<[string, number, () => Promise<Outcome>]>([
+    ['MAX_VALIDATOR_FILE_BYTES', MAX_VALIDATOR_FILE_BYTES, () => schedule(large(), join(folder, 'none'))],
+    ['MAX_VALIDATOR_SCHEDULE_FILE_BYTES', MAX_VALIDATOR_SCHEDULE_FILE_BYTES, () => schedule(aliceJson(), large())],
+    [
+      'MAX_SECRET_FILE_BYTES',
+      MAX_SECRET_FILE_BYTES,
+      () => squad('keys', 'new', '--name=a', '--dir', join(folder, 'a'), '--password-file', large()),
+    ],
+    ['MAX_SECRET_FILE_BYTES', MAX_SECRET_FILE_BYTES, () => sequencer({ password: large() })],
+    ['MAX_GENESIS_FILE_BYTES', MAX_GENESIS_FILE_BYTES, () => sequencer({ genesis: large() })],
+    ['MAX_ROLLUP_FILE_BYTES', MAX_ROLLUP_FILE_BYTES, () => squad('rollup-genesis', large())],
+    ['MAX_OPTIONS_FILE_BYTES', MAX_OPTIONS_FILE_BYTES, () => squad('show-config', 'sequencer', '--config', large())],
+  ])('are refused, and %s = %i named', async (name, limit, run) => {
+    makeLarge(limit);
+    const outcome = await run();
+    expectExplained(outcome, name);
+    expect(outcome.stderr).toContain(large());
+    expect(outcome.stderr).toContain(`more bytes than ${name} = ${limit}`);
+  });
+
+  function sequencer({ genesis, password }: { readonly genesis?: string; readonly password?: string }) {
+    const good = join(folder, 'genesis-good.json');
+    const validators = [JSON.parse(readFileSync(aliceJson(), 'utf8'))];
+    const rollups = [{ rollupId: 901, kind: 'evm' }];
+    const file = { version: 1, name: 'pilot', genesisTimeMs: 0, epochLengthBlocks: 1_000, validators, rollups };
+    writeFileSync(good, JSON.stringify(file));
+    return squad(
+      'sequencer',
+      `--genesis=${genesis ?? good}`,
+      `--data-directory=${join(folder, 'data')}`,
+      `--keystore=${join(folder, 'alice', 'bls-keystore.json')}`,
+      `--keystore-password-file=${password ?? join(folder, 'password.txt')}`,
+      `--node-key=${join(folder, 'alice', 'node-key.json')}`,
+      '--rpc-port=0',
+      '--metrics-port=0',
+      '--listen=/ip4/127.0.0.1/tcp/0',
+    );
+  }
+
+  it('are read at them', async () => {
+    const validator = join(folder, 'full.json');
+    writeFileSync(validator, readFileSync(aliceJson(), 'utf8').padEnd(MAX_VALIDATOR_FILE_BYTES));
+    expect(await schedule(validator, join(folder, 'schedule.json'))).toMatchObject({ code: 0 });
   });
 });
 

@@ -1,6 +1,6 @@
 /** Keystores and key files on a real disk: round trips, EIP-2335's vectors, and errors that say what to do. */
 
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fromHex, toHex } from '@squad/types';
@@ -129,7 +129,7 @@ describe('node key files', () => {
       ['NODE_KEY_FILE_INVALID', JSON.stringify({ ...good, publicKey: good.seed }), /does not belong/],
       ['NODE_KEY_FILE_INVALID', 'null', /not a JSON object/],
       ['SECRET_FILE_INVALID', '{', /not JSON/],
-      ['SECRET_FILE_INVALID', ' '.repeat(MAX_SECRET_FILE_BYTES + 1), /more than/],
+      ['SECRET_FILE_INVALID', ' '.repeat(MAX_SECRET_FILE_BYTES + 1), /more bytes than MAX_SECRET_FILE_BYTES = 16384/],
     ];
     for (const [index, [expected, content, message]] of cases.entries()) {
       const path = join(folder, `bad-${index}.json`);
@@ -140,6 +140,13 @@ describe('node key files', () => {
       expect((error as Error).message).toContain(path);
       expect((error as Error).message).not.toContain(good.seed.slice(2));
     }
+    // At the limit it is read as a whole, and a device, which has no size, no further than to it.
+    await writeFile(join(folder, 'full.json'), JSON.stringify(good).padEnd(MAX_SECRET_FILE_BYTES));
+    expect((await readNodeKeyFile(join(folder, 'full.json'))).publicKey).toEqual(key.publicKey);
+    await symlink('/dev/zero', join(folder, 'device.json'));
+    await expect(readNodeKeyFile(join(folder, 'device.json'))).rejects.toThrow(
+      `more bytes than MAX_SECRET_FILE_BYTES = ${MAX_SECRET_FILE_BYTES}`,
+    );
     await expect(readNodeKeyFile(join(folder, 'none.json'))).rejects.toThrow(code('SECRET_FILE_UNREADABLE'));
     await expect(writeNodeKeyFile(join(folder, 'no', 'folder.json'), key)).rejects.toThrow(
       code('SECRET_FILE_UNWRITABLE'),

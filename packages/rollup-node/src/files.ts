@@ -6,16 +6,19 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { NodeKey } from '@squad/crypto';
 import { blstBls, checkPossessionOnce, createNodeKey, readNodeKeyFile, writeNodeKeyFile } from '@squad/crypto/node';
+import { readBoundedText } from '@squad/service';
 import {
   type Bytes32,
   type Genesis,
+  MAX_GENESIS_FILE_BYTES,
+  MAX_VALIDATOR_SCHEDULE_FILE_BYTES,
   parseGenesis,
   parseValidatorSchedule,
   SquadError,
   toHex,
   type ValidatorSchedule,
 } from '@squad/types';
-import { parseRollupFile, type RollupFile } from './config/rollup-file.ts';
+import { MAX_ROLLUP_FILE_BYTES, parseRollupFile, type RollupFile } from './config/rollup-file.ts';
 import type { RollupNodeOptions } from './options.ts';
 
 export interface NodeFiles {
@@ -46,7 +49,8 @@ export async function readFiles(options: RollupNodeOptions): Promise<NodeFiles> 
 }
 
 async function readGenesis({ genesis: path, dataDirectory }: RollupNodeOptions): Promise<Genesis> {
-  const genesis = parseGenesis(await readJson(path, 'genesis', 'Get the genesis file from the network.'));
+  const remedy = 'Get the genesis file from the network.';
+  const genesis = parseGenesis(await readJson(path, 'genesis', remedy, 'MAX_GENESIS_FILE_BYTES'));
   if (!genesis.ok) throw genesis.error;
   const possession = await checkPossessionOnce(genesis.value, blstBls, dataDirectory);
   if (!possession.ok) throw possession.error;
@@ -56,13 +60,15 @@ async function readGenesis({ genesis: path, dataDirectory }: RollupNodeOptions):
 async function readSchedule({ validatorSchedule: path }: RollupNodeOptions): Promise<ValidatorSchedule> {
   if (path === undefined) return [];
   const remedy = 'Get the validator schedule from a validator, or leave it out.';
-  const schedule = parseValidatorSchedule(await readJson(path, 'validator-schedule', remedy));
+  const json = await readJson(path, 'validator-schedule', remedy, 'MAX_VALIDATOR_SCHEDULE_FILE_BYTES');
+  const schedule = parseValidatorSchedule(json);
   if (schedule.ok) return schedule.value;
   throw schedule.error;
 }
 
 async function readRollup({ rollup: path, blockTimeMs }: RollupNodeOptions, genesis: Genesis): Promise<RollupFile> {
-  const rollup = parseRollupFile(await readJson(path, 'rollup', 'Get the file from whoever runs the rollup.'));
+  const remedy = 'Get the file from whoever runs the rollup.';
+  const rollup = parseRollupFile(await readJson(path, 'rollup', remedy, 'MAX_ROLLUP_FILE_BYTES'));
   if (!rollup.ok) throw rollup.error;
   const { rollupId, executor } = rollup.value;
   // Of Ethereum's transactions, whoever executes them: the validators check signatures and chain id, and keep nonces in one lane.
@@ -86,10 +92,17 @@ function withBlockTime(file: RollupFile, blockTimeMs: number): RollupFile {
   return changed.value;
 }
 
-async function readJson(path: string, what: string, remedy: string): Promise<unknown> {
+const MAX_FILE_BYTES = { MAX_GENESIS_FILE_BYTES, MAX_VALIDATOR_SCHEDULE_FILE_BYTES, MAX_ROLLUP_FILE_BYTES };
+
+async function readJson(
+  path: string,
+  what: string,
+  remedy: string,
+  limitName: keyof typeof MAX_FILE_BYTES,
+): Promise<unknown> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readBoundedText(path, MAX_FILE_BYTES[limitName], limitName);
   } catch (error) {
     const message = `the ${what} file ${path} cannot be read: ${(error as Error).message}`;
     throw new SquadError('FILE_UNREADABLE', message, `${remedy} Name its path with --${what}.`, { path }, error);

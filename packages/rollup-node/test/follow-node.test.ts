@@ -1,6 +1,6 @@
 /** A whole rollup node, with its files, servers and store, against sequencers on an in-memory network. */
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ChainSource, HonestChain } from '@squad/client/testing';
@@ -14,11 +14,14 @@ import {
   fromHex,
   GossipTransactions,
   type Height,
+  MAX_GENESIS_FILE_BYTES,
+  MAX_VALIDATOR_SCHEDULE_FILE_BYTES,
   toHex,
 } from '@squad/types';
 import { privateKeyToAddress } from 'viem/accounts';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { z } from 'zod';
+import { MAX_ROLLUP_FILE_BYTES } from '../src/config/index.ts';
 import { encodeLedgerTransaction } from '../src/execution/ledger/transaction.ts';
 import { createRollupNode, type RollupNode, type RollupNodeOptions } from '../src/index.ts';
 import { NitroClient, transactionsOf } from './support/nitro-client.ts';
@@ -337,6 +340,22 @@ describe('files that do not fit are refused before anything starts', () => {
     await expect(start({ genesis: join(directory, 'none') })).rejects.toMatchObject({ code: 'FILE_UNREADABLE' });
     await writeFile(join(directory, 'rollup.json'), '{');
     await expect(start()).rejects.toMatchObject({ code: 'FILE_NOT_JSON' });
+  });
+  it('files beyond their limits', async () => {
+    const large = join(directory, 'large.json');
+    const limits = { MAX_GENESIS_FILE_BYTES, MAX_ROLLUP_FILE_BYTES, MAX_VALIDATOR_SCHEDULE_FILE_BYTES };
+    for (const [option, limit] of [
+      ['genesis', 'MAX_GENESIS_FILE_BYTES'],
+      ['rollup', 'MAX_ROLLUP_FILE_BYTES'],
+      ['validatorSchedule', 'MAX_VALIDATOR_SCHEDULE_FILE_BYTES'],
+    ] as const) {
+      await writeFile(large, '');
+      await truncate(large, limits[limit] + 1);
+      await expect(start({ [option]: large })).rejects.toMatchObject({
+        code: 'FILE_UNREADABLE',
+        message: expect.stringContaining(`${large} cannot be read: it has more bytes than ${limit} = ${limits[limit]}`),
+      });
+    }
   });
   it('submit by RPC without an address', async () => {
     await expect(start({ submit: 'rpc' })).rejects.toMatchObject({ code: 'OPTIONS_INCONSISTENT' });

@@ -1,7 +1,7 @@
 /** A rollup that Nitro executes: from the sequence to what a strict client of the feed has received. */
 
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type Metrics, noMetrics, silentLogger } from '@squad/service';
@@ -194,6 +194,9 @@ describe('the sequence as a feed', () => {
     expect((await readFeedKey(path)).address).toMatch(/^0x[0-9a-f]{40}$/);
     writeFileSync(path, key.padEnd(MAX_FEED_KEY_FILE_BYTES + 1, '\n'));
     await expect(readFeedKey(path)).rejects.toMatchObject({ code: 'SECRET_FILE_INVALID' });
+    const device = join(temporaryDirectory(), 'feed.key');
+    symlinkSync('/dev/zero', device);
+    await expect(readFeedKey(device)).rejects.toThrow('more bytes than MAX_FEED_KEY_FILE_BYTES');
   });
 });
 

@@ -1,6 +1,6 @@
 /** op-node's JSON-RPC, over the rollup's own chain: what op-proposer asks, checked by viem's own verification. */
 
-import { writeFileSync } from 'node:fs';
+import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RLP } from '@ethereumjs/rlp';
 import { type Hex, toHex } from '@squad/types';
@@ -156,6 +156,9 @@ describe('rollup.json', () => {
     await expect(read(text.padEnd(MAX_OP_ROLLUP_CONFIG_BYTES + 1))).rejects.toMatchObject({
       code: 'OP_ROLLUP_CONFIG_INVALID',
     });
+    const device = join(temporaryDirectory(), 'rollup.json');
+    symlinkSync('/dev/zero', device);
+    await expect(readOpRollupConfig(device, GENESIS)).rejects.toThrow('more bytes than MAX_OP_ROLLUP_CONFIG_BYTES');
   });
 
   it('is refused if it is not one', async () => {

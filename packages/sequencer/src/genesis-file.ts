@@ -1,9 +1,9 @@
 /** Reads the network's genesis file and checks it, proofs of possession included. Loads nothing heavy. */
 
-import { readFile } from 'node:fs/promises';
 import { checkPossession } from '@squad/crypto';
 import { blstBls, checkPossessionOnce } from '@squad/crypto/node';
-import { type Genesis, parseGenesis, SquadError } from '@squad/types';
+import { readBoundedText } from '@squad/service';
+import { type Genesis, MAX_GENESIS_FILE_BYTES, parseGenesis, SquadError } from '@squad/types';
 
 /**
  * Throws SquadErrors: `GENESIS_UNREADABLE`, `GENESIS_INVALID`, `GENESIS_POSSESSION_INVALID`. `dataDirectory`: of a node, which
@@ -25,9 +25,10 @@ async function parseJson(path: string): Promise<unknown> {
   const remedy = 'Get the genesis file from the network, and name its path with --genesis.';
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readBoundedText(path, MAX_GENESIS_FILE_BYTES, 'MAX_GENESIS_FILE_BYTES');
   } catch (cause) {
-    throw new SquadError('GENESIS_UNREADABLE', `the genesis file ${path} cannot be read`, remedy, { path }, cause);
+    const message = `the genesis file ${path} cannot be read: ${(cause as Error).message}`;
+    throw new SquadError('GENESIS_UNREADABLE', message, remedy, { path }, cause);
   }
   try {
     return JSON.parse(text);

@@ -1,8 +1,8 @@
 /** Who this node is: reads the genesis file and the keys that the options name, and finds its place in validator sets. */
 
-import { readFile } from 'node:fs/promises';
 import type { NodeKey } from '@squad/crypto';
-import { blstBls, readKeystoreFile, readNodeKeyFile } from '@squad/crypto/node';
+import { blstBls, MAX_SECRET_FILE_BYTES, readKeystoreFile, readNodeKeyFile } from '@squad/crypto/node';
+import { readBoundedText } from '@squad/service';
 import { equalBytes, fromHex, type Genesis, SquadError, type ValidatorSet } from '@squad/types';
 import { readGenesis } from './genesis-file.ts';
 import type { SequencerOptions } from './options.ts';
@@ -51,9 +51,11 @@ async function readPassword(path: string | undefined): Promise<string> {
   if (path === undefined)
     throw new SquadError('PASSWORD_MISSING', 'a keystore was given, and no password for it', remedy);
   try {
-    return (await readFile(path, 'utf8')).split(/\r?\n/, 1)[0]!;
+    const text = await readBoundedText(path, MAX_SECRET_FILE_BYTES, 'MAX_SECRET_FILE_BYTES');
+    return text.split(/\r?\n/, 1)[0]!;
   } catch (cause) {
-    throw new SquadError('PASSWORD_UNREADABLE', `the password file ${path} cannot be read`, remedy, { path }, cause);
+    const message = `the password file ${path} cannot be read: ${(cause as Error).message}`;
+    throw new SquadError('PASSWORD_UNREADABLE', message, remedy, { path }, cause);
   }
 }
 

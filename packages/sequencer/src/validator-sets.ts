@@ -3,15 +3,16 @@
  * which the validators must agree: a boundary block that names another set than this node's gets no vote of it.
  */
 
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { checkSchedulePossession } from '@squad/crypto';
 import { blstBls } from '@squad/crypto/node';
-import type { Logger } from '@squad/service';
+import { type Logger, readBoundedText } from '@squad/service';
 import {
   type Epoch,
   err,
   type Genesis,
   type GenesisValidator,
+  MAX_VALIDATOR_SCHEDULE_FILE_BYTES,
   parseValidatorSchedule,
   type Result,
   SquadError,
@@ -161,9 +162,10 @@ async function readJson(path: string): Promise<Result<unknown, SquadError>> {
   const remedy =
     'Get the validator schedule that the validators agreed on, and name its path with --validator-schedule.';
   try {
-    return { ok: true, value: JSON.parse(await readFile(path, 'utf8')) };
+    const limitName = 'MAX_VALIDATOR_SCHEDULE_FILE_BYTES';
+    return { ok: true, value: JSON.parse(await readBoundedText(path, MAX_VALIDATOR_SCHEDULE_FILE_BYTES, limitName)) };
   } catch (cause) {
-    const what = cause instanceof SyntaxError ? 'is not JSON' : 'cannot be read';
+    const what = cause instanceof SyntaxError ? 'is not JSON' : `cannot be read: ${(cause as Error).message}`;
     return err(
       new SquadError(
         'VALIDATOR_SCHEDULE_UNREADABLE',

@@ -1,9 +1,10 @@
 /** An operator's file of later validator sets: what is refused at the start, what a change brings, what a bad change leaves. */
 
-import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { MAX_VALIDATOR_SCHEDULE_FILE_BYTES } from '@squad/types';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { openValidatorSets, type ValidatorSetSource } from '../src/validator-sets.ts';
 import { createGenesis, Journal, until } from './support.ts';
@@ -48,6 +49,11 @@ it('is refused at the start by what is wrong with it', async () => {
   await expect(open()).rejects.toMatchObject({
     code: 'VALIDATOR_SCHEDULE_UNREADABLE',
     message: expect.stringContaining('is not JSON'),
+  });
+  truncateSync(path, MAX_VALIDATOR_SCHEDULE_FILE_BYTES + 1);
+  await expect(open()).rejects.toMatchObject({
+    code: 'VALIDATOR_SCHEDULE_UNREADABLE',
+    message: expect.stringContaining('cannot be read: it has more bytes than MAX_VALIDATOR_SCHEDULE_FILE_BYTES'),
   });
   write(schedule(0, first));
   await expect(open()).rejects.toMatchObject({

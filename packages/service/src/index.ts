@@ -1,4 +1,4 @@
-export { readBoundedFile } from './bounded-file.ts';
+export { readBoundedFile, readBoundedText } from './bounded-file.ts';
 export { Closing } from './closing.ts';
 export * from './json-rpc/client.ts';
 export * from './json-rpc/code.ts';

@@ -1,6 +1,6 @@
 /** Options: where values come from, and what a person is told about a wrong one. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
@@ -204,6 +204,12 @@ describe('the file', () => {
     expect(readOptionsFile(path)).toMatchObject({ ok: true, value: { values: { rpcPort: 1 } } });
     writeFileSync(path, text.padEnd(MAX_OPTIONS_FILE_BYTES + 1, 'x'));
     expect(readOptionsFile(path)).toMatchObject({ ok: false, error: { code: 'OPTIONS_FILE_INVALID' } });
+    rmSync(path);
+    // Its size tells nothing.
+    symlinkSync('/dev/zero', path);
+    expect(readOptionsFile(path)).toMatchObject({
+      error: { message: expect.stringContaining('more bytes than MAX_') },
+    });
     rmSync(folder, { recursive: true });
     expect(readOptionsFile(path)).toMatchObject({ ok: false, error: { code: 'OPTIONS_FILE_UNREADABLE' } });
   });

@@ -32,6 +32,9 @@ export const MAX_BLOCKS_PER_RANGE = 128;
 export const MAX_HAND_OVER_PATH_HEADERS = 1024;
 /** Validator sets that a genesis file, or an operator's file, names for later epochs (R22). */
 export const MAX_SCHEDULED_VALIDATOR_SETS = 64;
+/** Bytes of a genesis file, and of an operator's validator schedule: all that their form allows is 50 MB of them. */
+export const MAX_GENESIS_FILE_BYTES: number = 64 * 1024 * 1024;
+export const MAX_VALIDATOR_SCHEDULE_FILE_BYTES: number = 64 * 1024 * 1024;
 /** Voting weight of one validator. */
 export const MAX_VALIDATOR_WEIGHT = 1_000_000;
 /** Bytes of a chunk of a batch body, the leaf of its body root. */

@@ -2,11 +2,11 @@
 
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { nobleBls } from '@squad/crypto';
-import { blstBls, readKeystoreFile, readNodeKeyFile, writeSecretFile } from '@squad/crypto/node';
-import { defineOptions } from '@squad/service';
+import { blstBls, MAX_SECRET_FILE_BYTES, readKeystoreFile, readNodeKeyFile, writeSecretFile } from '@squad/crypto/node';
+import { defineOptions, readBoundedText } from '@squad/service';
 import { makeDirectory, publicDataOf, writeKeyFiles } from '@squad/testnet';
 import { fromHex, SquadError, toHex } from '@squad/types';
 import type { Command } from 'commander';
@@ -165,7 +165,8 @@ async function show(command: Command): Promise<void> {
 /** The first line, so that an editor's line break at the end does no harm. */
 async function readPassword(path: string): Promise<string> {
   try {
-    return (await readFile(path, 'utf8')).split(/\r?\n/, 1)[0]!;
+    const text = await readBoundedText(path, MAX_SECRET_FILE_BYTES, 'MAX_SECRET_FILE_BYTES');
+    return text.split(/\r?\n/, 1)[0]!;
   } catch (error) {
     throw new SquadError(
       'PASSWORD_FILE_UNREADABLE',

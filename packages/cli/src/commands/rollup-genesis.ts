@@ -1,6 +1,6 @@
 /** `squad rollup-genesis`: the rollup's genesis as Ethereum execution clients read it. */
 
-import { readFile } from 'node:fs/promises';
+import { readBoundedText } from '@squad/service';
 import { SquadError } from '@squad/types';
 import type { Command } from 'commander';
 
@@ -12,8 +12,8 @@ export function define(command: Command): void {
       '\nExample:\n  $ squad rollup-genesis rollup.json > genesis.json\n  $ geth init --datadir geth genesis.json',
     )
     .action(async (path: string) => {
-      const json = await readJson(path);
-      const { parseRollupFile } = await import('@squad/rollup-node/config');
+      const { MAX_ROLLUP_FILE_BYTES, parseRollupFile } = await import('@squad/rollup-node/config');
+      const json = await readJson(path, MAX_ROLLUP_FILE_BYTES);
       const { ethereumGenesis, genesisHash } = await import('@squad/rollup-node/ethereum-genesis');
       const file = parseRollupFile(json);
       if (!file.ok) throw file.error;
@@ -23,10 +23,10 @@ export function define(command: Command): void {
     });
 }
 
-async function readJson(path: string): Promise<unknown> {
+async function readJson(path: string, maxBytes: number): Promise<unknown> {
   const remedy = 'Name the rollup file that the rollup nodes are started with.';
   try {
-    return JSON.parse(await readFile(path, 'utf8'));
+    return JSON.parse(await readBoundedText(path, maxBytes, 'MAX_ROLLUP_FILE_BYTES'));
   } catch (error) {
     const what = error instanceof SyntaxError ? 'is not JSON' : 'cannot be read';
     throw new SquadError(

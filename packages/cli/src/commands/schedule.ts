@@ -1,10 +1,11 @@
 /** `squad schedule`: writes down who validates from a later epoch on, for the operators to agree on. */
 
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { checkSchedulePossession, nobleBls } from '@squad/crypto';
-import { defineOptions } from '@squad/service';
+import { defineOptions, readBoundedText } from '@squad/service';
 import {
   faultyWeight,
+  MAX_VALIDATOR_SCHEDULE_FILE_BYTES,
   parseValidatorSchedule,
   SquadError,
   toHex,
@@ -79,7 +80,7 @@ async function schedule(command: Command): Promise<void> {
 async function existing(file: string): Promise<ValidatorSchedule> {
   let text: string;
   try {
-    text = await readFile(file, 'utf8');
+    text = await readBoundedText(file, MAX_VALIDATOR_SCHEDULE_FILE_BYTES, 'MAX_VALIDATOR_SCHEDULE_FILE_BYTES');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw unusable(file, (error as Error).message);

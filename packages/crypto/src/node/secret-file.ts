@@ -1,6 +1,7 @@
 /** Files that hold secrets: created for their owner only, never overwritten. */
 
-import { open, readFile, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { SquadError } from '@squad/types';
 
 /** Only the owner reads and writes. */
@@ -40,11 +41,14 @@ export async function writeSecretFile(path: string, text: string): Promise<void>
 
 /** Throws `SECRET_FILE_UNREADABLE`, and `SECRET_FILE_INVALID` if it is too large or not JSON. */
 export async function readSecretFile(path: string): Promise<unknown> {
-  let size: number;
-  let text = '';
+  const pieces: Uint8Array[] = [];
+  let size = 0;
   try {
-    size = (await stat(path)).size;
-    if (size <= MAX_SECRET_FILE_BYTES) text = await readFile(path, 'utf8');
+    // One byte more than the limit at most, whatever the file says its size is: a device has none, and never ends.
+    for await (const piece of createReadStream(path, { end: MAX_SECRET_FILE_BYTES })) {
+      pieces.push(piece);
+      size += piece.length;
+    }
   } catch (error) {
     throw new SquadError(
       'SECRET_FILE_UNREADABLE',
@@ -55,10 +59,10 @@ export async function readSecretFile(path: string): Promise<unknown> {
     );
   }
   if (size > MAX_SECRET_FILE_BYTES) {
-    throw invalidFile(path, `it has ${size} bytes, more than ${MAX_SECRET_FILE_BYTES}`);
+    throw invalidFile(path, `it has more bytes than MAX_SECRET_FILE_BYTES = ${MAX_SECRET_FILE_BYTES}`);
   }
   try {
-    return JSON.parse(text);
+    return JSON.parse(Buffer.concat(pieces).toString('utf8'));
   } catch (error) {
     throw invalidFile(path, 'it is not JSON', error);
   }

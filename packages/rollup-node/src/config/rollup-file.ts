@@ -9,6 +9,8 @@ import { z } from 'zod';
 import { BlockTimeMs, DEFAULT_BLOCK_TIME_MS } from './block-time.ts';
 import { DEVELOPMENT_ACCOUNTS, DEVELOPMENT_BALANCE } from './development-accounts.ts';
 
+/** Bytes of a rollup file. */
+export const MAX_ROLLUP_FILE_BYTES: number = 256 * 1024 * 1024;
 /** Accounts that a rollup file may fund. */
 export const MAX_ALLOC_ACCOUNTS = 10_000;
 /** Bytes of code of one account in a rollup file (EIP-170). */

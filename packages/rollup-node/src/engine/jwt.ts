@@ -4,7 +4,7 @@
  */
 
 import { createHmac } from 'node:crypto';
-import { open } from 'node:fs/promises';
+import { readBoundedFile } from '@squad/service';
 import { fromHex, isHex, SquadError } from '@squad/types';
 import { MAX_JWT_SECRET_FILE_BYTES } from './limits.ts';
 
@@ -25,15 +25,8 @@ export async function readJwtSecret(path: string): Promise<Uint8Array> {
 
 async function readText(path: string): Promise<string> {
   try {
-    const file = await open(path, 'r');
-    try {
-      // One more: a file that is too long has no valid rest.
-      const buffer = Buffer.alloc(MAX_JWT_SECRET_FILE_BYTES + 1);
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
-      return bytesRead > MAX_JWT_SECRET_FILE_BYTES ? '' : buffer.toString('utf8', 0, bytesRead);
-    } finally {
-      await file.close();
-    }
+    // One that is too long holds no secret either.
+    return new TextDecoder().decode(await readBoundedFile(path, MAX_JWT_SECRET_FILE_BYTES));
   } catch (error) {
     throw new SquadError(
       'JWT_SECRET_UNREADABLE',

@@ -1,8 +1,8 @@
 /** Reads a configuration file: YAML, of which JSON is a part. */
 
-import { readFileSync, statSync } from 'node:fs';
 import { err, ok, type Result, SquadError } from '@squad/types';
 import { Lexer, parseDocument } from 'yaml';
+import { readBoundedFileSync } from '../bounded-file.ts';
 import { MAX_OPTIONS_FILE_BYTES, MAX_OPTIONS_FILE_DEPTH } from '../limits.ts';
 
 export interface OptionsFile {
@@ -51,11 +51,9 @@ function isNestedTooDeeply(text: string): boolean {
 
 function readText(path: string): Result<string, SquadError> {
   try {
-    const { size } = statSync(path);
-    if (size > MAX_OPTIONS_FILE_BYTES) {
-      return invalid(path, `${size} bytes, more than MAX_OPTIONS_FILE_BYTES = ${MAX_OPTIONS_FILE_BYTES}`);
-    }
-    return ok(readFileSync(path, 'utf8'));
+    const bytes = readBoundedFileSync(path, MAX_OPTIONS_FILE_BYTES);
+    if (bytes) return ok(new TextDecoder().decode(bytes));
+    return invalid(path, `it has more bytes than MAX_OPTIONS_FILE_BYTES = ${MAX_OPTIONS_FILE_BYTES}`);
   } catch (error) {
     return err(
       new SquadError(

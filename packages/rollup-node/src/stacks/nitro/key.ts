@@ -1,6 +1,6 @@
 /** The key that signs the Nitro feed: a file with a secp256k1 key in hex. */
 
-import { readFile, stat } from 'node:fs/promises';
+import { readBoundedFile } from '@squad/service';
 import { fromHex, type Hex, isHex, SquadError } from '@squad/types';
 import secp256k1 from 'secp256k1';
 import { keccak256 } from '../../execution/keccak.ts';
@@ -34,10 +34,9 @@ export async function readFeedKey(path: string): Promise<FeedKey> {
 
 async function readSmall(path: string): Promise<string> {
   try {
-    const { size } = await stat(path);
-    if (size > MAX_FEED_KEY_FILE_BYTES)
-      throw invalid(path, `it has ${size} bytes, more than ${MAX_FEED_KEY_FILE_BYTES}`);
-    return await readFile(path, 'utf8');
+    const bytes = await readBoundedFile(path, MAX_FEED_KEY_FILE_BYTES);
+    if (bytes) return new TextDecoder().decode(bytes);
+    throw invalid(path, `it has more bytes than MAX_FEED_KEY_FILE_BYTES = ${MAX_FEED_KEY_FILE_BYTES}`);
   } catch (error) {
     if (error instanceof SquadError) throw error;
     throw new SquadError(

@@ -3,7 +3,7 @@
  * rollup, the rest is handed on as it is. https://github.com/ethereum-optimism/optimism, op-node/rollup/types.go.
  */
 
-import { readFile, stat } from 'node:fs/promises';
+import { readBoundedFile } from '@squad/service';
 import { type Hex, isHex, SquadError } from '@squad/types';
 import { z } from 'zod';
 import { MAX_OP_ROLLUP_CONFIG_BYTES } from './limits.ts';
@@ -59,19 +59,15 @@ export async function readOpRollupConfig(path: string, genesis: RollupGenesis): 
 }
 
 async function readSmall(path: string): Promise<string> {
-  let size: number;
-  let text = '';
+  let bytes: Uint8Array | undefined;
   try {
-    size = (await stat(path)).size;
-    if (size <= MAX_OP_ROLLUP_CONFIG_BYTES) text = await readFile(path, 'utf8');
+    bytes = await readBoundedFile(path, MAX_OP_ROLLUP_CONFIG_BYTES);
   } catch (error) {
     const message = `the OP rollup configuration ${path} cannot be read: ${(error as Error).message}`;
     throw new SquadError('FILE_UNREADABLE', message, 'Name its path with --op-rollup-config.', { path }, error);
   }
-  if (size > MAX_OP_ROLLUP_CONFIG_BYTES) {
-    throw invalid(path, `it has ${size} bytes, more than ${MAX_OP_ROLLUP_CONFIG_BYTES}`);
-  }
-  return text;
+  if (bytes) return new TextDecoder().decode(bytes);
+  throw invalid(path, `it has more bytes than MAX_OP_ROLLUP_CONFIG_BYTES = ${MAX_OP_ROLLUP_CONFIG_BYTES}`);
 }
 
 function parseJson(path: string, text: string): unknown {
