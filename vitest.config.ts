@@ -6,7 +6,7 @@ import { defineConfig } from 'vitest/config';
  * Their tests share modules: what a file imports is evaluated once for each worker, not for each file, a third of the time. The
  * other packages' tests put something in the place of the file system or start programs, and have their modules for themselves.
  */
-const TOGETHER = 'packages/{client,crypto,fuzz,network,rollup-node,sequencer,service,types}';
+const TOGETHER = 'packages/{client,crypto,network,rollup-node,sequencer,service,types}';
 /** The same, among themselves: the simulation remembers what the types of the protocol compute, and takes their values for unchangeable. */
 const CONSENSUS = 'packages/consensus';
 

@@ -60,7 +60,7 @@ describe('the driver', () => {
 
   it('reports bytes that are allocated for nothing, and a target that says so itself', async () => {
     const kept: Uint8Array[] = [];
-    const hungry = target(() => kept.push(new Uint8Array(4 << 20)));
+    const hungry = target(() => kept.push(new Uint8Array(16 << 20)));
     expect(await examine(hungry, Uint8Array.of(1), true)).toMatchObject({
       fault: { message: expect.stringMatching(/cost \d+ ms and \d+ bytes/) },
     });
