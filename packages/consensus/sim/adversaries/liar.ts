@@ -4,7 +4,6 @@ import {
   type Block,
   blockHash,
   type Certificate,
-  equalBytes,
   type HandOverProof,
   signerBits,
   statementOf,
@@ -18,21 +17,24 @@ import type { AdversaryFactory, Range } from './adversary.ts';
 const MAX_KEPT = 64;
 
 export const liar: AdversaryFactory = ({ epoch, others, random, sign }) => {
+  /** By hash: blocks that it has seen proposed, and the notarizations with which others built on them. */
   const proposed = new Map<string, Block>();
-  const notarizations: Certificate[] = [];
-  /** A block upon this one that is notarized, if it has seen one. */
-  const notarizedUpon = (parent: Block) => {
-    const parentHash = blockHash(parent.header);
-    return notarizations
-      .map((certificate) => ({ certificate, block: proposed.get(toHex(certificate.blockHash)) }))
-      .find(({ block }) => block !== undefined && equalBytes(block.header.parentHash, parentHash));
+  const notarizations = new Map<string, Certificate>();
+  /** The last of these blocks, or the one upon them, for which it has a notarization: as if that made it final. */
+  const notarizedIn = (blocks: readonly Block[]): Range | undefined => {
+    const hashes = blocks.map(({ header }) => toHex(blockHash(header)));
+    const upon = [...proposed.values()].find(({ header }) => toHex(header.parentHash) === hashes.at(-1));
+    const all = upon ? [...blocks, upon] : blocks;
+    const last = all.findLastIndex(({ header }) => notarizations.has(toHex(blockHash(header))));
+    if (last < 0) return undefined;
+    const certificate = notarizations.get(toHex(blockHash(all[last]!.header)))!;
+    return { blocks: all.slice(0, last + 1), certificate };
   };
   /** The finalization of a block by this one alone. */
   const finalizedAlone = ({ header }: Block): Certificate =>
     statementOf(sign(VoteKind.finalize, header.view, blockHash(header)), others.length + 1);
   const lyingRange = ({ blocks, certificate }: Range): Range => {
     const last = blocks.at(-1)!;
-    const upon = notarizedUpon(last);
     switch (random.integer(0, 3)) {
       case 0:
         return { blocks, certificate: finalizedAlone(last) };
@@ -45,7 +47,7 @@ export const liar: AdversaryFactory = ({ epoch, others, random, sign }) => {
       case 2:
         return { blocks: blocks.slice(1), certificate };
       default:
-        return upon ? { blocks: [...blocks, upon.block!], certificate: upon.certificate } : { blocks, certificate };
+        return notarizedIn(blocks) ?? { blocks, certificate };
     }
   };
   /** An end of the epoch as this one would like it: another set, for which nobody else has voted. */
@@ -80,13 +82,11 @@ export const liar: AdversaryFactory = ({ epoch, others, random, sign }) => {
         ? [{ type: 'handOver', proof: forged(message.proof) }]
         : [message],
     received: (_from, message) => {
-      if (message.type === 'proposal')
-        proposed.set(toHex(blockHash(message.proposal.block.header)), message.proposal.block);
-      if (message.type === 'certificate' && message.certificate.kind === VoteKind.notarize) {
-        notarizations.push(message.certificate);
-      }
-      if (proposed.size > MAX_KEPT) proposed.delete(proposed.keys().next().value!);
-      if (notarizations.length > MAX_KEPT) notarizations.shift();
+      if (message.type !== 'proposal') return;
+      const { block, parentCertificate } = message.proposal;
+      proposed.set(toHex(blockHash(block.header)), block);
+      notarizations.set(toHex(parentCertificate.blockHash), parentCertificate);
+      for (const kept of [proposed, notarizations]) if (kept.size > MAX_KEPT) kept.delete(kept.keys().next().value!);
     },
     servesRange: (range) => (random.chance(0.7) ? lyingRange(range) : undefined),
     servesBlock: (block) => {
