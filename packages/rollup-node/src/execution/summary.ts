@@ -1,4 +1,4 @@
-/** Block summaries and the head as they are stored by the Nitro executor, which keeps nothing else of a block's header. */
+/** Block summaries and the head as they are stored by executors that keep nothing else of a block's header. */
 
 import { type Bytes32, fromHex, toHex, ZERO_HASH } from '@squad/types';
 import type { RollupFile } from '../config/rollup-file.ts';

@@ -8,16 +8,16 @@
  */
 
 import { createHash } from 'node:crypto';
-import { type Bytes32, concatBytes, fromHex, SquadError, toHex, ZERO_HASH } from '@squad/types';
-import { type RollupFile, rollupFileHash } from '../../config/rollup-file.ts';
+import { type Bytes32, concatBytes, fromHex, SquadError, toHex } from '@squad/types';
+import type { RollupFile } from '../../config/rollup-file.ts';
 import type { BlockEnvironment, BlockSummary, Cursor, ExecutionOutcome, Executor } from '../api.ts';
 import { keccak256 } from '../keccak.ts';
 import { Mutex } from '../mutex.ts';
-import { numberKey, RollupStore, type StoreEntry } from '../store.ts';
+import { SealedBlocks } from '../sealed-blocks.ts';
+import { numberKey, type StoreEntry } from '../store.ts';
 import { StateView } from './view.ts';
 
 const MODULUS = 1n << 256n;
-const HEAD = new TextEncoder().encode('head');
 const utf8 = new TextEncoder();
 /** Transactions in one block. */
 export const MAX_KEY_VALUE_BLOCK_TRANSACTIONS = 100_000;
@@ -59,46 +59,32 @@ export class KeyValueExecutor implements Executor {
   readonly kind: 'ledger' | 'custom';
   readonly file: RollupFile;
   readonly #rules: KeyValueRules;
-  readonly #store: RollupStore;
+  readonly #blocks: SealedBlocks<Sealed>;
   readonly #mutex = new Mutex();
-  readonly #provisional: Sealed[] = [];
-  #latest: BlockSummary;
-  #cursor: Cursor | undefined;
   #open: Open | undefined;
 
-  private constructor(
-    file: RollupFile,
-    rules: KeyValueRules,
-    store: RollupStore,
-    stored: { readonly latest: BlockSummary; readonly cursor: Cursor | undefined },
-  ) {
+  private constructor(file: RollupFile, rules: KeyValueRules, blocks: SealedBlocks<Sealed>) {
     this.kind = file.executor === 'ledger' ? 'ledger' : 'custom';
     this.file = file;
     this.#rules = rules;
-    this.#store = store;
-    this.#latest = stored.latest;
-    this.#cursor = stored.cursor;
+    this.#blocks = blocks;
   }
 
   /** Opens or creates the rollup in a directory. Throws SquadError `ROLLUP_STORE_…` if that cannot be. */
   static async open(file: RollupFile, directory: string, rules: KeyValueRules): Promise<KeyValueExecutor> {
-    const identity = rollupFileHash(file);
-    const store = await RollupStore.open(directory, identity);
-    const stored = store.get('meta', HEAD);
-    const head = stored === undefined ? { latest: genesisOf(file, identity), cursor: undefined } : decodeHead(stored);
-    return new KeyValueExecutor(file, rules, store, head);
+    return new KeyValueExecutor(file, rules, await SealedBlocks.open(file, directory, entriesOf));
   }
 
   get latest(): BlockSummary {
-    return this.#latest;
+    return this.#blocks.latest;
   }
 
   get head(): BlockSummary {
-    return this.#provisional.at(-1)?.summary ?? this.#latest;
+    return this.#blocks.head;
   }
 
   get cursor(): Cursor | undefined {
-    return this.#cursor;
+    return this.#blocks.cursor;
   }
 
   /** The value of a key; empty if it has none. `pending`: with everything that was executed. */
@@ -106,19 +92,16 @@ export class KeyValueExecutor implements Executor {
     if (at === 'pending') {
       const open = this.#open?.writes.get(key);
       if (open !== undefined) return open;
-      const sealed = this.#provisional.findLast(({ writes }) => writes.has(key))?.writes.get(key);
+      const sealed = this.#blocks.provisional.findLast(({ writes }) => writes.has(key))?.writes.get(key);
       if (sealed !== undefined) return sealed;
     }
-    const stored = this.#store.get('entry', utf8.encode(key));
+    const stored = this.#blocks.store.get('entry', utf8.encode(key));
     return stored === undefined ? '' : new TextDecoder().decode(stored);
   }
 
   /** A sealed block's summary; undefined if there is none of that number. */
   blockAt(number: number): BlockSummary | undefined {
-    if (number > this.#latest.number) return this.#provisional[number - this.#latest.number - 1]?.summary;
-    if (number === this.#latest.number) return this.#latest;
-    const record = this.#store.get('header', numberKey(number));
-    return record && decodeSummary(JSON.parse(new TextDecoder().decode(record)));
+    return this.#blocks.summaryAt(number);
   }
 
   begin(environment: BlockEnvironment): Promise<void> {
@@ -156,7 +139,7 @@ export class KeyValueExecutor implements Executor {
       const hash = sha256(parentHash, stateRoot, times, randomness, sha256(...open.transactions));
       const transactionCount = open.transactions.length;
       const summary = { number, hash, parentHash, stateRoot, slot, timestampSeconds, transactionCount };
-      this.#provisional.push({ summary, transactions: open.transactions, writes: open.writes });
+      this.#blocks.push({ summary, transactions: open.transactions, writes: open.writes });
       return summary;
     });
   }
@@ -164,26 +147,16 @@ export class KeyValueExecutor implements Executor {
   rollback(number: number): Promise<void> {
     return this.#mutex.run(async () => {
       this.#open = undefined;
-      this.#provisional.length = this.#provisional.findLastIndex(({ summary }) => summary.number <= number) + 1;
+      this.#blocks.rollback(number);
     });
   }
 
   commit(number: number, cursor: Cursor): Promise<void> {
-    return this.#mutex.run(async () => {
-      const count = this.#provisional.findLastIndex(({ summary }) => summary.number <= number) + 1;
-      const blocks = this.#provisional.slice(0, count);
-      const latest = blocks.at(-1)?.summary ?? this.#latest;
-      const entries: StoreEntry[] = blocks.flatMap(entriesOf);
-      entries.push(['meta', HEAD, encodeHead(latest, cursor)]);
-      await this.#store.commit(entries);
-      this.#cursor = cursor;
-      this.#latest = latest;
-      this.#provisional.splice(0, count);
-    });
+    return this.#mutex.run(() => this.#blocks.commit(number, cursor));
   }
 
   close(): Promise<void> {
-    return this.#mutex.run(() => this.#store.close());
+    return this.#mutex.run(() => this.#blocks.store.close());
   }
 
   /** Returns how the transaction is skipped; undefined if the rules took it. */
@@ -235,44 +208,13 @@ function sha256(...parts: readonly Uint8Array[]): Uint8Array {
   return hash.digest();
 }
 
-function genesisOf(file: RollupFile, identity: Bytes32): BlockSummary {
-  const timestampSeconds = Math.floor(file.genesisTimeMs / 1000);
-  const numbers = { number: 0, slot: -1, timestampSeconds, transactionCount: 0 };
-  return { ...numbers, hash: identity, parentHash: ZERO_HASH, stateRoot: ZERO_HASH };
-}
-
 function entriesOf({ summary, transactions, writes }: Sealed): StoreEntry[] {
   const number = numberKey(summary.number);
-  const entries: StoreEntry[] = [['header', number, utf8.encode(JSON.stringify(encodeSummary(summary)))]];
-  transactions.forEach((hash, index) => {
-    entries.push(['transaction', hash, concatBytes(number, numberKey(index))]);
-  });
+  const entries = transactions.map(
+    (hash, index): StoreEntry => ['transaction', hash, concatBytes(number, numberKey(index))],
+  );
   for (const [key, value] of writes) {
     entries.push(['entry', utf8.encode(key), value === '' ? undefined : utf8.encode(value)]);
   }
   return entries;
-}
-
-type StoredSummary = Omit<BlockSummary, 'hash' | 'parentHash' | 'stateRoot'> &
-  Record<'hash' | 'parentHash' | 'stateRoot', string>;
-
-function encodeSummary(summary: BlockSummary): StoredSummary {
-  const { hash, parentHash, stateRoot } = summary;
-  return { ...summary, hash: toHex(hash), parentHash: toHex(parentHash), stateRoot: toHex(stateRoot) };
-}
-
-function decodeSummary(stored: StoredSummary): BlockSummary {
-  const { hash, parentHash, stateRoot } = stored;
-  return { ...stored, hash: fromHex(hash), parentHash: fromHex(parentHash), stateRoot: fromHex(stateRoot) };
-}
-
-function encodeHead(latest: BlockSummary, cursor: Cursor): Uint8Array {
-  return utf8.encode(
-    JSON.stringify({ latest: encodeSummary(latest), cursor: { ...cursor, hash: toHex(cursor.hash) } }),
-  );
-}
-
-function decodeHead(bytes: Uint8Array): { readonly latest: BlockSummary; readonly cursor: Cursor } {
-  const { latest, cursor } = JSON.parse(new TextDecoder().decode(bytes));
-  return { latest: decodeSummary(latest), cursor: { ...cursor, hash: fromHex(cursor.hash) } };
 }

@@ -9,18 +9,16 @@
 
 import type { Common } from '@ethereumjs/common';
 import { type Bytes32, concatBytes, ZERO_HASH } from '@squad/types';
-import { type RollupFile, rollupFileHash, transactionGasCap } from '../../config/rollup-file.ts';
+import { type RollupFile, transactionGasCap } from '../../config/rollup-file.ts';
 import type { BlockEnvironment, BlockSummary, Cursor, ExecutionOutcome, Executor } from '../../execution/api.ts';
 import { createSharedCommon } from '../../execution/evm/common.ts';
 import { decodeTransaction } from '../../execution/evm/transaction.ts';
 import { keccak256 } from '../../execution/keccak.ts';
 import { Mutex } from '../../execution/mutex.ts';
-import { numberKey, RollupStore, type StoreEntry } from '../../execution/store.ts';
-import { decodeHead, decodeSummary, encodeHead, encodeSummary, genesisSummary } from '../../execution/summary.ts';
+import { SealedBlocks } from '../../execution/sealed-blocks.ts';
+import { numberKey, type StoreEntry } from '../../execution/store.ts';
 import { MAX_L2_MESSAGE_BYTES } from './limits.ts';
 import { encodeL2Message, l2MessageBytes, type NitroMessage, signatureHash } from './message.ts';
-
-const HEAD = new TextEncoder().encode('head');
 
 interface Sealed {
   readonly summary: BlockSummary;
@@ -38,50 +36,40 @@ export class NitroExecutor implements Executor {
   readonly kind = 'nitro';
   readonly file: RollupFile;
   readonly common: Common;
-  readonly #store: RollupStore;
+  readonly #blocks: SealedBlocks<Sealed>;
   readonly #mutex = new Mutex();
-  readonly #provisional: Sealed[] = [];
-  #latest: BlockSummary;
-  #cursor: Cursor | undefined;
   #open: Open | undefined;
 
-  private constructor(file: RollupFile, store: RollupStore, latest: BlockSummary, cursor: Cursor | undefined) {
+  private constructor(file: RollupFile, blocks: SealedBlocks<Sealed>) {
     this.file = file;
     this.common = createSharedCommon(file.rollupId, file.hardfork);
-    this.#store = store;
-    this.#latest = latest;
-    this.#cursor = cursor;
+    this.#blocks = blocks;
   }
 
   static async open(file: RollupFile, directory: string): Promise<NitroExecutor> {
-    const identity = rollupFileHash(file);
-    const store = await RollupStore.open(directory, identity);
-    const stored = store.get('meta', HEAD);
-    const head =
-      stored === undefined ? { latest: genesisSummary(file, identity), cursor: undefined } : decodeHead(stored);
-    return new NitroExecutor(file, store, head.latest, head.cursor);
+    const bodyOf = ({ summary, l2Message }: Sealed): StoreEntry[] => [['body', numberKey(summary.number), l2Message]];
+    return new NitroExecutor(file, await SealedBlocks.open(file, directory, bodyOf));
   }
 
   get latest(): BlockSummary {
-    return this.#latest;
+    return this.#blocks.latest;
   }
 
   get head(): BlockSummary {
-    return this.#provisional.at(-1)?.summary ?? this.#latest;
+    return this.#blocks.head;
   }
 
   get cursor(): Cursor | undefined {
-    return this.#cursor;
+    return this.#blocks.cursor;
   }
 
   /** The message of a durable block: its order is final. Undefined above `latest`, and for 0, which has none. */
   messageAt(number: number): NitroMessage | undefined {
-    const key = numberKey(number);
-    const header = this.#store.get('header', key);
-    const l2Message = this.#store.get('body', key);
-    if (header === undefined || l2Message === undefined) return undefined;
-    const { timestampSeconds } = decodeSummary(header);
-    return { sequenceNumber: number, timestampSeconds, l2Message };
+    if (number > this.latest.number) return undefined;
+    const summary = this.#blocks.summaryAt(number);
+    const l2Message = this.#blocks.store.get('body', numberKey(number));
+    if (summary === undefined || l2Message === undefined) return undefined;
+    return { sequenceNumber: number, timestampSeconds: summary.timestampSeconds, l2Message };
   }
 
   /** Why the transaction would be left out, if it would; else it is part of a block, whatever Nitro makes of it. */
@@ -133,7 +121,7 @@ export class NitroExecutor implements Executor {
         timestampSeconds,
         transactionCount: open.transactions.length,
       };
-      this.#provisional.push({ summary, l2Message });
+      this.#blocks.push({ summary, l2Message });
       return summary;
     });
   }
@@ -141,29 +129,16 @@ export class NitroExecutor implements Executor {
   rollback(number: number): Promise<void> {
     return this.#mutex.run(async () => {
       this.#open = undefined;
-      this.#provisional.length = this.#provisional.findLastIndex(({ summary }) => summary.number <= number) + 1;
+      this.#blocks.rollback(number);
     });
   }
 
   commit(number: number, cursor: Cursor): Promise<void> {
-    return this.#mutex.run(async () => {
-      const count = this.#provisional.findLastIndex(({ summary }) => summary.number <= number) + 1;
-      const blocks = this.#provisional.slice(0, count);
-      const latest = blocks.at(-1)?.summary ?? this.#latest;
-      const entries: StoreEntry[] = blocks.flatMap(({ summary, l2Message }): StoreEntry[] => [
-        ['header', numberKey(summary.number), encodeSummary(summary)],
-        ['body', numberKey(summary.number), l2Message],
-      ]);
-      entries.push(['meta', HEAD, encodeHead({ latest, cursor })]);
-      await this.#store.commit(entries);
-      this.#cursor = cursor;
-      this.#latest = latest;
-      this.#provisional.splice(0, count);
-    });
+    return this.#mutex.run(() => this.#blocks.commit(number, cursor));
   }
 
   close(): Promise<void> {
-    return this.#mutex.run(() => this.#store.close());
+    return this.#mutex.run(() => this.#blocks.store.close());
   }
 
   #read(raw: Uint8Array): { readonly gasLimit: bigint } | (ExecutionOutcome & { readonly status: 'skipped' }) {
