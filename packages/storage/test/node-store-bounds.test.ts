@@ -229,6 +229,23 @@ describe('the transaction index of a node store', () => {
     expect(again.transactionsIndexedThrough).toBe(through);
   });
 
+  it('finds the transactions of a run that could not be written, and tells who comes to the end of the next one', async () => {
+    const inner = new MemoryKeyValueStore();
+    const keyValueStore = over<KeyValueStore>(inner, { write: () => Promise.reject(new Error('no index today')) });
+    const subject = await createNodeStore({ log: new MemoryLog(), keyValueStore });
+    await subject.indexTransactions(0, prefixOf(1));
+    const complete = async (blocks: number) => {
+      for (let i = 0; i < blocks; i++) await subject.completeTransactions(subject.transactionsIndexedThrough + 1);
+    };
+    await complete(TRANSACTION_RUN_BLOCKS + 1);
+    await settled();
+    expect(await subject.transactionCandidates(hashOf(1))).toEqual([{ height: 1, batchIndex: 0, transactionIndex: 0 }]);
+    await complete(TRANSACTION_RUN_BLOCKS);
+    await expect(complete(1)).rejects.toThrow('no index today');
+    expect(await subject.transactionCandidates(hashOf(1))).toHaveLength(1);
+    await expect(subject.close()).rejects.toThrow('no index today');
+  });
+
   it('forgets a pruned run of very many buckets whole', async () => {
     const count = 10_000;
     const prefixes = new Uint8Array(HASH_PREFIX_BYTES * count);

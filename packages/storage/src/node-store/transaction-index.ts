@@ -139,7 +139,8 @@ export class TransactionIndex {
     const full = this.#open;
     this.#open = new TransactionRun(full.number + 1, this.#through + 1, TRANSACTION_RUN_ENTRIES);
     this.#beingWritten = full;
-    this.#writing = this.#write(full, this.#through).finally(() => {
+    // One that cannot be written stays in memory: what it holds is final, and was told of.
+    this.#writing = this.#write(full, this.#through).then(() => {
       this.#beingWritten = undefined;
     });
     // Whoever waits for it next is told.
