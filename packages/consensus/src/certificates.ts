@@ -28,6 +28,10 @@ export class HeldCertificates {
     return this.#nullifications.get(view);
   }
 
+  get size(): number {
+    return this.#notarizations.size + this.#nullifications.size;
+  }
+
   get hasNotarization(): boolean {
     return this.#notarizations.size > 0;
   }

@@ -54,6 +54,15 @@ export class Chain {
     return this.#finalization;
   }
 
+  /** Blocks of the tree, the final head included. */
+  get size(): number {
+    return this.#blocks.size;
+  }
+
+  get orphans(): number {
+    return this.#orphans.size;
+  }
+
   get(hash: BlockHash): ChainBlock | undefined {
     return this.#blocks.get(hash);
   }

@@ -29,6 +29,21 @@ export interface ConsensusStatus {
   readonly delayMs: number;
 }
 
+/** How much it holds at the moment, in the units of LIMITS.md. */
+export interface ConsensusSizes {
+  /** Views of which votes are held, to be counted and to be compared. */
+  readonly talliedViews: number;
+  readonly watchedViews: number;
+  /** Notarizations and nullifications. */
+  readonly certificates: number;
+  /** The final head included. */
+  readonly treeBlocks: number;
+  readonly orphanBlocks: number;
+  /** Of the lane with the most: places at which a batch is held; of the place with the most: batches. */
+  readonly placesInLane: number;
+  readonly batchesAtPlace: number;
+}
+
 export class Consensus {
   readonly #state: State;
 
@@ -53,6 +68,20 @@ export class Consensus {
       finalView: s.finalView,
       sawHead: s.entry !== undefined && s.fresh && s.awaited === undefined,
       delayMs: s.pacemaker.delayMs,
+    };
+  }
+
+  get sizes(): ConsensusSizes {
+    const { tally, watch, held, chain, lanes } = this.#state;
+    const { places, batchesAtPlace } = lanes.most;
+    return {
+      talliedViews: tally.views,
+      watchedViews: watch.views,
+      certificates: held.size,
+      treeBlocks: chain.size,
+      orphanBlocks: chain.orphans,
+      placesInLane: places,
+      batchesAtPlace,
     };
   }
 

@@ -73,6 +73,17 @@ export class Lanes {
     this.#finalTips = finalTips;
   }
 
+  /** Of the lane with the most: places at which something is held. Of the place with the most: batches. */
+  get most(): { readonly places: number; readonly batchesAtPlace: number } {
+    let places = 0;
+    let batchesAtPlace = 0;
+    for (const lane of this.#held) {
+      places = Math.max(places, lane.size);
+      for (const there of lane.values()) batchesAtPlace = Math.max(batchesAtPlace, there.length);
+    }
+    return { places, batchesAtPlace };
+  }
+
   store(batch: HeldBatch, nowMs: UnixMs): void {
     const { author, seq } = batch.ref;
     const tip = this.#finalTips[author];

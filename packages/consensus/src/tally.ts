@@ -45,6 +45,11 @@ export class Tally {
     this.#scheme = scheme;
   }
 
+  /** Views with votes. */
+  get views(): number {
+    return this.#views.size;
+  }
+
   /** Keeps a vote and says what it led to. The caller has checked epoch, view window and that the signer sent it. */
   add(vote: Vote): AddedVote {
     const slot = this.#at(vote.view)[vote.kind];

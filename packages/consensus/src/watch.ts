@@ -66,6 +66,11 @@ export class Watch {
     this.#scheme = scheme;
   }
 
+  /** Views of which something was seen. */
+  get views(): number {
+    return this.#views.size;
+  }
+
   /** A vote from its signer, not verified. The caller has checked epoch and view window. */
   vote(vote: Vote): Watched {
     const seen = this.#at(vote.view);

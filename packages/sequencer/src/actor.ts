@@ -118,6 +118,11 @@ export class Actor<Next extends NextEpoch = NextEpoch> {
     return this.#waitingBytes + bytes + INPUT_OVERHEAD_BYTES <= MAX_WAITING_PEER_BYTES;
   }
 
+  /** What waits for a turn. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
   /** Gives the core an input in the next turn. `bytes`: what it takes while it waits. */
   submit(input: Input, bytes = 0): void {
     this.#push({ input, bytes: bytes + INPUT_OVERHEAD_BYTES });

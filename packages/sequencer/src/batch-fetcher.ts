@@ -47,6 +47,11 @@ export class BatchFetcher {
     this.#config = config;
   }
 
+  /** Batches that are being asked for. */
+  get size(): number {
+    return this.#inFetch.size;
+  }
+
   /** Resolves when each batch is durable here or nobody who could be asked has it. */
   async fetch(refs: readonly BatchRef[], holders: readonly ValidatorIndex[]): Promise<void> {
     const wanted: BatchDigest[] = [];

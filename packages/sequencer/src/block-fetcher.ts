@@ -62,6 +62,11 @@ export class BlockFetcher {
     this.#config = config;
   }
 
+  /** Blocks that are being asked for by hash. */
+  get size(): number {
+    return this.#blocksInFetch.size;
+  }
+
   async fetchBlock(hash: Bytes32, holders: readonly ValidatorIndex[]): Promise<void> {
     const hex = toHex(hash);
     if (this.#blocksInFetch.has(hex) || this.#blocksInFetch.size >= MAX_BLOCKS_IN_FETCH) return;

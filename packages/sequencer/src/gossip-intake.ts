@@ -62,6 +62,10 @@ export class GossipIntake {
     return this.#kept.size;
   }
 
+  get keptBytes(): number {
+    return this.#keptBytes;
+  }
+
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -14,6 +14,10 @@ export class HashPrefixes {
   readonly #byDigest = new Map<BatchDigest, Uint8Array>();
   #bytes = 0;
 
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   keep(digest: BatchDigest, prefixes: Uint8Array): void {
     if (this.#byDigest.has(digest)) return;
     this.#byDigest.set(digest, prefixes);

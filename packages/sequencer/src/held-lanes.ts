@@ -43,6 +43,11 @@ export class HeldLanes {
     this.#finalTips = Array.from({ length: size }, () => ({ nextSeq: 0, lastDigest: ZERO_HASH }));
   }
 
+  /** Of each lane, how many are held and not final. */
+  get held(): number[] {
+    return this.#lanes.map(({ batches }) => batches.size);
+  }
+
   standing({ author, seq }: BatchHeader, digest: Bytes32): BatchStanding {
     const tip = this.#finalTips[author];
     if (!tip || seq < tip.nextSeq || seq >= tip.nextSeq + 2 * MAX_UNORDERED_BATCHES_PER_LANE) return 'outside';

@@ -22,6 +22,7 @@ import {
   type UnixMs,
   type ValidatorIndex,
 } from '@squad/types';
+import type { LaneSizes } from './sizes.ts';
 import { WaitingLines } from './waiting-lines.ts';
 
 /**
@@ -93,6 +94,16 @@ export class Lane {
 
   get waitingTransactions(): number {
     return this.#waiting.transactions;
+  }
+
+  get sizes(): LaneSizes {
+    const { bytes, transactions } = this.#waiting;
+    return {
+      unordered: this.#unordered,
+      bytesInFlight: this.#bytesInFlight,
+      waitingBytes: bytes,
+      waitingTransactions: transactions,
+    };
   }
 
   /** What waits of one rollup. */

@@ -27,6 +27,7 @@ import { Receipts } from './receipts.ts';
 import type {
   BlockHead,
   BlockSelector,
+  Head,
   NamedValidatorSet,
   SequenceReceiver,
   SequencerApi,
@@ -35,7 +36,7 @@ import type {
   StagedCertificate,
   TransactionStatus,
 } from './rpc/api.ts';
-import type { Head, Sequencer } from './sequencer.ts';
+import type { Sequencer } from './sequencer.ts';
 import { findTransaction } from './transaction-lookup.ts';
 import type { ValidatorSetSource } from './validator-sets.ts';
 

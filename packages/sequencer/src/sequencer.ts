@@ -39,8 +39,9 @@ import { answerRequest } from './peer-requests.ts';
 import { Pruner } from './pruning.ts';
 import { heldBatch } from './records.ts';
 import { readRecords, rememberOwnTransactions } from './restart.ts';
-import type { Bundle, BundleOutcome, LanePlaces, StagedBlock, SubmitOutcome } from './rpc/api.ts';
+import type { Bundle, BundleOutcome, Head, LanePlaces, StagedBlock, SubmitOutcome } from './rpc/api.ts';
 import type { SequencerParts } from './sequencer-parts.ts';
+import { type SequencerSizes, sizesOf } from './sizes.ts';
 import { TransactionIndexer } from './transaction-indexer.ts';
 import { findTransaction } from './transaction-lookup.ts';
 import { Transactions } from './transactions.ts';
@@ -49,12 +50,6 @@ import { Turns } from './turns.ts';
 const STARTING = 'it is starting';
 /** Final blocks without all of their bodies that a node may have and still serve: those that peers are still sending. */
 const READY_BODIES_BEHIND_BLOCKS = 16;
-
-export interface Head {
-  readonly block: Block;
-  /** Milliseconds from the block's timestamp until it got this far here. */
-  readonly lagMs: number;
-}
 
 export class Sequencer {
   readonly #parts: SequencerParts;
@@ -264,6 +259,10 @@ export class Sequencer {
 
   get laneDepth(): number {
     return this.#run.lane?.unordered ?? 0;
+  }
+
+  get sizes(): SequencerSizes {
+    return sizesOf(this.#run, this.#actor, this.#turns, this.#gossip, this.#hashPrefixes, this);
   }
 
   /** What the network calls. */

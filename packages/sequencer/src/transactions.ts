@@ -44,6 +44,11 @@ export class Transactions {
     this.#self = self;
   }
 
+  /** Final ones that are remembered. */
+  get finals(): number {
+    return this.#finalCount;
+  }
+
   has(hash: TransactionHash): boolean {
     return this.#known.has(hash);
   }

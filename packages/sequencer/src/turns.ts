@@ -17,6 +17,11 @@ export class Turns {
   #bytes = 0;
   #isScheduled = false;
 
+  /** Of the work that waits. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
   hasRoomFor(bytes: number): boolean {
     return this.#bytes + bytes <= MAX_TURNS_WAITING_BYTES;
   }

@@ -40,8 +40,18 @@ export interface Feed {
   sequenceFrom(rollupId: RollupId, height: Height, signal?: AbortSignal): AsyncGenerator<FeedBlock, void, undefined>;
   /** Streams that are served now. */
   readonly streams: number;
+  readonly sizes: FeedSizes;
   /** Closes every stream. */
   stop(): void;
+}
+
+/** How much a feed holds at the moment, in the units of LIMITS.md. */
+export interface FeedSizes {
+  readonly recentFinals: number;
+  /** Of the stream with the most: soft blocks that wait; blocks that are not acknowledged, and their bytes. */
+  readonly pendingSofts: number;
+  readonly unacknowledgedBlocks: number;
+  readonly unacknowledgedBytes: number;
 }
 
 /** Milliseconds after which a block that no acknowledgement covers is posted by others than its leader. */

@@ -11,7 +11,7 @@ import {
   type Height,
   type RollupId,
 } from '@squad/types';
-import { FEED_TAKEOVER_MS, type Feed, type FeedConfig } from './api.ts';
+import { FEED_TAKEOVER_MS, type Feed, type FeedConfig, type FeedSizes } from './api.ts';
 import { wholeBlock } from './messages.ts';
 import { FinalReader, RecentFinals } from './reader.ts';
 import { FeedSession, type SessionFault } from './session.ts';
@@ -42,6 +42,17 @@ class SequencerFeed implements Feed {
 
   get streams(): number {
     return this.#sessions.size;
+  }
+
+  get sizes(): FeedSizes {
+    const sessions = [...this.#sessions].map(({ sizes }) => sizes);
+    const most = (of: keyof (typeof sessions)[number]) => Math.max(0, ...sessions.map((sizes) => sizes[of]));
+    return {
+      recentFinals: this.#recent.size,
+      pendingSofts: most('pendingSofts'),
+      unacknowledgedBlocks: most('unacknowledgedBlocks'),
+      unacknowledgedBytes: most('unacknowledgedBytes'),
+    };
   }
 
   onStream(stream: FeedStream): void {

@@ -44,6 +44,10 @@ export class RecentFinals {
     }
   }
 
+  get size(): number {
+    return this.#byHeight.size;
+  }
+
   get(height: Height): RecentFinalBlock | undefined {
     return this.#byHeight.get(height);
   }

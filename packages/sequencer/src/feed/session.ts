@@ -21,6 +21,7 @@ import {
   FEED_BODIES_PATIENCE_MS,
   FEED_HEAD_INTERVAL_MS,
   FEED_SUBSCRIBE_TIMEOUT_MS,
+  type FeedSizes,
   type FeedSource,
   MAX_PENDING_SOFT_BLOCKS,
 } from './api.ts';
@@ -81,6 +82,11 @@ export class FeedSession {
     this.#reader = new FinalReader(config.source, config.handOvers, config.recent);
     void this.#listen();
     void this.#pump();
+  }
+
+  get sizes(): Omit<FeedSizes, 'recentFinals'> {
+    const { blocks, bytes } = this.#window;
+    return { pendingSofts: this.#pendingSofts.length, unacknowledgedBlocks: blocks, unacknowledgedBytes: bytes };
   }
 
   /** The leader's soft block, to be posted if the stream is near the head. */

@@ -32,6 +32,15 @@ export class FeedWindow {
     }
   }
 
+  /** Blocks that are on their way. */
+  get blocks(): number {
+    return this.#bytes.size;
+  }
+
+  get bytes(): number {
+    return this.#totalBytes;
+  }
+
   hasRoom(): boolean {
     return this.#totalBytes < MAX_FEED_UNACKNOWLEDGED_BYTES;
   }

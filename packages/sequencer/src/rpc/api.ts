@@ -89,6 +89,13 @@ export interface SequencerStatus {
   readonly uptimeSeconds: number;
 }
 
+/** The last block that got so far. */
+export interface Head {
+  readonly block: Block;
+  /** Milliseconds from the block's timestamp until it got this far here. */
+  readonly lagMs: number;
+}
+
 export interface StagedBlock {
   readonly stage: Stage;
   readonly block: Block;
