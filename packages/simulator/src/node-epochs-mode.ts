@@ -33,6 +33,7 @@ export const nodeEpochsMode: Mode = {
   rules: {
     R1: ['accepted', 'batch'],
     R20: ['crash', 'restart', 'crash between sync and send', 'a sync fails'],
+    R23: ['bounds looked at'],
     R22: [
       'an epoch begins',
       'a boundary block',

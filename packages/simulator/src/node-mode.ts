@@ -45,6 +45,7 @@ export const nodeMode: Mode = {
       'a sync fails',
       'final before a crash, delivered after it',
     ],
+    R23: ['bounds looked at'],
     'section 6': ['a block derived', 'everything accepted is in the sequence'],
     E1: ['evidence E1'],
     E3: ['evidence E3'],

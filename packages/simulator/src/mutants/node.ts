@@ -1,11 +1,12 @@
 /** Mutants of what stands around the core in a real node: actor, lanes, spread, bodies, store, feed, verifier. */
 
+import type { DrawOptions } from '../mode.ts';
 import type { Edit, Mutant } from './table.ts';
 
 const edit = (file: string, search: string, replace: string): Edit => ({ file, search, replace });
 
-function mutant(rule: string, name: string, edits: readonly Edit[]): Mutant {
-  return { name, rule, edits, mode: 'node' };
+function mutant(rule: string, name: string, edits: readonly Edit[], draw?: DrawOptions): Mutant {
+  return { name, rule, edits, mode: 'node', ...(draw && { draw }) };
 }
 
 export const nodeMutants: readonly Mutant[] = [
@@ -76,4 +77,10 @@ export const nodeMutants: readonly Mutant[] = [
       'return block.refs.filter((ref) => ref.rollupId === rollupId).map((ref) => toHex(ref.digest)).reverse();',
     ),
   ]),
+  mutant(
+    'R23',
+    'votes of views that are long over are kept',
+    [edit('consensus/src/tally.ts', 'if (held < view) this.#views.delete(held);', 'void (held < view);')],
+    { faults: [], troubleMs: 9_000 },
+  ),
 ];

@@ -57,6 +57,8 @@ class Timer {
 
 export class VirtualTime {
   readonly lives = new AsyncLocalStorage<Life>();
+  /** Those that had a turn since somebody emptied this. */
+  readonly ran = new Set<Life>();
   readonly #queue: EventQueue;
   readonly #startMs: number;
   readonly #random: Random;
@@ -74,7 +76,9 @@ export class VirtualTime {
 
   /** Runs `act` as a part of a life, unless that is over. */
   in(life: Life, act: () => void): void {
-    if (life.isAlive) this.lives.run(life, act);
+    if (!life.isAlive) return;
+    this.ran.add(life);
+    this.lives.run(life, act);
   }
 
   /** Until the promise of `work` settles, this process lives in virtual time. One at a time. */
@@ -87,7 +91,7 @@ export class VirtualTime {
           if (!timer.isSet || (life && !life.isAlive)) return;
           if (repeat) arm();
           else timer.isSet = false;
-          if (life) this.lives.run(life, act);
+          if (life) this.in(life, act);
           else act();
         });
       };

@@ -42,6 +42,7 @@ import {
   type ValidatorMessage,
   validatorSetHash,
 } from '@squad/types';
+import { beyondBounds } from './bounds.ts';
 import { ByzantineNodes } from './byzantine.ts';
 import { Absence, Disputes } from './disputes.ts';
 import { Follower } from './follower.ts';
@@ -284,8 +285,21 @@ export class NodeWorld implements FaultyWorld {
       this.queue.runNext();
       this.steps++;
       await settle();
+      this.#checkBounds();
       if (this.broken) throw this.broken;
     }
+  }
+
+  /** R23. */
+  #checkBounds(): void {
+    const { ran } = this.time;
+    for (const node of ran.size > 0 ? this.honest : []) {
+      if (!node.life || !ran.has(node.life)) continue;
+      this.count('bounds looked at');
+      const beyond = beyondBounds(node);
+      if (beyond) this.fail('bounds', `${node.name} holds ${beyond}`);
+    }
+    ran.clear();
   }
 
   #sendLater(node: NodeOfWorld): void {
