@@ -6,6 +6,15 @@ import type { EventQueue } from './queue.ts';
 import { type FaultName, randomOf, type Schedule } from './schedule.ts';
 
 const MAX_CLOCK_SKEW_MS = 200;
+/** Of the calls of a disk that fail, how many may be one of a start. */
+const START_CALL_CHANCE = 0.3;
+const MAX_CALLS_AT_START = 30;
+
+/** Most calls of a node at work are appends and syncs: the others fail by their own number. */
+export const DISK_CALL_KINDS = ['any', 'read', 'index write'] as const;
+export type DiskCallKind = (typeof DISK_CALL_KINDS)[number];
+/** A node makes a few in the time that a schedule takes. */
+const MAX_CALLS_AT_WORK: Record<DiskCallKind, number> = { any: 8, read: 3, 'index write': 1 };
 
 /** A node, as far as faults go. */
 export interface FaultyNode {
@@ -16,6 +25,11 @@ export interface FaultyNode {
   clockSkewMs: number;
   /** What happens instead of the next sync (`failing`), or between its end and all that waited for it. */
   atNextSync(failing: boolean, act: () => void): void;
+  /**
+   * The `nth` call of its disk of this kind from now on fails. `ended`: the node has stopped for that. Only of a node with a
+   * whole store.
+   */
+  failDiskCall?(kind: DiskCallKind, nth: number, ended: () => void): void;
 }
 
 /** A world that trouble can be made in. */
@@ -72,6 +86,7 @@ export class FaultInjector {
       ['crash-all', (random) => this.#crashAll(random)],
       ['crash-at-sync', (random) => this.#crashAtSync(random, false)],
       ['disk-failure', (random) => this.#crashAtSync(random, true)],
+      ['disk-call', (random) => this.#failDiskCall(random)],
     ];
     for (const [name, act] of acts) if (faults.has(name)) this.#repeat(name, troubleMs, act);
   }
@@ -141,6 +156,23 @@ export class FaultInjector {
         this.#world.crash(node);
         this.#restartLater(random, node.place, 600);
       });
+    }
+  }
+
+  /** One of the calls that a node at work makes, or one of those with which it starts. Unlike a crash nobody stops it from outside. */
+  #failDiskCall(random: Random): void {
+    const world = this.#world;
+    for (const node of random.subset(world.nodes)) {
+      const isAtStart = random.chance(START_CALL_CHANCE);
+      if (isAtStart) {
+        world.crash(node);
+        this.#restartLater(random, node.place, 400);
+      }
+      const kind = isAtStart ? 'any' : random.pick(DISK_CALL_KINDS);
+      const nth = random.integer(1, isAtStart ? MAX_CALLS_AT_START : MAX_CALLS_AT_WORK[kind]);
+      const restartsAfterMs = random.integer(5, 600);
+      // Also after the faults have ended: of an index that cannot be written a node hears at its next sync.
+      node.failDiskCall?.(kind, nth, () => world.queue.after(restartsAfterMs, () => world.restart(node)));
     }
   }
 

@@ -11,7 +11,7 @@ export {
   type PlannedEpoch,
   type SetDispute,
 } from './epoch-plan.ts';
-export { FaultInjector, type FaultyNode, type FaultyWorld } from './faults.ts';
+export { type DiskCallKind, FaultInjector, type FaultyNode, type FaultyWorld } from './faults.ts';
 export { FinalLedger } from './invariants/epochs.ts';
 export {
   ForkConvicted,
@@ -27,6 +27,7 @@ export { Random } from './prng.ts';
 export { EventQueue } from './queue.ts';
 export { type Failure, type RunResult, runSchedule, runSeed } from './run.ts';
 export {
+  CORE_FAULT_NAMES,
   drawSchedule,
   FAULT_NAMES,
   type FaultName,

@@ -23,12 +23,15 @@ export const FAULT_NAMES = [
   'crash-all',
   'crash-at-sync',
   'disk-failure',
+  'disk-call',
   'skew',
   'codec',
   'checkpoint',
   'byzantine',
 ] as const;
 export type FaultName = (typeof FAULT_NAMES)[number];
+/** Those that the model of a disk around the core alone knows: all but single calls of a store. */
+export const CORE_FAULT_NAMES: readonly FaultName[] = FAULT_NAMES.filter((name) => name !== 'disk-call');
 
 /** How often each number of validators is drawn: work grows with its square. */
 const SET_SIZES: readonly number[] = [
@@ -60,7 +63,7 @@ const FORKING: readonly AdversaryName[] = ['equivocator', 'omni-voter', 'twins']
 export interface ScheduleOptions {
   /** Number of validators; drawn if undefined. */
   readonly nodes?: number;
-  /** Faults that may be drawn; all if undefined. */
+  /** Faults that may be drawn; all of the core's if undefined. */
   readonly faults?: readonly FaultName[];
   /** Adversaries that may be drawn; all if undefined. */
   readonly adversaries?: readonly AdversaryName[];
@@ -106,7 +109,7 @@ export function drawSchedule(seed: number, options: ScheduleOptions = {}): Sched
   const size = options.nodes ?? (options.epochs ? Math.max(4, shape.pick(SET_SIZES)) : shape.pick(SET_SIZES));
   const mixed = shape.chance(0.25);
   const weights = Array.from({ length: size }, () => (mixed ? shape.integer(1, 4) : 1));
-  const allowed = new Set<FaultName>(options.faults ?? FAULT_NAMES);
+  const allowed = new Set<FaultName>(options.faults ?? CORE_FAULT_NAMES);
   const faults = new Set(
     FAULT_NAMES.filter(
       (name) => random.fork(`fault-${name}`).chance(FAULT_CHANCES[name] ?? FAULT_CHANCE) && allowed.has(name),

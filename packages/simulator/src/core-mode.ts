@@ -2,8 +2,8 @@
 
 import {
   ADVERSARY_NAMES,
+  CORE_FAULT_NAMES,
   drawSchedule,
-  FAULT_NAMES,
   formatSchedule,
   parseSchedule,
   runSchedule,
@@ -14,7 +14,7 @@ import type { Mode, Outcome } from './mode.ts';
 
 export const coreMode: Mode = {
   name: 'core',
-  faults: FAULT_NAMES,
+  faults: CORE_FAULT_NAMES,
   adversaries: ADVERSARY_NAMES,
   rules: {
     R8: ['a block that skips views', 'proposal'],
@@ -34,7 +34,7 @@ export const coreMode: Mode = {
     E4: ['evidence E4'],
     'more than F': ['more adversaries than tolerated', 'certificates that exclude each other'],
     links: ['blocked by a partition', 'duplicated', 'lost', 'queued for bandwidth', 'one-way partition', 'heal'],
-    faults: FAULT_NAMES.map((name) => `fault ${name}`),
+    faults: CORE_FAULT_NAMES.map((name) => `fault ${name}`),
     adversaries: ADVERSARY_NAMES.map((name) => `adversary ${name}`),
   },
   draw: (seed, options) => formatSchedule(drawSchedule(seed, options as ScheduleOptions)),

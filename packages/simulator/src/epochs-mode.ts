@@ -1,12 +1,18 @@
 /** The fast simulator with short epochs (R22): sets change at boundaries, under the same faults and adversaries. */
 
-import { ADVERSARY_NAMES, drawSchedule, FAULT_NAMES, formatSchedule, type ScheduleOptions } from '@squad/consensus/sim';
+import {
+  ADVERSARY_NAMES,
+  CORE_FAULT_NAMES,
+  drawSchedule,
+  formatSchedule,
+  type ScheduleOptions,
+} from '@squad/consensus/sim';
 import { runCore } from './core-mode.ts';
 import type { Mode } from './mode.ts';
 
 export const epochsMode: Mode = {
   name: 'epochs',
-  faults: FAULT_NAMES,
+  faults: CORE_FAULT_NAMES,
   adversaries: ADVERSARY_NAMES,
   rules: {
     R1: ['a batch sealed anew', 'a batch given to a validator'],
@@ -26,7 +32,7 @@ export const epochsMode: Mode = {
     E2: ['evidence E2'],
     E3: ['evidence E3'],
     E4: ['evidence E4'],
-    faults: FAULT_NAMES.map((name) => `fault ${name}`),
+    faults: CORE_FAULT_NAMES.map((name) => `fault ${name}`),
     adversaries: ADVERSARY_NAMES.map((name) => `adversary ${name}`),
   },
   draw: (seed, options) => formatSchedule(drawSchedule(seed, { ...(options as ScheduleOptions), epochs: true })),

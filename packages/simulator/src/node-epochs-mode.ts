@@ -13,7 +13,7 @@ import {
 } from '@squad/consensus/sim';
 import { quorumWeight } from '@squad/types';
 import type { Mode } from './mode.ts';
-import { NODE_ADVERSARIES, NODE_FAULTS, runNode } from './node-mode.ts';
+import { DISK_RULES, NODE_ADVERSARIES, NODE_FAULTS, runNode } from './node-mode.ts';
 
 /** As short as a genesis file allows: an epoch's end is what these schedules are for. */
 const EPOCH_LENGTHS_BLOCKS = [16, 16, 16, 24, 40];
@@ -33,6 +33,7 @@ export const nodeEpochsMode: Mode = {
   rules: {
     R1: ['accepted', 'batch'],
     R20: ['crash', 'restart', 'crash between sync and send', 'a sync fails'],
+    'R20 disk': DISK_RULES,
     R23: ['bounds looked at'],
     R22: [
       'an epoch begins',

@@ -24,6 +24,19 @@ export const NODE_FAULTS: readonly FaultName[] = FAULT_NAMES.filter(
   (name) => name !== 'codec' && name !== 'checkpoint',
 );
 
+/** What of a disk fails, and what becomes of its node. */
+export const DISK_RULES: readonly string[] = [
+  'log.append failed',
+  'log.sync failed',
+  'log.replay failed',
+  'index.write failed',
+  'index.get failed',
+  'index.getMany failed',
+  'index.range failed',
+  'a node ends itself for its disk',
+  'a node says that its disk failed, and goes on',
+];
+
 export const nodeMode: Mode = {
   name: 'node',
   faults: NODE_FAULTS,
@@ -45,6 +58,7 @@ export const nodeMode: Mode = {
       'a sync fails',
       'final before a crash, delivered after it',
     ],
+    'R20 disk': DISK_RULES,
     R23: ['bounds looked at'],
     'section 6': ['a block derived', 'everything accepted is in the sequence'],
     E1: ['evidence E1'],

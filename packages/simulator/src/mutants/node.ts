@@ -78,6 +78,18 @@ export const nodeMutants: readonly Mutant[] = [
     ),
   ]),
   mutant(
+    'R20',
+    'who cannot write goes on',
+    [
+      edit(
+        'sequencer/src/actor.ts',
+        '      this.#stopped = true;\n      this.#config.onFailure(error);\n',
+        '      void error;\n',
+      ),
+    ],
+    { faults: ['disk-call'] },
+  ),
+  mutant(
     'R23',
     'votes of views that are long over are kept',
     [edit('consensus/src/tally.ts', 'if (held < view) this.#views.delete(held);', 'void (held < view);')],

@@ -3,7 +3,14 @@
  * this world. What it lets out is looked at on the way, and bent if it is Byzantine.
  */
 
-import { type Adversary, followerIndex, type ObservedNode, type PlannedEpoch, type Random } from '@squad/consensus/sim';
+import {
+  type Adversary,
+  type DiskCallKind,
+  followerIndex,
+  type ObservedNode,
+  type PlannedEpoch,
+  type Random,
+} from '@squad/consensus/sim';
 import {
   type Channel,
   MAX_ANSWER_BYTES,
@@ -43,6 +50,7 @@ import {
   type Vote,
 } from '@squad/types';
 import { SimulatedDisk, voteName } from './disk.ts';
+import { callThatFailed, type DiskCallFailed } from './disk-calls.ts';
 import { identityOfNodeKey, nodeKeyOf, type OperatorsSets, operatorsSets } from './genesis.ts';
 import { type Endpoint, peerIdOf } from './links.ts';
 import type { Life } from './time.ts';
@@ -92,6 +100,10 @@ export class NodeOfWorld {
   #former = new Set<number>();
   /** The view that an adversary last heard of. */
   #view = '';
+  /** What happens once this node has ended itself because a call of its disk failed. */
+  #onEnded: () => void = () => {};
+  /** A write of the index that failed, while the node need not have heard of it. */
+  #unheard: DiskCallFailed | undefined;
 
   constructor(world: NodeWorld, index: number, place: number, random: Random) {
     this.#world = world;
@@ -101,6 +113,8 @@ export class NodeOfWorld {
     this.disk = new SimulatedDisk(random.fork('disk'), {
       onBatch: (header, digest) => world.learnBatch(header, digest),
       onSync: () => this.#checkEnd(),
+      onSynced: () => this.#mustEnd(this.#unheard),
+      onFailure: (failure) => this.#onDiskFailure(failure),
       syncDelayMs: (draw, endsEpoch) => {
         if (endsEpoch && world.schedule.faults.has('slow-disk') && draw.chance(STALL_CHANCE))
           return draw.integer(50, MAX_STALL_MS);
@@ -151,8 +165,8 @@ export class NodeOfWorld {
     const world = this.#world;
     const { genesis } = world;
     await this.crashing;
-    const store = await createNodeStore({ log: this.disk.open(), keyValueStore: this.disk.keyValueStore });
-    await world.onRestarted(this, store);
+    const store = await createNodeStore(this.disk.open());
+    await this.disk.calls.aside(() => world.onRestarted(this, store));
     const logger = this.#logger(life);
     const sets = operatorsSets(genesis, (epoch) => world.disputes.setFor(this.index, epoch));
     this.#sets = sets;
@@ -225,6 +239,7 @@ export class NodeOfWorld {
     this.endpoint = undefined;
     if (endpoint) this.#world.links.leave(endpoint);
     this.disk.atNextSync = undefined;
+    this.#unheard = undefined;
     this.crashing = this.disk.crash();
   }
 
@@ -235,9 +250,39 @@ export class NodeOfWorld {
     this.disk.atNextSync = { failing, act };
   }
 
+  failDiskCall(kind: DiskCallKind, nth: number, ended: () => void): void {
+    if (this.disk.calls.failAt(kind, nth)) this.#onEnded = ended;
+  }
+
   #failed(life: Life, error: unknown): void {
     // What fails in a life that is over fails because it is over.
-    if (life.isAlive) this.#world.fail('never throws', `${this.name}: ${error instanceof Error ? error.stack : error}`);
+    if (!life.isAlive) return;
+    if (callThatFailed(error)) return this.endItself();
+    this.#world.fail('never throws', `${this.name}: ${error instanceof Error ? error.stack : error}`);
+  }
+
+  /** The process stops: of a disk that cannot be relied upon it says so, and nothing else. */
+  endItself(): void {
+    this.#world.count('a node ends itself for its disk');
+    this.#world.crash(this);
+    this.#onEnded();
+  }
+
+  #onDiskFailure(failure: DiskCallFailed): void {
+    this.#world.note('disk call', [this.place], () => `${this.name}: ${failure.message}`);
+    this.#world.count(failure.message);
+    if (failure.part === 'log' && failure.isWrite) this.#mustEnd(failure);
+    else if (failure.isWrite) this.#unheard = failure;
+  }
+
+  /** R20: who cannot write says so and ends itself. Of an index that is behind the log, when the next sync is over. */
+  #mustEnd(failure: DiskCallFailed | undefined): void {
+    const { life } = this;
+    if (!failure || !life) return;
+    this.#world.queue.after(1, () => {
+      const isHeard = failure.part === 'index' && this.#unheard !== failure;
+      if (life.isAlive && !isHeard) this.#world.fail('ends itself', `${this.name} goes on, and ${failure.message}`);
+    });
   }
 
   // ---------------------------------------------------------------- what the invariants look at
@@ -271,6 +316,10 @@ export class NodeOfWorld {
   #logger(life: Life): Logger {
     const error = (fields: unknown, message?: unknown): void => {
       const cause = typeof fields === 'object' && fields !== null && 'err' in fields ? fields.err : fields;
+      if (callThatFailed(cause)) {
+        this.#unheard = undefined;
+        return this.#world.count('a node says that its disk failed, and goes on');
+      }
       if (this.isHonest) this.#failed(life, cause instanceof Error ? cause : new Error(`${message}: ${cause}`));
     };
     const logger: Logger = { ...silentLogger, error, fatal: error, child: () => logger };
@@ -299,7 +348,7 @@ export class NodeOfWorld {
     const epoch = sequencer?.epoch ?? 0;
     if (!sequencer || this.disk.ends.has(epoch)) return;
     const check = (encoded: Uint8Array | undefined) => encoded && this.#answersWithProof(encoded);
-    sequencer.handOvers.encoded(epoch).then(check, () => {});
+    this.disk.calls.aside(() => sequencer.handOvers.encoded(epoch)).then(check, () => {});
   }
 
   #answersWithProof(answer: Uint8Array): void {

@@ -44,6 +44,7 @@ import {
 } from '@squad/types';
 import { beyondBounds } from './bounds.ts';
 import { ByzantineNodes } from './byzantine.ts';
+import { callThatFailed } from './disk-calls.ts';
 import { Absence, Disputes } from './disputes.ts';
 import { Follower } from './follower.ts';
 import { createGenesis, createPlan, GENESIS_TIME_MS, ROLLUP } from './genesis.ts';
@@ -236,6 +237,9 @@ export class NodeWorld implements FaultyWorld {
   /** Throws the first violation. */
   async run(): Promise<void> {
     const onUnhandled = (error: unknown): void => {
+      const failure = callThatFailed(error);
+      // As the process does (cli/src/serve.ts); in a life that is over it is of no matter.
+      if (failure) return this.nodes.find(({ disk }) => disk.calls.last === failure)?.endItself();
       const what = error instanceof Error ? error.stack : error;
       this.fail('never throws', `a promise was rejected and nobody looked: ${what}`);
     };
@@ -271,6 +275,7 @@ export class NodeWorld implements FaultyWorld {
     this.#faults.end();
     for (const node of this.nodes) {
       node.disk.atNextSync = undefined;
+      node.disk.calls.spare();
       this.restart(node);
     }
     this.links.connectAll();
