@@ -1,7 +1,7 @@
 /** The deep simulator with short epochs (R22): whole sequencers go from set to set, join, leave, and start again anywhere. */
 
 import {
-  drawSchedule,
+  ADVERSARY_NAMES,
   EpochPlan,
   type EpochSchedule,
   formatSchedule,
@@ -13,7 +13,7 @@ import {
 } from '@squad/consensus/sim';
 import { quorumWeight } from '@squad/types';
 import type { Mode } from './mode.ts';
-import { DISK_RULES, NODE_ADVERSARIES, NODE_FAULTS, runNode } from './node-mode.ts';
+import { DISK_RULES, drawNodes, NODE_FAULTS, runNode } from './node-mode.ts';
 
 /** As short as a genesis file allows: an epoch's end is what these schedules are for. */
 const EPOCH_LENGTHS_BLOCKS = [16, 16, 16, 24, 40];
@@ -29,11 +29,12 @@ const SPLIT_CHANCE = 0.5;
 export const nodeEpochsMode: Mode = {
   name: 'node-epochs',
   faults: NODE_FAULTS,
-  adversaries: NODE_ADVERSARIES,
+  adversaries: ADVERSARY_NAMES,
   rules: {
     R1: ['accepted', 'batch'],
     R20: ['crash', 'restart', 'crash between sync and send', 'a sync fails'],
     'R20 disk': DISK_RULES,
+    R21: ['batches', 'block', 'range', 'handOver'].map((protocol) => `a lie in an answer: ${protocol}`),
     R23: ['bounds looked at'],
     R22: [
       'an epoch begins',
@@ -58,7 +59,7 @@ export const nodeEpochsMode: Mode = {
     ],
     'section 6': ['a block derived', 'everything accepted is in the sequence'],
     faults: NODE_FAULTS.map((name) => `fault ${name}`),
-    adversaries: NODE_ADVERSARIES.map((name) => `adversary ${name}`),
+    adversaries: ADVERSARY_NAMES.map((name) => `adversary ${name}`),
   },
   draw: (seed, options) => formatSchedule(draw(seed, options as ScheduleOptions)),
   run: runNode,
@@ -67,9 +68,7 @@ export const nodeEpochsMode: Mode = {
 function draw(seed: number, options: ScheduleOptions): Schedule {
   const random = new Random(`squad-simulation/node-epochs/${seed}`);
   const isWhollyNew = random.fork('wholly-new').chance(WHOLLY_NEW_CHANCE);
-  const drawn = drawSchedule(seed, {
-    faults: NODE_FAULTS,
-    adversaries: NODE_ADVERSARIES,
+  const drawn = drawNodes(seed, {
     nodes: random.fork('nodes').pick(isWhollyNew ? [7, 8] : [4, 5, 5, 6]),
     troubleMs: random.fork('trouble').integer(2_000, 9_000),
     ...options,

@@ -10,16 +10,18 @@ import {
   formatSchedule,
   InvariantViolation,
   parseSchedule,
+  randomOf,
+  type Schedule,
   type ScheduleOptions,
   simplerSchedules,
 } from '@squad/consensus/sim';
 import type { Failure, Mode, Outcome } from './mode.ts';
 import { NodeWorld } from './node/world.ts';
 
-/** Without those that only a model of batches can play, and those that a real node has always. */
-export const NODE_ADVERSARIES: readonly AdversaryName[] = ADVERSARY_NAMES.filter(
-  (name) => name !== 'lane-equivocator' && name !== 'liar',
-);
+/** They came later than the others, and take the place of some by a draw of their own: it shifts no other. */
+const LATER_ADVERSARIES: readonly AdversaryName[] = ['lane-equivocator', 'liar'];
+const LATER_ADVERSARY_CHANCE = 0.2;
+/** Without those that a real node has always. */
 export const NODE_FAULTS: readonly FaultName[] = FAULT_NAMES.filter(
   (name) => name !== 'codec' && name !== 'checkpoint',
 );
@@ -40,10 +42,11 @@ export const DISK_RULES: readonly string[] = [
 export const nodeMode: Mode = {
   name: 'node',
   faults: NODE_FAULTS,
-  adversaries: NODE_ADVERSARIES,
+  adversaries: ADVERSARY_NAMES,
   rules: {
     R1: ['accepted', 'batch'],
     R3: ['acknowledgements'],
+    R5: ['two batches of one place are held', 'evidence E5'],
     R8: ['proposal', 'a block that skips views'],
     R10: ['a young batch ordered'],
     R11: ['NOTARIZE'],
@@ -59,20 +62,30 @@ export const nodeMode: Mode = {
       'final before a crash, delivered after it',
     ],
     'R20 disk': DISK_RULES,
+    R21: ['batches', 'block', 'range'].map((protocol) => `a lie in an answer: ${protocol}`),
     R23: ['bounds looked at'],
     'section 6': ['a block derived', 'everything accepted is in the sequence'],
     E1: ['evidence E1'],
     E3: ['evidence E3'],
     links: ['blocked by a partition', 'duplicated', 'lost', 'queued for bandwidth', 'one-way partition', 'heal'],
     faults: NODE_FAULTS.map((name) => `fault ${name}`),
-    adversaries: NODE_ADVERSARIES.map((name) => `adversary ${name}`),
+    adversaries: ADVERSARY_NAMES.map((name) => `adversary ${name}`),
   },
-  draw: (seed, options) => {
-    const chosen = { faults: NODE_FAULTS, adversaries: NODE_ADVERSARIES, ...options } as ScheduleOptions;
-    return formatSchedule(drawSchedule(seed, chosen));
-  },
+  draw: (seed, options) => formatSchedule(drawNodes(seed, options as ScheduleOptions)),
   run: runNode,
 };
+
+export function drawNodes(seed: number, options: ScheduleOptions): Schedule {
+  const adversaries = ADVERSARY_NAMES.filter((name) => !LATER_ADVERSARIES.includes(name));
+  const drawn = drawSchedule(seed, { faults: NODE_FAULTS, adversaries, ...options });
+  if (options.adversaries) return drawn;
+  const random = randomOf(drawn).fork('later-adversaries');
+  const byzantine = [...drawn.byzantine].map(([index, name]): [number, AdversaryName] => [
+    index,
+    random.chance(LATER_ADVERSARY_CHANCE) ? random.pick(LATER_ADVERSARIES) : name,
+  ]);
+  return { ...drawn, byzantine: new Map(byzantine) };
+}
 
 /** One schedule, as `Mode.run` says. */
 export async function runNode(text: string, traceLines: number): Promise<Outcome> {

@@ -90,6 +90,31 @@ export const nodeMutants: readonly Mutant[] = [
     { faults: ['disk-call'] },
   ),
   mutant(
+    'R5',
+    'the second batch of a place is no evidence if it was asked for',
+    [
+      edit(
+        'sequencer/src/spread.ts',
+        "      if (this.#config.lanes.standing(header, digest) === 'equivocation') this.#recordFork(batch.signed);\n",
+        '',
+      ),
+    ],
+    { adversaries: ['lane-equivocator'] },
+  ),
+  mutant(
+    'R21',
+    'the bodies of final blocks are not checked',
+    [
+      edit(
+        'sequencer/src/batch-fetcher.ts',
+        "if (!validatorSet) return isBodyOf(header, batch.body, sha256) ? undefined : 'BATCH_BODY_ROOT';",
+        'if (!validatorSet) return undefined;',
+      ),
+    ],
+    // Whoever was cut off asks for what became final meanwhile.
+    { faults: ['partition', 'byzantine'], adversaries: ['liar'], troubleMs: 4_000, settles: true },
+  ),
+  mutant(
     'R23',
     'votes of views that are long over are kept',
     [edit('consensus/src/tally.ts', 'if (held < view) this.#views.delete(held);', 'void (held < view);')],

@@ -15,7 +15,7 @@ import {
   MemoryKeyValueStore,
   MemoryLog,
 } from '@squad/storage';
-import { type BatchHeader, batchDigest, type Epoch, toHex, type Vote } from '@squad/types';
+import { batchDigest, type Epoch, type SignedBatchHeader, toHex, type Vote } from '@squad/types';
 import { type DiskCallFailed, DiskCalls, failing } from './disk-calls.ts';
 
 /** The kinds of records that the sequencer writes; above are the store's own. */
@@ -24,7 +24,7 @@ const EPOCH_ENDED_RECORD_KIND = 7;
 const MAX_KEPT_FRAMES = 3;
 
 export interface DiskEvents {
-  onBatch(header: BatchHeader, digest: Uint8Array): void;
+  onBatch(signed: SignedBatchHeader, digest: Uint8Array): void;
   /** A sync begins: nothing that waits for it may be seen. */
   onSync(): void;
   /** All that was appended before it is durable; its caller has not heard of it yet. */
@@ -139,7 +139,7 @@ export class SimulatedDisk {
     if (decoded.type !== 'batch') return;
     const digest = batchDigest(decoded.signed.header);
     this.batches.add(toHex(digest));
-    this.#events.onBatch(decoded.signed.header, digest);
+    this.#events.onBatch(decoded.signed, digest);
   }
 }
 

@@ -12,7 +12,6 @@ import {
   type Random,
 } from '@squad/consensus/sim';
 import {
-  type Channel,
   MAX_ANSWER_BYTES,
   MAX_CONSENSUS_FRAME_BYTES,
   MAX_DATA_FRAME_BYTES,
@@ -36,7 +35,6 @@ import { type Logger, noMetrics, silentLogger } from '@squad/service';
 import { createNodeStore, type NodeStore } from '@squad/storage';
 import {
   Block,
-  batchDigest,
   blockHash,
   Certificate,
   type ConsensusMessage,
@@ -46,11 +44,11 @@ import {
   equalBytes,
   toHex,
   type ValidatorIndex,
-  type ValidatorMessage,
   type Vote,
 } from '@squad/types';
 import { SimulatedDisk, voteName } from './disk.ts';
 import { callThatFailed, type DiskCallFailed } from './disk-calls.ts';
+import { checkFork } from './forks.ts';
 import { identityOfNodeKey, nodeKeyOf, type OperatorsSets, operatorsSets } from './genesis.ts';
 import { type Endpoint, peerIdOf } from './links.ts';
 import type { Life } from './time.ts';
@@ -111,7 +109,10 @@ export class NodeOfWorld {
     this.place = place;
     this.random = random;
     this.disk = new SimulatedDisk(random.fork('disk'), {
-      onBatch: (header, digest) => world.learnBatch(header, digest),
+      onBatch: (signed, digest) => {
+        world.learnBatch(signed.header, digest);
+        checkFork(world, this, signed);
+      },
       onSync: () => this.#checkEnd(),
       onSynced: () => this.#mustEnd(this.#unheard),
       onFailure: (failure) => this.#onDiskFailure(failure),
@@ -141,7 +142,7 @@ export class NodeOfWorld {
   }
 
   get adversary(): Adversary | undefined {
-    return this.#world.adversaryOf(this, this.epoch);
+    return this.#world.byzantine.adversaryOf(this, this.epoch);
   }
 
   // ---------------------------------------------------------------- life
@@ -337,7 +338,7 @@ export class NodeOfWorld {
         const answer = await handlers.onRequest(from, protocol, request);
         this.#withinLimit('an answer', answer, MAX_ANSWER_BYTES);
         if (protocol === 'handOver' && answer.length > 0) this.#answersWithProof(answer);
-        return answer;
+        return this.isHonest ? answer : this.#world.byzantine.answer(this, protocol, request, answer);
       },
     };
   }
@@ -416,7 +417,7 @@ export class NodeOfWorld {
         this.#world.onSend(this, decoded.value);
         for (const { peer, position } of validators()) {
           if (to !== 'all' && to !== position) continue;
-          for (const bent of this.#bend(position, channel, frame, decoded.value))
+          for (const bent of this.#world.byzantine.bend(this, position, frame, decoded.value))
             links.frame(endpoint, peer, channel, bent);
         }
       },
@@ -453,33 +454,6 @@ export class NodeOfWorld {
   /** R23: what is longer would cost its sender the connection. */
   #withinLimit(what: string, { length }: Uint8Array, limit: number): void {
     if (length > limit) this.#world.fail('limits', `${this.name}: ${what} of ${length} bytes, of at most ${limit}`);
-  }
-
-  /** What goes to one peer in place of an honest frame. */
-  #bend(to: ValidatorIndex, _channel: Channel, frame: Uint8Array, message: ValidatorMessage): readonly Uint8Array[] {
-    const { adversary } = this;
-    if (!adversary) return [frame];
-    if (this.#world.schedule.byzantine.get(this.index) === 'garbage-sender' && this.random.chance(0.05)) {
-      return [this.random.bytes(this.random.integer(0, 300))];
-    }
-    if (message.type === 'batch') {
-      const { header } = message.batch.signed;
-      const { author, seq, rollupId, joinsNext, previousDigest } = header;
-      const held = { ref: { author, seq, rollupId, digest: batchDigest(header), joinsNext }, previousDigest };
-      return adversary.spread && adversary.spread(to, held) === undefined ? [] : [frame];
-    }
-    if (message.type === 'acknowledgements') {
-      const { acknowledges } = adversary;
-      if (!acknowledges) return [frame];
-      const kept = message.acknowledgements.filter(({ author }) => acknowledges(author));
-      return kept.length === 0 ? [] : [encodeValidatorMessage({ ...message, acknowledgements: kept })];
-    }
-    if (message.type === 'evidence' || !adversary.send) return [frame];
-    return adversary.send(to, message).map((instead) => {
-      if (instead === message) return frame;
-      this.#world.learnByzantine(instead);
-      return encodeValidatorMessage(instead);
-    });
   }
 
   /** What an adversary says of its own accord. */

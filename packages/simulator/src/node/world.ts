@@ -5,7 +5,6 @@
 
 import { epochOf } from '@squad/consensus';
 import {
-  type Adversary,
   type EpochPlan,
   EventQueue,
   FaultInjector,
@@ -96,7 +95,7 @@ export class NodeWorld implements FaultyWorld {
   readonly #rules = new Map<Epoch, Invariants>();
   readonly disputes: Disputes;
   readonly #absence: Absence;
-  readonly #byzantine: ByzantineNodes;
+  readonly byzantine: ByzantineNodes;
   readonly #faults: FaultInjector;
   readonly #batches = new Map<BatchDigest, Ordered>();
   /** By height: the state root that the first rollup derived. */
@@ -122,7 +121,7 @@ export class NodeWorld implements FaultyWorld {
     this.network = new SimulatedNetwork(this.queue, random.fork('links'), indexes.length, schedule.latencyMs, count);
     this.time = new VirtualTime(this.queue, GENESIS_TIME_MS, random.fork('time'));
     this.links = new Links(this.queue, this.network, this.time);
-    this.#byzantine = new ByzantineNodes(this, random);
+    this.byzantine = new ByzantineNodes(this, random);
     this.disputes = new Disputes(this);
     this.#absence = new Absence(this);
     this.#rules.set(0, this.#rulesFrom(this.plan.at(0), root));
@@ -221,11 +220,6 @@ export class NodeWorld implements FaultyWorld {
     } catch (error) {
       this.broken ??= error instanceof Error ? error : new Error(String(error));
     }
-  }
-
-  /** What a Byzantine validator is in an epoch. */
-  adversaryOf(node: NodeOfWorld, epoch: PlannedEpoch): Adversary | undefined {
-    return this.#byzantine.adversaryOf(node, epoch);
   }
 
   fail(invariant: string, message: string): void {
