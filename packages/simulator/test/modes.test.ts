@@ -33,6 +33,27 @@ describe.each(MODES.map(({ name }) => name))('the %s simulator', (name) => {
   });
 });
 
+describe.each(['node', 'node-epochs'])('the %s simulator', (name) => {
+  const mode = modeOf(name)!;
+  /** What came later than the rest. */
+  const without = (schedule: string) =>
+    schedule.replace(
+      /faults=(\S*)/,
+      (_, faults: string) => `faults=${faults.split(',').filter((one) => one !== 'disk-call')}`,
+    );
+
+  it('draws whether calls of disks fail, and who lies in whole answers, without changing anything else', () => {
+    const drawn = Array.from({ length: 200 }, (_, seed) => mode.draw(seed, {}));
+    const faults = mode.faults.filter((fault) => fault !== 'disk-call');
+    expect(drawn.map(without)).toEqual(drawn.map((_, seed) => mode.draw(seed, { faults })));
+    for (const what of [/faults=\S*disk-call/, /byzantine=\S*:lane-equivocator/, /byzantine=\S*:liar/]) {
+      const share = drawn.filter((schedule) => what.test(schedule)).length / drawn.length;
+      expect(share).toBeGreaterThan(0.02);
+      expect(share).toBeLessThan(0.5);
+    }
+  });
+});
+
 describe('clock, timers and randomness', () => {
   it('are the process’s own again after a run', async () => {
     const before = [Date.now, performance.now, Math.random, setTimeout, setInterval, clearTimeout];

@@ -90,6 +90,18 @@ export const nodeMutants: readonly Mutant[] = [
     { faults: ['disk-call'] },
   ),
   mutant(
+    'R20',
+    'who cannot write its index goes on',
+    [
+      edit(
+        'sequencer/src/actor.ts',
+        'await store.checkpoint(positions[checkpointAt]!);',
+        'await store.checkpoint(positions[checkpointAt]!).catch(() => {});',
+      ),
+    ],
+    { faults: ['disk-call'], troubleMs: 3_000 },
+  ),
+  mutant(
     'R5',
     'the second batch of a place is no evidence if it was asked for',
     [
