@@ -125,6 +125,8 @@ export class VirtualTime {
     try {
       return await work();
     } finally {
+      // A node that is about to start, say, sets its timers in this time still: in real time they would go on for ever.
+      await settle();
       const { dateNow, performanceNow, random, ...timers } = real;
       Object.assign(globalThis, timers);
       Object.assign(timersPromises, realPromises);
