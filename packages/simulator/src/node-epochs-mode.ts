@@ -18,6 +18,7 @@ import { DISK_RULES, drawNodes, NODE_FAULTS, runNode } from './node-mode.ts';
 /** As short as a genesis file allows: an epoch's end is what these schedules are for. */
 const EPOCH_LENGTHS_BLOCKS = [16, 16, 16, 24, 40];
 const WHOLLY_NEW_CHANCE = 0.25;
+const STAYS_NEW_CHANCE = 0.5;
 const LEAST_VALIDATORS = 3;
 const ABSENTEE_CHANCE = 0.3;
 /** Of those that are off for long, how many validate never again. */
@@ -75,7 +76,10 @@ function draw(seed: number, options: ScheduleOptions): Schedule {
     epochs: true,
   });
   const hasAbsentee = random.fork('absentee').chance(ABSENTEE_CHANCE);
-  const usual = { sets: (isWhollyNew && whollyNew(drawn)) || drawn.epochs!.sets };
+  const halves = isWhollyNew ? whollyNew(drawn) : undefined;
+  // Where the first half does not come back, what only it had has to be asked for while it validates no more.
+  const staysNew = halves && random.fork('stays-new').chance(STAYS_NEW_CHANCE);
+  const usual = { sets: halves ?? drawn.epochs!.sets, ...(staysNew && { repeatsFrom: halves.length - 1 }) };
   const sets = (hasAbsentee && leaver(random.fork('leaver'), drawn, usual.sets)) || usual;
   const isDisputed = random.fork('disputed').chance(DISPUTE_CHANCE);
   const lengths = hasAbsentee || isDisputed ? EPOCH_LENGTHS_BLOCKS.slice(0, 1) : EPOCH_LENGTHS_BLOCKS;
