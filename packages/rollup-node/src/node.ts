@@ -35,6 +35,7 @@ import { type CustomRollup, loadCustomRollup } from './execution/custom.ts';
 import { EvmExecutor } from './execution/evm/executor.ts';
 import { EvmHistory } from './execution/evm/history.ts';
 import type { KeyValueExecutor } from './execution/key-value/executor.ts';
+import { OrderedExecutor } from './execution/ordered.ts';
 import { type NodeFiles, readFiles } from './files.ts';
 import {
   createFollower,
@@ -48,9 +49,8 @@ import { checkRollupNodeOptions, type RollupNodeOptions } from './options.ts';
 import { customMethods } from './rpc/custom-methods.ts';
 import { createEthApi } from './rpc/eth-methods.ts';
 import { ledgerMethods } from './rpc/ledger-methods.ts';
-import { nitroMethods } from './rpc/nitro-methods.ts';
+import { orderedMethods } from './rpc/ordered-methods.ts';
 import type { RollupRpcPorts } from './rpc/ports.ts';
-import { NitroExecutor } from './stacks/nitro/executor.ts';
 import { startNitroFeed } from './stacks/nitro/node.ts';
 import { type RollupGenesis, readOpRollupConfig } from './stacks/op/rollup-config.ts';
 import { MeasuredDerivation, type NodeState, openFeeds, readiness, statusFields, statusMethod } from './status.ts';
@@ -279,8 +279,8 @@ async function apiOf(
     );
   }
   const methods =
-    executor instanceof NitroExecutor
-      ? nitroMethods({ executor, skipped }, ports)
+    executor instanceof OrderedExecutor
+      ? orderedMethods({ executor, skipped }, ports)
       : custom === undefined
         ? ledgerMethods({ executor: executor as KeyValueExecutor, skipped }, ports)
         : customMethods({ executor, skipped }, custom, ports);

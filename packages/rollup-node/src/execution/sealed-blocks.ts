@@ -17,6 +17,7 @@ export interface SealedBlock {
 
 export class SealedBlocks<Block extends SealedBlock> {
   readonly store: RollupStore;
+  readonly genesis: BlockSummary;
   readonly #entriesOf: (block: Block) => StoreEntry[];
   readonly #provisional: Block[] = [];
   #latest: BlockSummary;
@@ -25,9 +26,11 @@ export class SealedBlocks<Block extends SealedBlock> {
   private constructor(
     store: RollupStore,
     entriesOf: (block: Block) => StoreEntry[],
+    genesis: BlockSummary,
     head: { readonly latest: BlockSummary; readonly cursor: Cursor | undefined },
   ) {
     this.store = store;
+    this.genesis = genesis;
     this.#entriesOf = entriesOf;
     this.#latest = head.latest;
     this.#cursor = head.cursor;
@@ -45,8 +48,9 @@ export class SealedBlocks<Block extends SealedBlock> {
     const identity = rollupFileHash(file);
     const store = await RollupStore.open(directory, identity);
     const stored = store.get('meta', HEAD);
-    const genesis = { latest: genesisSummary(file, identity), cursor: undefined };
-    return new SealedBlocks(store, entriesOf, stored === undefined ? genesis : decodeHead(stored));
+    const genesis = genesisSummary(file, identity);
+    const head = stored === undefined ? { latest: genesis, cursor: undefined } : decodeHead(stored);
+    return new SealedBlocks(store, entriesOf, genesis, head);
   }
 
   /** The newest stored one. */

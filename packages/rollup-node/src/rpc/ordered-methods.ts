@@ -1,15 +1,15 @@
-/** The JSON-RPC methods of a rollup that Nitro nodes execute: they forward transactions here. State is theirs to tell. */
+/** The JSON-RPC methods of a rollup that is executed elsewhere: those nodes forward transactions here. State is theirs to tell. */
 
 import { defineMethod, hexBytes, type RpcMethod, toQuantity } from '@squad/service';
 import { MAX_TRANSACTION_BYTES } from '@squad/types';
 import type { SkippedTransactions } from '../derivation/skipped.ts';
-import type { NitroExecutor } from '../stacks/nitro/executor.ts';
+import type { OrderedExecutor } from '../execution/ordered.ts';
 import { refused } from './errors.ts';
 import { skippedMethod } from './ledger-methods.ts';
 import type { RollupRpcPorts } from './ports.ts';
 
-export function nitroMethods(
-  rollup: { readonly executor: NitroExecutor; readonly skipped: SkippedTransactions },
+export function orderedMethods(
+  rollup: { readonly executor: OrderedExecutor; readonly skipped: SkippedTransactions },
   ports: RollupRpcPorts,
 ): RpcMethod[] {
   const { executor, skipped } = rollup;
