@@ -72,7 +72,7 @@ async function readRollup({ rollup: path, blockTimeMs }: RollupNodeOptions, gene
   if (!rollup.ok) throw rollup.error;
   const { rollupId, executor } = rollup.value;
   // Of Ethereum's transactions, whoever executes them: the validators check signatures and chain id, and keep nonces in one lane.
-  const kind = executor === 'evm' || executor === 'nitro' ? 'evm' : 'opaque';
+  const kind = executor === 'ledger' || executor === 'custom' ? 'opaque' : 'evm';
   const ordered = genesis.file.rollups.find((entry) => entry.rollupId === rollupId);
   if (ordered?.kind === kind)
     return blockTimeMs === undefined ? rollup.value : withBlockTime(rollup.value, blockTimeMs);

@@ -101,7 +101,7 @@ export const rollupNodeOptions = defineOptions({
     default: 'payload',
     env: 'SQUAD_ENGINE_MODE',
     flag: '--engine-mode',
-    help: 'payload: the client executes the blocks of this node and has to agree (geth, reth); attributes: it builds them of forced transactions (op-geth, op-reth)',
+    help: 'payload: the client executes the blocks of this node and has to agree (geth, reth); attributes: it builds them of forced transactions, as always for a rollup file with executor "op" (op-geth)',
   },
   rpcHost: {
     type: z.string(),

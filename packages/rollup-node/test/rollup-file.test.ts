@@ -5,6 +5,9 @@ import { developmentRollup, parseRollupFile, rollupFileHash, SYSTEM_CONTRACTS } 
 
 const VALID = { version: 1, rollupId: 901, name: 'one', executor: 'evm', genesisTimeMs: 1_700_000_000_000 };
 const A = `0x${'aB'.repeat(20)}`;
+const W = `0x${'aB'.repeat(32)}`;
+const OP = { genesisHash: W, l1Origin: { number: 1, hash: W, timestamp: 2, baseFee: '3' }, batcher: A };
+const op = (change: object = {}, file: object = {}) => ({ executor: 'op', op: { ...OP, ...change }, ...file });
 
 function messageOf(change: object): string {
   const parsed = parseRollupFile({ ...VALID, ...change });
@@ -48,6 +51,15 @@ describe('the rollup file', () => {
     [{ ethereumBlocks: true, executor: 'ledger' }, /ethereumBlocks: is for the executor "evm"/],
     [{ ethereumBlocks: true, hardfork: 'cancun' }, /ethereumBlocks: is for the hard forks prague and osaka/],
     [{ ethereumBlocks: true, blockTimeMs: 999 }, /ethereumBlocks: needs a blockTimeMs of 1000 or more/],
+    [{ executor: 'op' }, /op: is for the executor "op", which needs it/],
+    [{ op: OP }, /op: is for the executor "op", which needs it/],
+    [op({ genesisHash: '0x12' }), /op.genesisHash: expected 0x and 64 hex digits/],
+    [op({ baseFeeScalar: 2 ** 32 }), /op.baseFeeScalar/],
+    [op({ eip1559Elasticity: 6 }), /op: has one of eip1559Denominator and eip1559Elasticity/],
+    [op({}, { hardfork: 'osaka' }), /op: needs the hardfork prague/],
+    [op({}, { blockTimeMs: 999 }), /op: needs a blockTimeMs of 1000 or more/],
+    [op({}, { gasLimit: 1_999_999 }), /op: needs a gasLimit of 2000000 or more/],
+    [op({}, { alloc: { [A]: {} } }), /op: needs an empty alloc/],
   ])('refuses %j and names the field', (change, message) => {
     expect(messageOf(change)).toMatch(message);
   });
@@ -59,6 +71,7 @@ describe('the rollup file', () => {
       return Buffer.from(rollupFileHash(parsed.value)).toString('hex');
     };
     const other = `0x${'01'.repeat(20)}`;
+    expect(hash(op({ genesisHash: W.toLowerCase() }))).toBe(hash(op()));
     expect(hash({ alloc: { [A]: { balance: '16' }, [other]: {} } })).toBe(
       hash({ alloc: { [other]: {}, [A.toLowerCase()]: { balance: '0x10' } } }),
     );
@@ -72,6 +85,10 @@ describe('the rollup file', () => {
       { ethereumBlocks: true },
       { alloc: { [A]: { nonce: 1 } } },
       { alloc: { [A]: {} } },
+      op(),
+      op({ batcher: `0x${'01'.repeat(20)}` }),
+      op({ operatorFeeConstant: 1 }),
+      op({ l1Origin: { ...OP.l1Origin, baseFee: '4' } }),
     ];
     expect(new Set(changes.map(hash)).size).toBe(changes.length);
   });

@@ -8,6 +8,8 @@ import { type Bytes32, err, type Hex, isHex, ok, type Result, SquadError } from 
 import { z } from 'zod';
 import { BlockTimeMs, DEFAULT_BLOCK_TIME_MS } from './block-time.ts';
 import { DEVELOPMENT_ACCOUNTS, DEVELOPMENT_BALANCE } from './development-accounts.ts';
+import { OpChain, opChainFault, opChainFields } from './op-chain.ts';
+import { address, wei, word } from './values.ts';
 
 /** Bytes of a rollup file. */
 export const MAX_ROLLUP_FILE_BYTES: number = 256 * 1024 * 1024;
@@ -18,21 +20,10 @@ export const MAX_ALLOC_CODE_BYTES = 24_576;
 /** Storage slots of one account in a rollup file. */
 export const MAX_ALLOC_STORAGE_SLOTS = 10_000;
 
-const MAX_UINT256 = (1n << 256n) - 1n;
-
-/** An amount in wei: a decimal string, or 0x-hex. */
-const wei = z
-  .string()
-  .regex(/^(0|[1-9][0-9]{0,77}|0x[0-9a-fA-F]{1,64})$/, { error: 'expected wei as a decimal or 0x string' })
-  .refine((value) => !/^(0|[1-9][0-9]{0,77}|0x[0-9a-fA-F]{1,64})$/.test(value) || BigInt(value) <= MAX_UINT256, {
-    error: 'above 2^256-1',
-  });
 const hex = (maxBytes: number) =>
   z.string().refine((value) => isHex(value) && value.length <= 2 + 2 * maxBytes, {
     error: `expected 0x and at most ${2 * maxBytes} hex digits, two for each byte`,
   });
-const address = z.string().refine((value) => isHex(value, 20), { error: 'expected 0x and 40 hex digits' });
-const word = z.string().refine((value) => isHex(value, 32), { error: 'expected 0x and 64 hex digits' });
 
 export const AllocAccount = z.strictObject({
   balance: wei.default('0'),
@@ -58,9 +49,12 @@ export const RollupFile = z
     name: z.string().min(1).max(64),
     /**
      * `custom`: a module of the rollup's team, which every node of the rollup is given by `--executor`. `nitro`: nothing is
-     * executed here; the order is served to Arbitrum Nitro nodes (`stacks/nitro`).
+     * executed here; the order is served to Arbitrum Nitro nodes (`stacks/nitro`). `op`: nor here; an OP Stack execution
+     * client builds the blocks (`stacks/op`).
      */
-    executor: z.enum(['evm', 'ledger', 'custom', 'nitro']),
+    executor: z.enum(['evm', 'ledger', 'custom', 'nitro', 'op']),
+    /** Of the executor `op`, which needs it. */
+    op: OpChain.optional(),
     /** Start of slot 0. */
     genesisTimeMs: z.int().min(0),
     /** Length of a slot. */
@@ -82,10 +76,17 @@ export const RollupFile = z
     alloc: z.record(address, AllocAccount).default({}),
   })
   .check((context) => {
-    const { ethereumBlocks, executor, hardfork, blockTimeMs } = context.value;
+    const { ethereumBlocks, executor, hardfork, blockTimeMs, op } = context.value;
     const accounts = Object.entries(context.value.alloc);
     const refuse = (path: string, message: string) =>
       context.issues.push({ code: 'custom', input: path, path: ['alloc', path], message });
+    const opFault =
+      (executor === 'op') !== (op !== undefined)
+        ? 'is for the executor "op", which needs it'
+        : op === undefined
+          ? undefined
+          : opChainFault(context.value);
+    if (opFault !== undefined) context.issues.push({ code: 'custom', input: true, path: ['op'], message: opFault });
     const fault = !ethereumBlocks
       ? undefined
       : executor !== 'evm'
@@ -152,6 +153,7 @@ export function rollupFileHash(file: RollupFile): Bytes32 {
     alloc,
     // Absent where it is off: the hash of files from before there was such a field stays.
     ...(file.ethereumBlocks ? ['ethereumBlocks'] : []),
+    ...(file.op === undefined ? [] : [opChainFields(file.op)]),
   ]);
   return createHash('sha256').update(text).digest();
 }

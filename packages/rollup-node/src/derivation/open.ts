@@ -9,6 +9,7 @@ import { EvmExecutor } from '../execution/evm/executor.ts';
 import { KeyValueExecutor } from '../execution/key-value/executor.ts';
 import { ledgerRules } from '../execution/ledger/rules.ts';
 import { NitroExecutor } from '../stacks/nitro/executor.ts';
+import { OpExecutor } from '../stacks/op/executor.ts';
 import type { Derivation } from './api.ts';
 import { SequenceDerivation } from './derivation.ts';
 import { DerivationEvents } from './events.ts';
@@ -41,6 +42,7 @@ function openExecutor(file: RollupFile, directory: string, custom: CustomRollup 
   if (custom !== undefined && file.executor !== 'custom') throw notAskedFor(file);
   if (file.executor === 'evm') return EvmExecutor.open(file, directory);
   if (file.executor === 'nitro') return NitroExecutor.open(file, directory);
+  if (file.executor === 'op') return OpExecutor.open(file, directory);
   if (file.executor === 'ledger') return KeyValueExecutor.open(file, directory, ledgerRules);
   if (custom === undefined) throw missing(file);
   return openCustomExecutor(custom, file, directory);

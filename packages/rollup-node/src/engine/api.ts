@@ -4,16 +4,21 @@
  */
 
 import type { Hex } from '@squad/types';
-import type { EvmBlock } from '../execution/evm/block.ts';
+import type { BlockSummary } from '../execution/api.ts';
+
+/** A block of the rollup: what the driver needs of it. What a client needs is between the chain and its stack. */
+export interface DerivedBlock {
+  readonly summary: BlockSummary;
+}
 
 /** The rollup's own chain, read at any moment. */
-export interface DerivedChain {
+export interface DerivedChain<Block extends DerivedBlock> {
   /** Number of the newest sealed block, soft order included; it may be undone. */
   readonly headNumber: number;
   /** Number of the newest block whose order is final; it never is. */
   readonly finalNumber: number;
   /** A sealed block. */
-  blockAt(number: number): EvmBlock | undefined;
+  blockAt(number: number): Block | undefined;
 }
 
 /** What is settled elsewhere, if anything is: the number of the newest block that is. Never goes back. */
@@ -70,22 +75,29 @@ export interface ClientBlock {
   readonly transactions: readonly Hex[];
 }
 
+/** What a transaction asks of its sender. */
+export interface Spending {
+  readonly from: Hex;
+  readonly nonce: bigint;
+  /** The most that it may cost on L2, in wei: value and gas. */
+  readonly cost: bigint;
+}
+
 /**
  * A stack of rollup software around an execution client, such as the OP Stack: from the derived block to what the client is
  * to build. Rollup block n becomes the client's block n. Deterministic: derived again after a restart, a block gives the
  * same attributes.
  */
-export interface StackAdapter {
+export interface StackAdapter<Block extends DerivedBlock> {
   readonly name: string;
   /** Hash of the client's block 0; another one is refused. */
   readonly genesisHash: Hex;
   /** Transactions of the stack's own (deposits, L1 attributes) go before the derived ones. */
-  attributes(block: EvmBlock): PayloadAttributes | Promise<PayloadAttributes>;
-  /**
-   * Whether a block of the client is the one that these attributes give. `prevRandao` is the hash of a sequencer block, which
-   * stands for all the order before it: a block that matches has ancestors that do.
-   */
-  matches(block: EvmBlock, found: ClientBlock): boolean;
+  attributes(block: Block): PayloadAttributes | Promise<PayloadAttributes>;
+  /** Whether a block of the client is the one that these attributes give. A block that matches has ancestors that do. */
+  matches(block: Block, found: ClientBlock): boolean;
+  /** Of a derived transaction. Where it is, the client judges them: those that it refuses are left out. */
+  readonly spending?: (raw: Hex) => Spending;
   /** What is wrong with the block that the client built, if anything: it is not adopted then, and the driver stops. */
-  check(block: EvmBlock, built: ExecutionPayload): string | undefined;
+  check(block: Block, built: ExecutionPayload): string | undefined;
 }

@@ -3,10 +3,11 @@
  * time-out and a fresh JWT. Answers are checked; what they mean is the driver's.
  */
 
-import { rpcCall } from '@squad/service';
+import { rpcBatch, rpcCall } from '@squad/service';
 import { type Hex, isHex, SquadError } from '@squad/types';
 import { z } from 'zod';
 import type { ClientBlock, ExecutionPayload, PayloadAttributes } from './api.ts';
+import type { Account } from './forced.ts';
 import { createJwt, readJwtSecret } from './jwt.ts';
 import { ENGINE_EXECUTE_TIMEOUT_MS, ENGINE_QUERY_TIMEOUT_MS, MAX_ENGINE_ANSWER_BYTES } from './limits.ts';
 import type { NewPayload } from './payload.ts';
@@ -16,6 +17,7 @@ export type EngineFork = 'prague' | 'osaka';
 const hash = z.custom<Hex>((value) => isHex(value, 32), { error: 'expected 32 bytes as hex' });
 const data = z.custom<Hex>((value) => isHex(value), { error: 'expected bytes as hex' });
 const quantity = z.templateLiteral(['0x', z.string().regex(/^(0|[1-9a-f][0-9a-f]{0,63})$/)]) as z.ZodType<Hex>;
+const amount = quantity.transform(BigInt);
 const safeQuantity = quantity.transform(Number).refine(Number.isSafeInteger, { error: 'above 2^53' });
 
 const PayloadStatus = z.object({
@@ -136,20 +138,36 @@ export class EngineClient {
     return (await this.#call('eth_getBlockByNumber', [tag, false], Block.nullable())) ?? undefined;
   }
 
+  /** In the state after a block, in the order of the addresses, in one request. */
+  async accounts(addresses: readonly Hex[], blockHash: Hex): Promise<Account[]> {
+    const at = { blockHash };
+    const calls = addresses.flatMap((address) => [
+      { method: 'eth_getTransactionCount', params: [address, at] },
+      { method: 'eth_getBalance', params: [address, at] },
+    ]);
+    const amounts = (await rpcBatch(this.url, calls, this.#options(ENGINE_QUERY_TIMEOUT_MS))).map((outcome) => {
+      if (!outcome.ok) throw outcome.error;
+      const parsed = amount.safeParse(outcome.value);
+      if (parsed.success) return parsed.data;
+      const message = `the execution client at ${this.url} answers with no nonce or balance: ${outcome.value}`;
+      throw new SquadError('RPC_BAD_ANSWER', message, 'Check that it is an execution client.', { url: this.url });
+    });
+    return addresses.map((_, index) => ({ nonce: amounts[2 * index]!, balance: amounts[2 * index + 1]! }));
+  }
+
   #call<Schema extends z.ZodType>(
     method: string,
     params: readonly unknown[],
     schema: Schema,
     timeoutMs = ENGINE_QUERY_TIMEOUT_MS,
   ): Promise<z.output<Schema>> {
+    return rpcCall(this.url, method, params, schema, this.#options(timeoutMs));
+  }
+
+  #options(timeoutMs: number) {
     const token = createJwt(this.#secret!, Math.floor(Date.now() / 1000));
     const { signal } = this.#config;
     const headers = { authorization: `Bearer ${token}` };
-    return rpcCall(this.url, method, params, schema, {
-      timeoutMs,
-      maxAnswerBytes: MAX_ENGINE_ANSWER_BYTES,
-      signal,
-      headers,
-    });
+    return { timeoutMs, maxAnswerBytes: MAX_ENGINE_ANSWER_BYTES, signal, headers };
   }
 }

@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Logger, Metrics } from '@squad/service';
 import { type Hex, SquadError } from '@squad/types';
 import { hexOf } from '../hex.ts';
-import type { ClientBlock, DerivedChain, Settlement } from './api.ts';
+import type { ClientBlock, DerivedBlock, DerivedChain, Settlement } from './api.ts';
 import { EngineClient, type EngineFork, type ForkchoiceState } from './client.ts';
 import { type BlockFeeder, requireTaken } from './feeder.ts';
 import {
@@ -22,13 +22,13 @@ import { checkChain, findPosition, type Place } from './position.ts';
 import { ClientBehind, explained, kindOf } from './trouble.ts';
 import { Wake } from './wake.ts';
 
-export interface EngineDriverConfig {
+export interface EngineDriverConfig<Block extends DerivedBlock> {
   readonly url: string;
   readonly jwtSecretPath: string;
   readonly fork: EngineFork;
   readonly chainId: number;
-  readonly chain: DerivedChain;
-  readonly feeder: BlockFeeder;
+  readonly chain: DerivedChain<Block>;
+  readonly feeder: BlockFeeder<Block>;
   /** Default: what is final is settled. */
   readonly settlement?: Settlement;
   /** Calls back when the chain changed; returns the function that ends that. */
@@ -56,15 +56,15 @@ export interface EngineDriver {
   readonly reason: string | undefined;
 }
 
-export function createEngineDriver(config: EngineDriverConfig): EngineDriver {
+export function createEngineDriver<Block extends DerivedBlock>(config: EngineDriverConfig<Block>): EngineDriver {
   return new Driver(config);
 }
 
-class Driver implements EngineDriver {
+class Driver<Block extends DerivedBlock> implements EngineDriver {
   state: EngineState = 'starting';
   headNumber: number | undefined;
   reason: string | undefined;
-  readonly #config: EngineDriverConfig;
+  readonly #config: EngineDriverConfig<Block>;
   readonly #abort = new AbortController();
   readonly #client: EngineClient;
   readonly #wake = new Wake();
@@ -82,7 +82,7 @@ class Driver implements EngineDriver {
   /** The block that the client did not take; until it has, nothing that it takes before counts as progress. */
   #troubleAt = 0;
 
-  constructor(config: EngineDriverConfig) {
+  constructor(config: EngineDriverConfig<Block>) {
     this.#config = config;
     const { url, jwtSecretPath, fork, metrics, executeTimeoutMs } = config;
     this.#client = new EngineClient({ url, jwtSecretPath, fork, executeTimeoutMs, signal: this.#abort.signal });

@@ -2,7 +2,7 @@
 
 import type { Hex } from '@squad/types';
 import { hexOf } from '../hex.ts';
-import type { ClientBlock, DerivedChain } from './api.ts';
+import type { ClientBlock, DerivedBlock, DerivedChain } from './api.ts';
 import type { EngineClient } from './client.ts';
 import type { BlockFeeder } from './feeder.ts';
 import { wrongChainId, wrongGenesis } from './trouble.ts';
@@ -20,7 +20,11 @@ export interface Position {
 }
 
 /** Throws SquadError `ENGINE_WRONG_GENESIS` or `ENGINE_WRONG_CHAIN`. */
-export async function checkChain(client: EngineClient, feeder: BlockFeeder, chainId: number): Promise<void> {
+export async function checkChain(
+  client: EngineClient,
+  feeder: Pick<BlockFeeder<never>, 'genesisHash'>,
+  chainId: number,
+): Promise<void> {
   const genesis = await client.block(0);
   if (genesis?.hash !== feeder.genesisHash) throw wrongGenesis(client.url, feeder.genesisHash, genesis?.hash);
   const found = await client.chainId();
@@ -28,10 +32,10 @@ export async function checkChain(client: EngineClient, feeder: BlockFeeder, chai
 }
 
 /** By halving the range: a client that has block n of the rollup has all before it. `stepBack`: blocks to stay below that. */
-export async function findPosition(
+export async function findPosition<Block extends DerivedBlock>(
   client: EngineClient,
-  feeder: BlockFeeder,
-  chain: DerivedChain,
+  feeder: BlockFeeder<Block>,
+  chain: DerivedChain<Block>,
   stepBack: number,
 ): Promise<Position> {
   const latest = await client.block('latest');

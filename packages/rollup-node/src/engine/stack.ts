@@ -2,12 +2,13 @@
 
 import { toQuantity } from '@squad/service';
 import type { Hex } from '@squad/types';
+import type { EvmBlock } from '../execution/evm/block.ts';
 import { hexOf } from '../hex.ts';
 import type { ExecutionPayload, StackAdapter } from './api.ts';
 import { payloadOf } from './payload.ts';
 
 /** `genesisHash`: of the rollup. */
-export function plainStack(genesisHash: Hex): StackAdapter {
+export function plainStack(genesisHash: Hex): StackAdapter<EvmBlock> {
   return {
     name: 'plain',
     genesisHash,

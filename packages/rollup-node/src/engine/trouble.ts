@@ -2,8 +2,8 @@
 
 import { RpcError } from '@squad/service';
 import { type Hex, SquadError } from '@squad/types';
-import type { EvmBlock } from '../execution/evm/block.ts';
 import { hexOf } from '../hex.ts';
+import type { DerivedBlock } from './api.ts';
 import type { PayloadStatus } from './client.ts';
 
 /** Error codes of the Engine API. */
@@ -57,7 +57,8 @@ export function explained(error: unknown, url: string): unknown {
 }
 
 const LOOK_INTO_LOG = "Look into the client's log; when it is mended, start this node again.";
-const SAME_GENESIS = 'Start it from `squad rollup-genesis rollup.json`, in a new data directory.';
+const SAME_GENESIS =
+  'Start it from `squad rollup-genesis rollup.json`, in a new data directory; of an OP Stack chain, from the genesis file with the block 0 that rollup.json names.';
 const REMEDIES: ReadonlyMap<number, string> = new Map([
   [
     ENGINE_ERRORS.unsupportedFork,
@@ -72,7 +73,7 @@ const REMEDIES: ReadonlyMap<number, string> = new Map([
 ]);
 
 /** INVALID: the client executed the block, or looked at it, and came to something else. */
-export function invalidBlock(url: string, block: EvmBlock, status: PayloadStatus): SquadError {
+export function invalidBlock(url: string, block: DerivedBlock, status: PayloadStatus): SquadError {
   const { number, hash } = block.summary;
   const { latestValidHash, validationError } = status;
   const parent = hexOf(block.summary.parentHash);

@@ -54,7 +54,7 @@ export interface Cursor {
  *   at opening is exactly the result of the last commit that completed.
  */
 export interface Executor {
-  readonly kind: 'evm' | 'ledger' | 'custom' | 'nitro';
+  readonly kind: 'evm' | 'ledger' | 'custom' | 'nitro' | 'op';
   /** The newest durable block. */
   readonly latest: BlockSummary;
   /** The newest sealed block, provisional or durable: what `begin` builds on. */
@@ -77,5 +77,6 @@ export interface SkippedTransaction {
   readonly hash: Bytes32;
   readonly code: SkipCode;
   readonly reason: string;
-  readonly height: Height;
+  /** Of the sequencer block; undefined if an execution client refused it in a rollup block. */
+  readonly height: Height | undefined;
 }

@@ -15,6 +15,7 @@ import {
   formatBlock,
   formatLog,
   formatReceipt,
+  formatSkipped,
   formatTransaction,
   formatWaitingTransaction,
   type JsonObject,
@@ -183,7 +184,7 @@ function transactionMethods(state: RpcState): RpcMethod[] {
       handler: ({ transactionHash }) => {
         const found = skipped.get(transactionHash);
         if (found === undefined || history.transaction(transactionHash) !== undefined) return null;
-        return { hash: hexOf(found.hash), code: found.code, reason: found.reason, height: toQuantity(found.height) };
+        return formatSkipped(found);
       },
     }),
   ];

@@ -2,6 +2,7 @@
 
 import { toQuantity } from '@squad/service';
 import type { Hex } from '@squad/types';
+import type { SkippedTransaction } from '../execution/api.ts';
 import { NO_LOGS_BLOOM } from '../execution/evm/block.ts';
 import type { FoundLog, FoundTransaction, StagedBlock } from '../execution/evm/history.ts';
 import { effectiveGasPrice, type SignedTransaction } from '../execution/evm/transaction.ts';
@@ -179,6 +180,10 @@ export function formatLog(found: FoundLog, removed = false): JsonObject {
     logIndex: toQuantity(logIndex),
     removed,
   };
+}
+
+export function formatSkipped({ hash, code, reason, height }: SkippedTransaction): JsonObject {
+  return { hash: hexOf(hash), code, reason, height: height === undefined ? null : toQuantity(height) };
 }
 
 /** Bytes of header and transactions; what RLP adds around the list is not counted. */

@@ -8,6 +8,7 @@ import type { BlockSummary } from '../execution/api.ts';
 import type { KeyValueExecutor } from '../execution/key-value/executor.ts';
 import { decodeLedgerTransaction, MAX_LEDGER_KEY_LENGTH } from '../execution/ledger/transaction.ts';
 import { refused } from './errors.ts';
+import { formatSkipped } from './format.ts';
 import type { RollupRpcPorts } from './ports.ts';
 import { SmallQuantity, Word } from './schemas.ts';
 
@@ -64,8 +65,7 @@ export function skippedMethod(skipped: SkippedTransactions): RpcMethod {
     result: { name: 'skipped', description: 'Code, reason and sequencer height; null if it is not known' },
     handler: ({ transactionHash }) => {
       const found = skipped.get(transactionHash);
-      if (found === undefined) return null;
-      return { hash: toHex(found.hash), code: found.code, reason: found.reason, height: toQuantity(found.height) };
+      return found === undefined ? null : formatSkipped(found);
     },
   });
 }

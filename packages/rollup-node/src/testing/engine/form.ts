@@ -40,6 +40,9 @@ export const ExecutionPayloadV3 = z.strictObject({
   excessBlobGas: quantity(64),
 });
 
+/** Of the OP Stack's fork Isthmus. */
+export const OpExecutionPayload = ExecutionPayloadV3.extend({ withdrawalsRoot: data(32) });
+
 const Requests = z
   .array(transaction.refine((request) => request.length > 4, { error: 'an empty request' }))
   .refine((all) => all.every((each, at) => at === 0 || all[at - 1]!.slice(2, 4) < each.slice(2, 4)), {
@@ -47,6 +50,7 @@ const Requests = z
   });
 
 export const NewPayloadV4 = z.tuple([ExecutionPayloadV3, z.array(data(32)), data(32), Requests]);
+export const OpNewPayloadV4 = z.tuple([OpExecutionPayload, z.array(data(32)), data(32), Requests]);
 
 const ForkchoiceStateV1 = z.strictObject({
   headBlockHash: data(32),
@@ -72,6 +76,7 @@ export const ForcedAttributes = PayloadAttributesV3.extend({
 
 export const ForkchoiceUpdatedV3 = z.tuple([ForkchoiceStateV1, ForcedAttributes.nullable()]);
 export const GetPayload = z.tuple([data(8)]);
+export const AccountAt = z.tuple([data(20), z.strictObject({ blockHash: data(32) })]);
 export const ExchangeCapabilities = z.tuple([
   z
     .array(z.string().regex(/^engine_\w+V\d+$/))

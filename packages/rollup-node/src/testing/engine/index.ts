@@ -1,1 +1,2 @@
+export { extraDataOf, opBlockOf } from './op.ts';
 export * from './server.ts';

@@ -12,8 +12,10 @@ import { Common, Mainnet } from '@ethereumjs/common';
 import { fromHex, type Hex, toHex } from '@squad/types';
 import type { z } from 'zod';
 import type { EngineFork } from '../../engine/client.ts';
+import { keccak256 } from '../../execution/keccak.ts';
 import { authorizationFault } from './authority.ts';
 import * as form from './form.ts';
+import { attributesFault, opBlockOf, payloadFault } from './op.ts';
 
 /** In place of an answer: an HTTP status with a text, a connection that breaks, or one that stays silent. */
 export type Answer =
@@ -30,7 +32,7 @@ export interface Call {
 }
 
 export type Attributes = z.output<typeof form.ForcedAttributes>;
-type Payload = z.output<typeof form.ExecutionPayloadV3>;
+type Payload = z.output<typeof form.ExecutionPayloadV3> & { readonly withdrawalsRoot?: string };
 
 export interface Built {
   readonly payload: Payload;
@@ -44,22 +46,34 @@ export interface EngineServerOptions {
   readonly genesis: Block;
   /** Takes forced transactions: what they give on top of a block. Without, attributes are ignored as by unmodified clients. */
   readonly build?: (parent: Hex, attributes: Attributes) => Promise<Built>;
+  /** It is a client of the OP Stack, of the fork Isthmus; `build` throws `BuildRefused` for what is not valid. */
+  readonly op?: boolean;
+  /** In the state after a block. */
+  readonly account?: (address: Hex, blockHash: Hex) => { readonly nonce: bigint; readonly balance: bigint };
   /** Methods that it says to offer. Default: those of the fork. */
   readonly capabilities?: readonly string[];
   readonly nowSeconds?: () => number;
 }
 
-interface Entry {
+/** A forced transaction that is not valid: nothing is built, and the message says why. */
+export class BuildRefused extends Error {}
+
+export interface Entry {
   readonly block: Block;
+  /** Hashes. */
+  readonly transactions: readonly Hex[];
   readonly parent: Hex | undefined;
 }
 
 class Refusal extends Error {
   readonly code: number;
+  /** As op-geth tells of what it does not build. */
+  readonly data: { readonly err: string } | undefined;
 
-  constructor(code: number, message: string) {
+  constructor(code: number, message: string, err?: string) {
     super(message);
     this.code = code;
+    this.data = err === undefined ? undefined : { err };
   }
 }
 
@@ -91,7 +105,7 @@ export class EngineServer {
     this.secret = options.secret;
     this.#common = new Common({ chain: { ...Mainnet, chainId: options.chainId }, hardfork: options.fork });
     const genesis = toHex(options.genesis.hash());
-    this.#blocks.set(genesis, { block: options.genesis, parent: undefined });
+    this.#blocks.set(genesis, { block: options.genesis, transactions: [], parent: undefined });
     this.head = genesis;
     this.safe = genesis;
     this.finalized = genesis;
@@ -146,7 +160,7 @@ export class EngineServer {
   async insert(payload: Payload, parentBeaconBlockRoot: Hex, requests: readonly Hex[]): Promise<void> {
     const block = await this.#blockOf(payload, parentBeaconBlockRoot, requests);
     const hash = toHex(block.hash());
-    this.#blocks.set(hash, { block, parent: toHex(block.header.parentHash) });
+    this.#keep(payload, block);
     this.head = hash;
   }
 
@@ -155,12 +169,12 @@ export class EngineServer {
   }
 
   /** Of the chain that ends in the head. */
-  canonical(number: number): { readonly hash: Hex; readonly block: Block } | undefined {
+  canonical(number: number): (Entry & { readonly hash: Hex }) | undefined {
     let hash: Hex | undefined = this.head;
     while (hash !== undefined) {
       const entry: Entry | undefined = this.#blocks.get(hash);
       if (entry === undefined) return undefined;
-      if (Number(entry.block.header.number) === number) return { hash, block: entry.block };
+      if (Number(entry.block.header.number) === number) return { ...entry, hash };
       hash = entry.parent;
     }
     return undefined;
@@ -191,6 +205,10 @@ export class EngineServer {
       this.violations.push(`${request.method} with content type ${request.headers['content-type']}`);
     }
     const body = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    if (Array.isArray(body)) {
+      const answers = body.map(async ({ id, method, params }) => ({ id, ...(await this.#answer({ method, params })) }));
+      return void response.end(JSON.stringify(await Promise.all(answers)));
+    }
     if (body.jsonrpc !== '2.0' || body.id === undefined || !Array.isArray(body.params)) {
       this.violations.push(`not a JSON-RPC call: ${JSON.stringify(body).slice(0, 200)}`);
     }
@@ -205,13 +223,15 @@ export class EngineServer {
     response.end(JSON.stringify({ jsonrpc: '2.0', id: body.id, ...answer }));
   }
 
-  async #answer({ method, params }: Call): Promise<Answer> {
+  async #answer({ method, params }: Call): Promise<Exclude<Answer, string>> {
     try {
       return { result: await this.#dispatch(method, params) };
     } catch (error) {
-      const code = error instanceof Refusal ? error.code : -32603;
-      if (code !== -38002 && code !== -38001) this.violations.push(`${method}: ${(error as Error).message}`);
-      return { error: { code, message: (error as Error).message } };
+      const { code, data } = error instanceof Refusal ? error : { code: -32603, data: undefined };
+      if (code !== -38002 && code !== -38001 && data === undefined) {
+        this.violations.push(`${method}: ${(error as Error).message}`);
+      }
+      return { error: { code, message: (error as Error).message, ...(data && { data }) } };
     }
   }
 
@@ -226,7 +246,9 @@ export class EngineServer {
         checked(form.ExchangeCapabilities, params);
         return this.#options.capabilities ?? this.#methods;
       case 'engine_newPayloadV4':
-        return this.#newPayload(...checked(form.NewPayloadV4, params));
+        return this.#newPayload(
+          ...checked(this.#options.op === true ? form.OpNewPayloadV4 : form.NewPayloadV4, params),
+        );
       case 'engine_forkchoiceUpdatedV3':
         return this.#forkchoiceUpdated(...checked(form.ForkchoiceUpdatedV3, params));
       case 'engine_getPayloadV4':
@@ -236,11 +258,21 @@ export class EngineServer {
       case 'eth_chainId':
         checked(form.None, params);
         return `0x${this.#options.chainId.toString(16)}`;
+      case 'eth_getTransactionCount':
+        return `0x${this.#account(...checked(form.AccountAt, params)).nonce.toString(16)}`;
+      case 'eth_getBalance':
+        return `0x${this.#account(...checked(form.AccountAt, params)).balance.toString(16)}`;
       case 'eth_getBlockByNumber':
         return this.#blockByNumber(...checked(form.BlockByNumber, params));
       default:
         throw new Refusal(-32601, `the method ${method} does not exist`);
     }
+  }
+
+  #account(address: string, { blockHash }: { blockHash: string }) {
+    const { account } = this.#options;
+    if (account === undefined) throw new Refusal(-32601, 'this client has no accounts');
+    return account(address as Hex, blockHash as Hex);
   }
 
   async #newPayload(payload: Payload, blobs: readonly string[], beaconRoot: string, requests: readonly string[]) {
@@ -257,19 +289,33 @@ export class EngineServer {
     if (this.#blocks.has(hash)) return { status: 'VALID', latestValidHash: hash, validationError: null };
     const before = this.#blocks.get(parent);
     if (before === undefined) return { status: 'SYNCING', latestValidHash: null, validationError: null };
-    const fault = headerFault(block, before.block);
+    const fault = this.#options.op === true ? timeFault(block, before.block) : headerFault(block, before.block);
     if (fault !== undefined) {
       this.violations.push(`newPayload ${Number(payload.blockNumber)}: ${fault}`);
       return { status: 'INVALID', latestValidHash: parent, validationError: fault };
     }
-    this.#blocks.set(hash, { block, parent });
+    this.#keep(payload, block);
     return { status: 'VALID', latestValidHash: hash, validationError: null };
   }
 
+  #keep({ blockHash, parentHash, transactions }: Payload, block: Block): void {
+    const hashes = transactions.map((raw) => toHex(keccak256(fromHex(raw as Hex))));
+    this.#blocks.set(blockHash as Hex, { block, transactions: hashes, parent: parentHash as Hex });
+  }
+
   /** With the library: roots of transactions and requests made anew, and the hash of all compared. */
-  #blockOf(payload: Payload, parentBeaconBlockRoot: Hex, requests: readonly Hex[]): Promise<Block> {
+  async #blockOf(payload: Payload, parentBeaconBlockRoot: Hex, requests: readonly Hex[]): Promise<Block> {
     const inner = requests.map((request) => createHash('sha256').update(fromHex(request)).digest());
     const requestsHash = toHex(createHash('sha256').update(Buffer.concat(inner)).digest());
+    if (this.#options.op === true) {
+      const opPayload = payload as Parameters<typeof opBlockOf>[0];
+      const fault = payloadFault(opPayload);
+      if (fault !== undefined) throw new Error(fault);
+      const block = opBlockOf(opPayload, parentBeaconBlockRoot, requestsHash as Hex, this.#common);
+      const hash = toHex(block.hash());
+      if (hash === payload.blockHash) return block;
+      throw new Error(`the block's hash is ${hash}, said is ${payload.blockHash}`);
+    }
     const fields = { ...payload, parentBeaconBlockRoot, requestsHash } as Parameters<
       typeof createBlockFromExecutionPayload
     >[0];
@@ -303,10 +349,15 @@ export class EngineServer {
     if (BigInt(attributes.timestamp) <= parent.header.timestamp) {
       throw new Refusal(-38003, 'the timestamp is not after that of the head');
     }
-    const { build } = this.#options;
+    const { build, op } = this.#options;
+    const opFault = op === true ? attributesFault(attributes) : undefined;
+    if (opFault !== undefined) {
+      this.violations.push(opFault);
+      throw new Refusal(-38003, 'Invalid payload attributes', opFault);
+    }
     const given = build === undefined ? { ...attributes, transactions: [] } : attributes;
     const id = `0x${(this.#nextBuild++).toString(16).padStart(16, '0')}` as Hex;
-    this.#builds.set(id, build === undefined ? emptyPayload(parent, given) : await build(head, given));
+    this.#builds.set(id, build === undefined ? emptyPayload(parent, given) : await forced(build(head, given)));
     for (const oldest of this.#builds.keys()) if (this.#builds.size > MAX_BUILDS) this.#builds.delete(oldest);
     return id;
   }
@@ -323,9 +374,9 @@ export class EngineServer {
     if (full) this.violations.push('a whole block was asked for');
     const named: Partial<Record<string, Hex>> = { latest: this.head, safe: this.safe, finalized: this.finalized };
     const hash = named[at] ?? this.canonical(Number(at))?.hash;
-    const block = hash && this.#blocks.get(hash)?.block;
-    if (block === undefined) return null;
-    const { number, parentHash, timestamp, mixHash, stateRoot } = block.header;
+    const entry = hash && this.#blocks.get(hash);
+    if (!entry) return null;
+    const { number, parentHash, timestamp, mixHash, stateRoot } = entry.block.header;
     return {
       number: `0x${number.toString(16)}`,
       hash,
@@ -333,7 +384,7 @@ export class EngineServer {
       timestamp: `0x${timestamp.toString(16)}`,
       mixHash: toHex(mixHash),
       stateRoot: toHex(stateRoot),
-      transactions: block.transactions.map((transaction) => toHex(transaction.hash())),
+      transactions: entry.transactions,
     };
   }
 
@@ -344,10 +395,27 @@ export class EngineServer {
   }
 }
 
-/** Rules between a header and its parent's. */
-function headerFault({ header }: Block, { header: parent }: Block): string | undefined {
+async function forced(building: Promise<Built>): Promise<Built> {
+  try {
+    return await building;
+  } catch (error) {
+    if (!(error instanceof BuildRefused)) throw error;
+    throw new Refusal(-38003, 'Invalid payload attributes', error.message);
+  }
+}
+
+function timeFault({ header }: Block, { header: parent }: Block): string | undefined {
   if (header.number !== parent.number + 1n) return `number ${header.number} after ${parent.number}`;
   if (header.timestamp <= parent.timestamp) return `timestamp ${header.timestamp} after ${parent.timestamp}`;
+  return undefined;
+}
+
+/** Rules between a header and its parent's; on an OP Stack chain only those of time hold. */
+function headerFault(block: Block, before: Block): string | undefined {
+  const fault = timeFault(block, before);
+  if (fault !== undefined) return fault;
+  const { header } = block;
+  const parent = before.header;
   if (header.baseFeePerGas !== parent.calcNextBaseFee()) {
     return `base fee ${header.baseFeePerGas}, not ${parent.calcNextBaseFee()}`;
   }
