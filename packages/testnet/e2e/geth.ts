@@ -1,4 +1,4 @@
-/** A real geth, if there is one on PATH: started from a rollup's genesis, killed, started again. */
+/** A real geth, or op-geth, if there is one on PATH: started from a rollup's genesis, killed, started again. */
 
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
@@ -11,11 +11,20 @@ import { rpcCall } from '@squad/service';
 import { z } from 'zod';
 import { waitFor } from '../src/index.ts';
 
-const found = spawnSync('geth', ['version'], { encoding: 'utf8' });
+export type GethProgram = 'geth' | 'op-geth';
+
+/** Undefined if there is no such program. */
+export function gethVersion(program: GethProgram): string | undefined {
+  const found = spawnSync(program, ['version'], { encoding: 'utf8' });
+  // A build of op-geth that is not a release says what it is a fork of.
+  const version = /^Upstream Version: (.*)$/m.exec(found.stdout ?? '') ?? /^Version: (.*)$/m.exec(found.stdout ?? '');
+  if (found.status === 0 && version !== null) return version[1];
+  console.warn(`no ${program} on PATH: what drives a real one is skipped`);
+  return undefined;
+}
+
 /** Such as `1.16.9-stable`; undefined if there is no geth. */
-export const GETH_VERSION: string | undefined =
-  found.status === 0 ? /^Version: (.*)$/m.exec(found.stdout)?.[1] : undefined;
-if (GETH_VERSION === undefined) console.warn('no geth on PATH: what drives a real execution client is skipped');
+export const GETH_VERSION: string | undefined = gethVersion('geth');
 
 const GethBlock = z.looseObject({ number: z.string(), hash: z.string(), stateRoot: z.string() }).nullable();
 
@@ -23,12 +32,16 @@ export class Geth {
   readonly jwtSecretPath: string;
   readonly url: string;
   readonly #folder: string;
+  readonly #program: GethProgram;
+  readonly #flags: Readonly<Record<string, string>>;
   readonly #port: number;
   readonly #secret = randomBytes(32);
   #process: ChildProcess | undefined;
 
-  private constructor(folder: string, port: number) {
+  private constructor(folder: string, port: number, program: GethProgram, flags: Readonly<Record<string, string>>) {
     this.#folder = folder;
+    this.#program = program;
+    this.#flags = flags;
     this.#port = port;
     this.url = `http://127.0.0.1:${port}`;
     this.jwtSecretPath = join(folder, 'jwt.hex');
@@ -36,12 +49,22 @@ export class Geth {
   }
 
   /** `genesis`: the text of a genesis file; by default made of the rollup file. */
-  static async create(folder: string, rollup: RollupFile, genesis?: string): Promise<Geth> {
+  static create(folder: string, rollup: RollupFile, genesis?: string): Promise<Geth> {
+    return Geth.launch(folder, 'geth', genesis ?? JSON.stringify(ethereumGenesis(rollup)));
+  }
+
+  /** `flags`: besides those that all have. */
+  static async launch(
+    folder: string,
+    program: GethProgram,
+    genesis: string,
+    flags: Readonly<Record<string, string>> = {},
+  ): Promise<Geth> {
     mkdirSync(folder, { recursive: true });
-    const geth = new Geth(folder, await freePort());
+    const geth = new Geth(folder, await freePort(), program, flags);
     const path = join(folder, 'genesis.json');
-    writeFileSync(path, genesis ?? JSON.stringify(ethereumGenesis(rollup)));
-    execFileSync('geth', ['init', '--datadir', join(folder, 'data'), path], { stdio: 'pipe' });
+    writeFileSync(path, genesis);
+    execFileSync(program, ['init', '--datadir', join(folder, 'data'), path], { stdio: 'pipe' });
     await geth.start();
     return geth;
   }
@@ -56,9 +79,10 @@ export class Geth {
       maxpeers: 0,
       port: 0,
       'cache.preimages': false,
+      ...this.#flags,
     };
     const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);
-    this.#process = spawn('geth', [...args, '--nodiscover', '--ipcdisable', '--cache=64'], {
+    this.#process = spawn(this.#program, [...args, '--nodiscover', '--ipcdisable', '--cache=64'], {
       stdio: ['ignore', log, log],
     });
     closeSync(log);

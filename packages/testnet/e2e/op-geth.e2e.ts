@@ -1,0 +1,284 @@
+/**
+ * A rollup that a real op-geth executes, driven by forced transactions: block by block, and as a process beside a live
+ * testnet. Without an op-geth on PATH nothing here runs.
+ */
+
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { driveEngine, type EngineDriver, openRollup, type ProvenBlock, type Rollup } from '@squad/rollup-node';
+import { createLogger, createPrometheusMetrics, type PrometheusMetrics, rpcCall } from '@squad/service';
+import { fromHex, toHex } from '@squad/types';
+import type { Hex } from 'viem';
+import { generatePrivateKey, type HDAccount, privateKeyToAccount } from 'viem/accounts';
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { z } from 'zod';
+import { ManagedProcess, waitFor } from '../src/index.ts';
+import { ACCOUNTS, COUNTER_CODE, type Signed, Signer } from './accounts.ts';
+import { freePort, type Geth, gethVersion } from './geth.ts';
+import { bytesOf } from './mixed-load.ts';
+import { launchOpGeth } from './op-geth.ts';
+import { launch, type RunningNet, SQUAD_MAIN, showLogsOnFailure } from './support.ts';
+
+const OP_GETH_VERSION = gethVersion('op-geth');
+const CHAIN_ID = 901;
+const GENESIS_TIME_MS = 1_700_000_000_000;
+const GWEI = 10n ** 9n;
+
+const Block = z.looseObject({
+  hash: z.string(),
+  timestamp: z.string(),
+  transactions: z.array(z.string()),
+  withdrawalsRoot: z.string(),
+});
+
+/** Orders slots of a second each. */
+class Order {
+  readonly #rollup: Rollup;
+  #parent: ProvenBlock | undefined;
+
+  constructor(rollup: Rollup) {
+    this.#rollup = rollup;
+  }
+
+  async final(transactions: readonly Hex[]): Promise<void> {
+    this.#parent = this.#next(transactions, '');
+    await this.#rollup.derivation.applyFinal(this.#parent);
+  }
+
+  /** And an empty slot, which seals it; whatever comes next stands in their place. */
+  async soft(transactions: readonly Hex[]): Promise<void> {
+    const before = this.#parent;
+    for (const each of [transactions, []]) {
+      this.#parent = this.#next(each, 'soft');
+      await this.#rollup.derivation.applySoft({ ...this.#parent, stage: 'soft' });
+    }
+    this.#parent = before;
+  }
+
+  #next(transactions: readonly Hex[], salt: string): ProvenBlock {
+    const height = (this.#parent?.height ?? 0) + 1;
+    const parentHash = this.#parent?.hash ?? createHash('sha256').update('before').digest();
+    const hash = createHash('sha256').update(parentHash).update(transactions.join()).update(salt).digest();
+    const batches = transactions.length === 0 ? [] : [{ digest: hash, transactions: transactions.map(bytesOf) }];
+    const timestampMs = GENESIS_TIME_MS + height * 1000;
+    return { stage: 'final', height, view: height, hash, parentHash, timestampMs, batches };
+  }
+}
+
+describe.skipIf(OP_GETH_VERSION === undefined)('block by block', () => {
+  let folder: string;
+  let client: Geth;
+  let rollup: Rollup;
+  let order: Order;
+  let driver: EngineDriver;
+  let failure: unknown;
+  const log: string[] = [];
+  let metrics: PrometheusMetrics;
+  const signers = ACCOUNTS.map((account) => new Signer(account, CHAIN_ID));
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'squad-op-geth-'));
+    const launched = await launchOpGeth(join(folder, 'client'), CHAIN_ID, GENESIS_TIME_MS);
+    client = launched.client;
+    rollup = await openRollup(launched.file, join(folder, 'rollup'));
+    order = new Order(rollup);
+    driver = await drive(client);
+  });
+  afterAll(async () => {
+    await driver?.stop();
+    await client?.kill();
+    await rollup?.derivation.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  async function drive({ url, jwtSecretPath }: Geth): Promise<EngineDriver> {
+    metrics = createPrometheusMetrics();
+    const started = (await driveEngine(
+      { engine: url, jwtSecret: jwtSecretPath, engineMode: 'payload' },
+      rollup,
+      (error) => {
+        failure = error;
+      },
+      createLogger({ name: 'engine', level: 'info', write: (line) => void log.push(line) }),
+      metrics,
+    ))!;
+    started.start();
+    return started;
+  }
+
+  /** `prevRandao` is the hash of the block that was derived. */
+  const caughtUp = (at: Geth = client) =>
+    waitFor(
+      'op-geth has all blocks',
+      async () => {
+        if (failure !== undefined) throw failure;
+        const { head, latest } = rollup.executor;
+        const tags = [await at.block('latest'), await at.block('finalized')];
+        const [newest, final] = tags.map((block) => (block?.number === '0x0' ? 'genesis' : block?.mixHash));
+        if (newest === toHex(head.hash) && final === (latest.number === 0 ? 'genesis' : toHex(latest.hash)))
+          return true;
+        throw new Error(`it is not at ${head.number}, ${latest.number}: ${driver.reason}\n${at.logTail(10)}`);
+      },
+      60_000,
+      20,
+    );
+  const blockAt = (number: number | string) =>
+    client.call(
+      'eth_getBlockByNumber',
+      [typeof number === 'number' ? `0x${number.toString(16)}` : number, false],
+      Block,
+    );
+
+  const transfer = (index: number, to: Hex = ACCOUNTS[9]!.address, value = 5n) => signers[index]!.sign({ to, value });
+  /** Of an account that is not among the funded ones: from nonce 0 on. */
+  const strange = () => new Signer(privateKeyToAccount(generatePrivateKey()) as unknown as HDAccount, CHAIN_ID);
+  const skippedFor = ({ hash }: Signed) => rollup.skipped.get(fromHex(hash))?.reason;
+
+  it('builds what is valid, in its order, and leaves out the rest', async () => {
+    const poor = strange();
+    const exact = strange();
+    const wanted: Hex[][] = [];
+    const refused: (readonly [Signed, string])[] = [];
+    const slot = async (...transactions: (readonly [Signed, string?])[]) => {
+      for (const [signed, reason] of transactions) if (reason !== undefined) refused.push([signed, reason]);
+      wanted.push(transactions.flatMap(([{ hash }, reason]) => (reason === undefined ? [hash] : [])));
+      await order.final(transactions.map(([{ raw }]) => raw));
+    };
+    const early = await new Signer(ACCOUNTS[8]!, CHAIN_ID, 1_000).sign({ to: ACCOUNTS[9]!.address });
+    const first = await transfer(0);
+    await slot([first], [early, 'nonce too high']);
+    await slot([first, 'nonce too low'], [await signers[1]!.sign({ data: COUNTER_CODE, gas: 200_000n })]);
+    // Paid for in the block in which it spends: op-geth takes it, and beside what it refuses it has to have it before.
+    const pay = () => transfer(2, poor.account.address, 10n ** 18n);
+    await slot([await pay()], [await poor.sign({ to: ACCOUNTS[9]!.address, value: 1n })]);
+    const tooMuch = await poor.sign({ to: ACCOUNTS[9]!.address, value: 10n ** 18n });
+    await slot([await pay()], [tooMuch, 'insufficient funds'], [early, 'nonce too high']);
+    // Has what it takes, and nothing for L1.
+    await slot([await transfer(2, exact.account.address, 21_000n * 100n * GWEI)]);
+    await slot([await exact.sign({ to: ACCOUNTS[9]!.address }), 'insufficient funds'], [await transfer(3)]);
+    await slot([await strange().sign({ to: ACCOUNTS[9]!.address, value: 1n }), 'insufficient funds']);
+    for (let i = wanted.length; i < 20; i++) await slot([await transfer(i % 4)], [await transfer((i + 1) % 4)]);
+    await order.final([]);
+    await order.final([]);
+    await caughtUp();
+    for (const [index, hashes] of wanted.entries())
+      expect((await blockAt(index + 1)).transactions.slice(1)).toEqual(hashes);
+    for (const [signed, reason] of refused) expect(skippedFor(signed)).toContain(reason);
+    expect(await metrics.text()).toContain(`squad_engine_left_out_transactions_total ${refused.length}\n`);
+  });
+
+  it('goes on after op-geth was stopped, and after it was killed', async () => {
+    // Killed before it ever wrote its state, it may take itself for in the midst of a snap sync, and wait for peers.
+    await client.stop();
+    await client.start();
+    for (let i = 0; i < 5; i++) await order.final([(await transfer(i % 4)).raw]);
+    await order.final([]);
+    await order.final([]);
+    await caughtUp();
+    await client.kill();
+    const meanwhile = await transfer(0);
+    await order.final([meanwhile.raw]);
+    await order.final([]);
+    await order.final([]);
+    await client.start();
+    await caughtUp();
+    expect((await blockAt('latest')).transactions).toContain(meanwhile.hash);
+  });
+
+  it('follows the soft order when that is replaced', async () => {
+    const [one, other] = [await transfer(0), await transfer(1)];
+    await order.soft([one.raw]);
+    await caughtUp();
+    const { number } = rollup.executor.head;
+    expect((await blockAt('latest')).transactions.slice(1)).toEqual([one.hash]);
+    expect(Number((await client.block('finalized'))!.number)).toBe(number - 1);
+    await order.final([other.raw]);
+    await order.final([]);
+    await order.final([]);
+    await caughtUp();
+    expect((await blockAt(number)).transactions.slice(1)).toEqual([other.hash]);
+  });
+
+  it('comes to the same with another op-geth that begins from nothing', async () => {
+    const { client: second } = await launchOpGeth(join(folder, 'second'), CHAIN_ID, GENESIS_TIME_MS);
+    // Also when the test runs out of time.
+    onTestFinished(() => second.kill());
+    const following = await drive(second);
+    onTestFinished(() => following.stop());
+    await caughtUp(second);
+    expect((await second.block('latest'))!.hash).toBe((await client.block('latest'))!.hash);
+  });
+});
+
+describe.skipIf(OP_GETH_VERSION === undefined)('beside a live testnet', () => {
+  let net: RunningNet;
+  let folder: string;
+  let client: Geth;
+  let node: ManagedProcess;
+  let url: string;
+  const signer = new Signer(ACCOUNTS[0]!, CHAIN_ID);
+
+  beforeAll(async () => {
+    net = await launch();
+    folder = join(net.testnet.directory, 'op');
+    const rpcPort = await freePort();
+    url = `http://127.0.0.1:${rpcPort}`;
+    const launched = await launchOpGeth(join(folder, 'client'), CHAIN_ID, Date.now() - 5_000, {
+      'rollup.sequencerhttp': url,
+    });
+    client = launched.client;
+    const rollupPath = join(folder, 'rollup.json');
+    writeFileSync(rollupPath, JSON.stringify(launched.file));
+    const flags = {
+      genesis: net.testnet.genesisPath,
+      rollup: rollupPath,
+      'data-directory': join(folder, 'node'),
+      'sequencer-rpc': net.testnet.nodes.map(({ rpcUrl }) => rpcUrl).join(),
+      'rpc-port': String(rpcPort),
+      'metrics-port': '0',
+      engine: client.url,
+      'jwt-secret': client.jwtSecretPath,
+    };
+    const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]);
+    const command = [process.execPath, SQUAD_MAIN, 'rollup-node', ...args];
+    node = new ManagedProcess({ name: 'op', command, logPath: join(folder, 'node.log') });
+    await node.start();
+  });
+  afterAll(async () => {
+    await node?.stop();
+    await client?.kill();
+    await net?.close();
+  });
+  beforeEach(() => showLogsOnFailure(net.testnet));
+
+  it('users talk to op-geth alone, and ask the node what became of what op-geth refused', async () => {
+    const sent = await signer.sign({ to: ACCOUNTS[1]!.address, value: 5n });
+    const early = await new Signer(ACCOUNTS[0]!, CHAIN_ID, 100).sign({ to: ACCOUNTS[1]!.address });
+    for (const { raw } of [early, sent]) await client.call('eth_sendRawTransaction', [raw], z.string());
+    await waitFor(
+      'op-geth has executed it',
+      async () => {
+        const receipt = await client.call('eth_getTransactionReceipt', [sent.hash], z.looseObject({}).nullable());
+        if (receipt === null) throw new Error(`${node.logTail(5)}\n${client.logTail(10)}`);
+        expect(receipt).toMatchObject({ status: '0x1', transactionIndex: '0x1' });
+        return true;
+      },
+      60_000,
+      100,
+    );
+    await waitFor(
+      'the other one was left out',
+      async () => {
+        const skipped = z.looseObject({ reason: z.string() }).nullable();
+        const found = await rpcCall(url, 'squad_getSkippedTransaction', [early.hash], skipped);
+        if (found === null) throw new Error('not yet');
+        expect(found.reason).toContain('nonce too high');
+        return true;
+      },
+      60_000,
+      100,
+    );
+  });
+});
