@@ -155,6 +155,8 @@ describe('call', () => {
     // No text can be made of this object.
     error = { code: 1, message: { toString: null } };
     expect(await refusal()).toMatchObject({ code: 'RPC_REFUSED', message: `${url}: (object)` });
+    error = { code: 1, message: '', data: { remedy: '' } };
+    expect(await refusal()).toMatchObject({ message: `${url}: (no words)`, remedy: 'Ask another endpoint.' });
     const words = 'x'.repeat(MAX_QUOTED_CHARACTERS);
     error = { code: 1, message: words, data: { remedy: words } };
     expect(await refusal()).toMatchObject({ message: `${url}: ${words}`, remedy: words });

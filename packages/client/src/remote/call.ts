@@ -73,7 +73,8 @@ export function refusal(
   error: { readonly code?: unknown; readonly message?: unknown; readonly data?: unknown },
 ): SquadError {
   const data = Object(error.data) as { code?: unknown; remedy?: unknown; retryAfterMs?: unknown };
-  const remedy = typeof data.remedy === 'string' ? quoted(data.remedy) : 'Ask another endpoint.';
+  const hasRemedy = typeof data.remedy === 'string' && data.remedy !== '';
+  const remedy = hasRemedy ? quoted(data.remedy) : 'Ask another endpoint.';
   return new SquadError('RPC_REFUSED', `${endpoint}: ${quoted(error.message)}`, remedy, {
     endpoint,
     rpcCode: error.code,
@@ -84,7 +85,8 @@ export function refusal(
 
 /** Words of an endpoint, for an error. Whatever is no text is named by its kind: an object may refuse to become one. */
 export function quoted(words: unknown): string {
-  return typeof words === 'string' ? words.slice(0, MAX_QUOTED_CHARACTERS) : `(${typeof words})`;
+  if (typeof words !== 'string') return `(${typeof words})`;
+  return words.slice(0, MAX_QUOTED_CHARACTERS) || '(no words)';
 }
 
 function unreachable(endpoint: string, cause: unknown): SquadError {

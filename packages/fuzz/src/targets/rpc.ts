@@ -55,10 +55,14 @@ const context: RpcContext = {
   subscriptions: {
     open: async (_notification, open) => {
       const closing = new AbortController();
-      const unsubscribe = await open({ emit: () => {}, ready: async () => {}, closed: closing.signal });
-      unsubscribe();
-      closing.abort();
-      return '0x1';
+      try {
+        const unsubscribe = await open({ emit: () => {}, ready: async () => {}, closed: closing.signal });
+        unsubscribe();
+        return '0x1';
+      } finally {
+        // Also of one that could not be opened, as the server does: it would count as live for ever.
+        closing.abort();
+      }
     },
     close: () => true,
   },
