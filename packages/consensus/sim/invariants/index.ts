@@ -367,6 +367,7 @@ export class Invariants {
   }
 
   #isGenuine(certificate: Certificate): boolean {
+    if (certificate.signers.bitLen !== this.#context.weights.length) return false; // made for another set
     const signers = [...this.#context.weights.keys()].filter((i) => certificate.signers.get(i));
     const root = voteSigningRoot(this.#context.networkId, certificate);
     return this.#context.registry.genuine(signers, root, certificate.signature);
