@@ -6,7 +6,7 @@ import { SquadError } from '@squad/types';
 import { describe, expect, it } from 'vitest';
 import { pathsOf } from '../src/layout.ts';
 import { lockDirectory } from '../src/lock.ts';
-import { openManifest, resetDirectory } from '../src/manifest.ts';
+import { MAX_TESTNET_ROLLUPS, openManifest, resetDirectory } from '../src/manifest.ts';
 import { temporaryDirectory } from './support.ts';
 
 async function refusal(work: Promise<unknown>): Promise<SquadError> {
@@ -39,7 +39,7 @@ describe('openManifest', () => {
     expect(error.code).toBe('TESTNET_SIZE');
   });
 
-  it.each([0, 9])('refuses %d rollups', async (rollups) => {
+  it.each([0, MAX_TESTNET_ROLLUPS + 1])('refuses %d rollups', async (rollups) => {
     const error = await refusal(openManifest(join(temporaryDirectory(), 'x'), { rollups }));
     expect(error.code).toBe('TESTNET_SIZE');
   });
