@@ -3,8 +3,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { attachOptions, givenFlags, resolveOptions } from '@squad/service';
-import { Command, CommanderError } from 'commander';
+import { commandOptions } from './command-options.ts';
 import { type BenchOptions, benchOptions, checkBenchOptions } from './options.ts';
 import { commit, machine } from './report/environment.ts';
 import { reportHtml } from './report/html.ts';
@@ -23,30 +22,13 @@ export const SQUAD_MAIN: string = join(ROOT, 'packages/cli/dist/bundle/main.js')
 
 /** Resolves with the exit code: 0, or 1 if a transaction was lost or doubled. */
 export async function runBench(argv: readonly string[]): Promise<number> {
-  const options = readOptions(argv);
+  const about = 'Measures a network of real processes under load (docs/benchmarks.md)';
+  const options = commandOptions('bench', about, benchOptions, argv, checkBenchOptions);
   if (options === undefined) return 0;
   const report = await bench(options, (text) => process.stderr.write(`${text}\n`));
   writeReports(options, report);
   process.stdout.write(`\n${reportText({ color: process.stdout.isTTY === true }, report)}\n`);
   return report.lost + report.duplicated > 0 ? 1 : 0;
-}
-
-/** Undefined if help was asked for. Throws the SquadError that says which option is wrong. */
-function readOptions(argv: readonly string[]): BenchOptions | undefined {
-  const command = attachOptions(
-    new Command('bench').description('Measures a network of real processes under load (docs/benchmarks.md)'),
-    benchOptions,
-  ).exitOverride();
-  try {
-    command.parse([...argv], { from: 'user' });
-  } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return undefined;
-    throw error;
-  }
-  const flags = givenFlags(command, benchOptions);
-  const resolved = resolveOptions(benchOptions, { flags, env: process.env }, checkBenchOptions);
-  if (!resolved.ok) throw resolved.error;
-  return resolved.value.values;
 }
 
 export async function bench(options: BenchOptions, onProgress: (text: string) => void): Promise<BenchReport> {

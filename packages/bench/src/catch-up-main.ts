@@ -1,26 +1,20 @@
 /** `npm run bench:catch-up`. */
 
-import { attachOptions, givenFlags, resolveOptions } from '@squad/service';
-import { Command, CommanderError } from 'commander';
 import { SQUAD_MAIN } from './bench.ts';
 import { type CatchUp, catchUpOptions, measureCatchUp } from './catch-up.ts';
+import { commandOptions } from './command-options.ts';
 import { failed } from './failed.ts';
 import { machine } from './report/environment.ts';
 
 async function run(argv: readonly string[]): Promise<void> {
-  const command = attachOptions(
-    new Command('bench:catch-up').description('How fast a validator is back that was away under load'),
+  const options = commandOptions(
+    'bench:catch-up',
+    'How fast a validator is back that was away under load',
     catchUpOptions,
-  ).exitOverride();
-  try {
-    command.parse([...argv], { from: 'user' });
-  } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return;
-    throw error;
-  }
-  const resolved = resolveOptions(catchUpOptions, { flags: givenFlags(command, catchUpOptions), env: process.env });
-  if (!resolved.ok) throw resolved.error;
-  const measured = await measureCatchUp(resolved.value.values, [process.execPath, SQUAD_MAIN], (text) =>
+    argv,
+  );
+  if (options === undefined) return;
+  const measured = await measureCatchUp(options, [process.execPath, SQUAD_MAIN], (text) =>
     process.stderr.write(`  ${text}\n`),
   );
   process.stdout.write(`${text(measured)}\n`);

@@ -1,27 +1,21 @@
 /** `npm run bench:rollups`. */
 
-import { attachOptions, givenFlags, resolveOptions } from '@squad/service';
-import { Command, CommanderError } from 'commander';
 import { SQUAD_MAIN } from './bench.ts';
+import { commandOptions } from './command-options.ts';
 import { failed } from './failed.ts';
 import { machine } from './report/environment.ts';
 import type { Latency } from './report/schema.ts';
 import { measureRollups, type RollupsMeasured, rollupsOptions } from './rollups.ts';
 
 async function run(argv: readonly string[]): Promise<void> {
-  const command = attachOptions(
-    new Command('bench:rollups').description('Many rollups in one set: what the light ones bear while one floods'),
+  const options = commandOptions(
+    'bench:rollups',
+    'Many rollups in one set: what the light ones bear while one floods',
     rollupsOptions,
-  ).exitOverride();
-  try {
-    command.parse([...argv], { from: 'user' });
-  } catch (error) {
-    if (error instanceof CommanderError && error.exitCode === 0) return;
-    throw error;
-  }
-  const resolved = resolveOptions(rollupsOptions, { flags: givenFlags(command, rollupsOptions), env: process.env });
-  if (!resolved.ok) throw resolved.error;
-  const measured = await measureRollups(resolved.value.values, [process.execPath, SQUAD_MAIN], (text) =>
+    argv,
+  );
+  if (options === undefined) return;
+  const measured = await measureRollups(options, [process.execPath, SQUAD_MAIN], (text) =>
     process.stderr.write(`  ${text}\n`),
   );
   process.stdout.write(`${text(measured)}\n`);
