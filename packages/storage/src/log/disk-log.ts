@@ -4,6 +4,7 @@
  */
 
 import { randomBytes } from 'node:crypto';
+import { writevSync } from 'node:fs';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { SquadError } from '@squad/types';
 import type { Log, LogPosition, LogRecord, PositionedRecord } from '../api.ts';
@@ -71,8 +72,16 @@ const SCATTERED_READ_AHEAD_BYTES = 128 * 1024;
 /** What the operating system takes in one call (IOV_MAX). */
 const MAX_BUFFERS_PER_WRITE = 1024;
 
+/** A small write only copies into the operating system's memory: to hand it to a thread and back takes longer than it does. */
+const MAX_DIRECT_WRITE_BYTES = 64 * 1024;
+
 const SYSTEM_CALLS: LogFileCalls = {
-  write: async (handle, buffers, offset) => (await handle.writev(buffers as Uint8Array[], offset)).bytesWritten,
+  write: async (handle, buffers, offset) => {
+    let bytes = 0;
+    for (const { length } of buffers) bytes += length;
+    if (bytes <= MAX_DIRECT_WRITE_BYTES) return writevSync(handle.fd, buffers as Uint8Array[], offset);
+    return (await handle.writev(buffers as Uint8Array[], offset)).bytesWritten;
+  },
   sync: (handle) => handle.datasync(),
 };
 
