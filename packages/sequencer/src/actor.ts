@@ -180,8 +180,8 @@ export class Actor<Next extends NextEpoch = NextEpoch> {
   }
 
   async #run(): Promise<void> {
-    // What arrives in the same turn of the event loop shares this turn.
-    await Promise.resolve();
+    // All that is read in the same round of the event loop shares this turn, and its sync.
+    await new Promise(setImmediate);
     try {
       while (this.#inbox.length > 0 && !this.#stopped) await this.#turn();
     } catch (error) {

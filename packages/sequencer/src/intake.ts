@@ -297,7 +297,7 @@ function refusedAt(index: number | undefined, rejection: Rejection): BundleOutco
   return { accepted: false, index, rejection };
 }
 
-function bytesOf(transactions: readonly Uint8Array[]): number {
+export function bytesOf(transactions: readonly Uint8Array[]): number {
   return transactions.reduce((sum, { length }) => sum + length, 0);
 }
 

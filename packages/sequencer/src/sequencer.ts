@@ -34,7 +34,7 @@ import { HandOn } from './hand-on.ts';
 import { HandOvers } from './hand-overs.ts';
 import { HashPrefixes } from './hash-prefixes.ts';
 import type { HeldLanes } from './held-lanes.ts';
-import { Intake } from './intake.ts';
+import { bytesOf, Intake } from './intake.ts';
 import { answerRequest } from './peer-requests.ts';
 import { Pruner } from './pruning.ts';
 import { heldBatch } from './records.ts';
@@ -341,13 +341,13 @@ export class Sequencer {
     onPlaced?: (places: readonly LanePlaces[]) => void,
   ): Promise<readonly SubmitOutcome[]> {
     if (!this.#isStarted) return transactions.map(() => ({ accepted: false, rejection: notReady([STARTING]) }));
-    await this.#turns.next(0);
+    await this.#turns.next(bytesOf(transactions));
     return this.#intake.submit(rollupId, transactions, onPlaced);
   }
 
   async submitBundle(bundle: Bundle): Promise<BundleOutcome> {
     if (!this.#isStarted) return { accepted: false, index: undefined, rejection: notReady([STARTING]) };
-    await this.#turns.next(0);
+    await this.#turns.next(bytesOf(bundle.map(({ transaction }) => transaction)));
     return this.#intake.submitBundle(bundle);
   }
 
