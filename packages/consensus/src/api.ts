@@ -51,6 +51,8 @@ export interface ConsensusOptions {
   readonly maxDelayMs: number;
   /** How long a leader with nothing to order waits before an empty block (R18). */
   readonly heartbeatMs: number;
+  /** Least time between two proposals while there is something to order; at most `minDelayMs`. 0: as soon as a view is entered (R10). */
+  readonly blockIntervalMs: number;
   /** Least time between retries of what was sent in the current view. */
   readonly retryMs: number;
   /** A validator not heard from for this long, while a quorum is, is skipped as leader (R17). */
@@ -62,6 +64,7 @@ export const DEFAULT_CONSENSUS_OPTIONS: ConsensusOptions = {
   minDelayMs: 150,
   maxDelayMs: 10_000,
   heartbeatMs: 1_000,
+  blockIntervalMs: 0,
   retryMs: 250,
   inactiveAfterMs: 2_000,
 };

@@ -23,7 +23,7 @@ import { nextSetHashAt } from './epochs.ts';
 import { watchVote, watchWrongSkip } from './evidence.ts';
 import { proposalFault, wrongSkipIn } from './proposal.ts';
 import type { State } from './state.ts';
-import { graceEndsMs } from './timers.ts';
+import { graceEndsMs, nextBlockAtMs } from './timers.ts';
 import { cast, count, fetchBlock, onCarriedCertificate, onCertificate } from './voting.ts';
 
 export function onProposal(s: State, from: ValidatorIndex, proposal: Proposal): void {
@@ -180,6 +180,7 @@ export function propose(s: State): void {
   if (isEpilogue && s.awaited) return; // the epoch is over, and held back for want of the next set
   const refs = isEpilogue ? [] : s.lanes.collect(s.view, parent.block.tips, s.now, s.pacemaker.delayMs);
   if (refs.length === 0 && !isEpilogue && s.now < round.enteredAtMs + heartbeatMs) return; // R18
+  if (refs.length > 0 && s.now < nextBlockAtMs(s)) return;
   const block: Block = {
     header: {
       version: BLOCK_VERSION,

@@ -67,6 +67,8 @@ export class State {
 
   view: View = 1;
   round: Round;
+  /** When the proposal of the view before this one came or was made; undefined: there was none. */
+  lastProposalAtMs: UnixMs | undefined;
   /** The certificate on which the current view was entered; none in view 1. */
   entry: Certificate | undefined;
   /** A certificate came in or was formed since the start (R19). */

@@ -38,6 +38,12 @@ function highestCertified(s: State): ChainBlock {
   return s.chain.head;
 }
 
+/** R10: before this a leader lets more gather. A clock that was set back makes nobody wait. */
+export function nextBlockAtMs({ now, lastProposalAtMs, config: { options } }: State): UnixMs {
+  const isRecent = lastProposalAtMs !== undefined && now >= lastProposalAtMs;
+  return isRecent ? lastProposalAtMs + options.blockIntervalMs : now;
+}
+
 /** When this view is given up: 2D for the leader to propose, then 3D for a certificate. */
 function timeoutMs(s: State): UnixMs {
   const { proposal, own } = s.round;
@@ -115,6 +121,7 @@ export function wakeAtMs(s: State): UnixMs {
   if (s.leader === s.self && !round.own) {
     wake(round.enteredAtMs + s.config.options.heartbeatMs);
     wake(s.lanes.nextCollectableMs(highestCertified(s).tips, now, s.pacemaker.delayMs));
+    wake(nextBlockAtMs(s));
   }
   const timestampMs = round.proposal?.proposal.block.header.timestampMs;
   if (timestampMs !== undefined && timestampMs > now + MAX_CLOCK_DRIFT_MS) wake(timestampMs - MAX_CLOCK_DRIFT_MS);

@@ -217,6 +217,8 @@ export function enterView(s: State, view: View, certificate: Certificate): void 
 }
 
 export function enterRound(s: State): void {
+  const { own, proposal, notarizedAtMs } = s.round;
+  s.lastProposalAtMs = own ? notarizedAtMs : proposal?.receivedAtMs;
   s.round = newRound(s.now);
   s.out.push({ type: 'enteredView', view: s.view, leader: s.leader });
 }

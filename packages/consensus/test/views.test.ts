@@ -2,6 +2,7 @@
 
 import { MAX_UNORDERED_BATCHES_PER_LANE, toHex, VoteKind } from '@squad/types';
 import { describe, expect, it } from 'vitest';
+import type { HeldBatch } from '../src/api.ts';
 import { MAX_RESENT_CERTIFICATES } from '../src/timers.ts';
 import { Fixture, hashOf, ofType, sentCertificates, sentProposals, sentVotes } from './harness.ts';
 
@@ -135,6 +136,42 @@ describe('R10: proposing', () => {
     expect(sentProposals(fixture.take())).toEqual([]);
     const outputs = fixture.acknowledge(fixture.others[1]!, lane[1]!);
     expect(sentProposals(outputs)[0]!.block.refs).toEqual([lane[0]!.ref, lane[1]!.ref]);
+  });
+
+  describe('while a block was made just before', () => {
+    /** The leader of view 2, which has a batch to order 20 ms after the proposal of view 1 came. */
+    function busy(): { fixture: Fixture; lane: HeldBatch[] } {
+      const fixture = new Fixture({ leaderOf: 2, options: { blockIntervalMs: 50 } }).start();
+      const first = fixture.proposal({ view: 1, parent: fixture.genesis });
+      fixture.sendProposal(first);
+      fixture.nowMs += 20;
+      fixture.sendCertificate(fixture.certificate(VoteKind.notarize, 1, first.block));
+      const lane = fixture.lane(fixture.others[0]!, 2);
+      fixture.acknowledge(fixture.others[1]!, lane[0]!);
+      return { fixture, lane };
+    }
+
+    it('lets more gather until the least time between two is over, and wakes then', () => {
+      const { fixture, lane } = busy();
+      expect(sentProposals(fixture.after(29))).toEqual([]);
+      expect(ofType(fixture.take(), 'wakeAt').at(-1)!.atMs).toBe(fixture.nowMs + 1);
+      fixture.acknowledge(fixture.others[1]!, lane[1]!);
+      expect(sentProposals(fixture.after(1))[0]!.block.refs).toHaveLength(2);
+    });
+
+    it('waits for nothing when its clock was set back', () => {
+      const { fixture } = busy();
+      expect(sentProposals(fixture.take())).toEqual([]);
+      fixture.nowMs -= 21;
+      expect(sentProposals(fixture.after(0))).toHaveLength(1);
+    });
+  });
+
+  it('at once when there was no block in the view before, however little time it took', () => {
+    const fixture = new Fixture({ leaderOf: 2, options: { blockIntervalMs: 50 } }).start();
+    fixture.nullified(1);
+    const [batch] = fixture.lane(fixture.others[0]!, 1);
+    expect(sentProposals(fixture.acknowledge(fixture.others[1]!, batch!))).toHaveLength(1);
   });
 
   it('an acknowledgement of f validators by weight is not enough', () => {

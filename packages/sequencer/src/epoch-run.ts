@@ -114,7 +114,11 @@ export class EpochRun implements Ordering {
         validatorSet,
         self,
         scheme: this.scheme,
-        options: { ...DEFAULT_CONSENSUS_OPTIONS, heartbeatMs: parts.heartbeatMs },
+        options: {
+          ...DEFAULT_CONSENSUS_OPTIONS,
+          heartbeatMs: parts.heartbeatMs,
+          blockIntervalMs: parts.blockIntervalMs,
+        },
         epoch: {
           startsAfter: startedBy?.block ?? genesisBlock(networkId, genesisTimeMs),
           proof: startedBy?.proof,

@@ -105,6 +105,7 @@ async function open(
     batchBytes: options.batchBytes,
     batchAgeMs: options.batchAgeMs,
     heartbeatMs: options.heartbeatMs,
+    blockIntervalMs: options.blockIntervalMs,
     gossipTakeoverMs: options.gossipTakeoverMs,
     keepBodies: options.keepBodies,
     onFailure: (error) => die(logger, error),

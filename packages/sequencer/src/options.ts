@@ -1,5 +1,6 @@
 /** Every option of `squad sequencer`, in one table. Loads nothing heavy: the command line reads it for its help. */
 
+import { DEFAULT_CONSENSUS_OPTIONS } from '@squad/consensus';
 import { defineOptions, LogLevel, type OptionValues } from '@squad/service';
 import { z } from 'zod';
 import { MAX_ADMISSION_THREADS } from './admission/limits.ts';
@@ -161,6 +162,13 @@ export const sequencerOptions = defineOptions({
     env: 'SQUAD_HEARTBEAT_MS',
     flag: '--heartbeat-ms',
     help: 'how long a leader with nothing to order waits before an empty block; like the other validators’',
+  },
+  blockIntervalMs: {
+    type: z.int().min(0).max(DEFAULT_CONSENSUS_OPTIONS.minDelayMs),
+    default: 60,
+    env: 'SQUAD_BLOCK_INTERVAL_MS',
+    flag: '--block-interval-ms',
+    help: 'least time between two blocks that order something; the first one after a while is made at once',
   },
   gossipTakeoverMs: {
     type: z.int().min(100).max(60_000),

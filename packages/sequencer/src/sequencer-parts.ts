@@ -30,6 +30,7 @@ export interface SequencerParts {
   readonly batchBytes: number;
   readonly batchAgeMs: number;
   readonly heartbeatMs: number;
+  readonly blockIntervalMs: number;
   readonly gossipTakeoverMs: number;
   /** Final blocks between two checkpoints of the log. */
   readonly checkpointIntervalBlocks?: number;

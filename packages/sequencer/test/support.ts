@@ -298,6 +298,7 @@ export class TestNode {
       batchBytes: 4096,
       batchAgeMs: this.batchAgeMs,
       heartbeatMs: options.heartbeatMs ?? 20,
+      blockIntervalMs: 0,
       gossipTakeoverMs: 200,
       keepBodies: this.keepBodies,
       onFailure: (error) => {

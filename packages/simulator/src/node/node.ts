@@ -60,6 +60,7 @@ const MAX_STALL_MS = 1_000;
 const BATCH_BYTES = 1_024;
 const BATCH_AGE_MS = 20;
 const HEARTBEAT_MS = 1_000;
+const BLOCK_INTERVAL_MS = 60;
 const TAKEOVER_MS = 2_000;
 /** Several in each epoch. */
 const CHECKPOINT_INTERVAL_BLOCKS = 5;
@@ -188,6 +189,7 @@ export class NodeOfWorld {
       batchBytes: BATCH_BYTES,
       batchAgeMs: BATCH_AGE_MS,
       heartbeatMs: HEARTBEAT_MS,
+      blockIntervalMs: BLOCK_INTERVAL_MS,
       gossipTakeoverMs: TAKEOVER_MS,
       checkpointIntervalBlocks: CHECKPOINT_INTERVAL_BLOCKS,
       onFailure: (error) => this.#failed(life, error),
