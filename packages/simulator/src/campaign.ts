@@ -4,8 +4,8 @@ import { Worker } from 'node:worker_threads';
 import type { Chunk, ChunkResult, FailedSchedule, WorkerData } from './chunk.ts';
 import type { DrawOptions, Mode } from './mode.ts';
 
-/** How long one thread may be silent. Far above what a chunk takes on a busy machine. */
-const SILENCE_MS = 10 * 60_000;
+/** How long one schedule may take. Far above what any does, on a machine that has hardly any time for it. */
+const LONGEST_SCHEDULE_MS = 10 * 60_000;
 const WATCH_INTERVAL_MS = 1_000;
 /** Beside this file, in the language that it is in. */
 const IS_SOURCE = import.meta.url.endsWith('.ts');
@@ -60,7 +60,7 @@ export function runCampaign(options: CampaignOptions): Promise<CampaignResult> {
       ...(IS_SOURCE && { execArgv: ['--conditions=source'] }),
     });
     try {
-      for (let chunk = take(); chunk; chunk = take()) add(await runOn(worker, chunk));
+      for (let chunk = take(); chunk; chunk = take()) add(await runOn(worker, chunk, current));
     } catch (error) {
       const seed = Atomics.load(current, 0);
       const message = error instanceof Error ? error.message : String(error);
@@ -73,11 +73,18 @@ export function runCampaign(options: CampaignOptions): Promise<CampaignResult> {
   return Promise.all(Array.from({ length: Math.max(1, workers) }, thread)).then(() => total);
 }
 
-function runOn(worker: Worker, chunk: Chunk): Promise<ChunkResult> {
+/** `current`: the seed that the thread is at. */
+function runOn(worker: Worker, chunk: Chunk, current: Int32Array): Promise<ChunkResult> {
   return new Promise((resolve, reject) => {
-    const started = performance.now();
+    let seed = Atomics.load(current, 0);
+    let sinceMs = performance.now();
     const watch = setInterval(() => {
-      if (performance.now() - started > SILENCE_MS) settle(() => reject(new Error('a schedule does not end')));
+      const now = Atomics.load(current, 0);
+      if (now !== seed) {
+        seed = now;
+        sinceMs = performance.now();
+      } else if (performance.now() - sinceMs > LONGEST_SCHEDULE_MS)
+        settle(() => reject(new Error('a schedule does not end')));
     }, WATCH_INTERVAL_MS);
     const settle = (how: () => void): void => {
       clearInterval(watch);
