@@ -1,7 +1,7 @@
 /** Batches and blocks: sealing, verifying, SSZ. A batch of 500 transactions of 256 bytes, which fills the default size. */
 
-import { bodyRoot, createNodeKey, signBatchHeader } from '@squad/crypto';
-import { keccak256, sha256, verifyBatch } from '@squad/crypto/node';
+import { bodyRoot, signBatchHeader } from '@squad/crypto';
+import { createNodeKey, keccak256, sha256, verifyBatch } from '@squad/crypto/node';
 import {
   type BatchHeader,
   Block,

@@ -10,12 +10,13 @@ import { batches } from './batches.ts';
 import { change, type MicroRecord, readRecord } from './compare.ts';
 import { disk } from './disk.ts';
 import { frames } from './frames.ts';
+import { machine as bareMachine } from './machine.ts';
 import { receipts } from './receipts.ts';
 import { signatures } from './signatures.ts';
 import { MicroRunner } from './suite.ts';
 import { transfers } from './transfers.ts';
 
-const GROUPS = { signatures, receipts, batches, disk, frames, transfers } as const;
+const GROUPS = { machine: bareMachine, signatures, receipts, batches, disk, frames, transfers } as const;
 const LAST = join(ROOT, '.squad-bench/micro.json');
 const REFERENCE = join(ROOT, 'packages/bench/reference/micro.json');
 
