@@ -17,6 +17,7 @@
 import { type BatchDigest, type BlockHash, concatBytes, fromHex, type Height, toHex } from '@squad/types';
 import type { LogPosition, StoredBlock } from '../api.ts';
 import { BUCKETS } from './transaction-run.ts';
+import { decodeUint64, encodeUint64 } from './uint64.ts';
 
 const PREFIX = {
   state: 0,
@@ -39,16 +40,6 @@ function prefixed(prefix: number, rest: Uint8Array): Uint8Array {
   return key;
 }
 
-export function encodeUint64(value: number): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(value));
-  return bytes;
-}
-
-export function decodeUint64(bytes: Uint8Array, offset: number = 0): number {
-  return Number(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getBigUint64(offset));
-}
-
 /** The store's own state: all values are u64. */
 export const STATE_KEYS = {
   /** All records of the log before this position are indexed. */
@@ -68,9 +59,9 @@ export const certificateKey = (height: Height): Uint8Array => prefixed(PREFIX.ce
 export function transactionBucketKey(bucket: number, run: number): Uint8Array {
   const key = new Uint8Array(11);
   key[0] = PREFIX.transactions;
-  const view = new DataView(key.buffer);
-  view.setUint16(1, bucket);
-  view.setBigUint64(3, BigInt(run));
+  key[1] = bucket >>> 8;
+  key[2] = bucket;
+  key.set(encodeUint64(run), 3);
   return key;
 }
 /** What is known of a run as a whole stands behind the last bucket. */

@@ -20,10 +20,11 @@ import type {
 import { keyValueCorrupt, storeBehindIndex, storeConflict, storeGap, storeInput } from '../errors.ts';
 import { BATCH_CACHE_BYTES, MAX_CONSENSUS_KIND, MAX_META_BYTES, MAX_META_KEY_BYTES } from '../limits.ts';
 import { BatchCache } from './batch-cache.ts';
-import { decodeUint64, encodeUint64, type IndexedBlock, metaKey, STATE_KEYS } from './keys.ts';
+import { type IndexedBlock, metaKey, STATE_KEYS } from './keys.ts';
 import { batchBytes, decodeStoreRecord, encodeBatchRecord, encodeFinalRecord } from './records.ts';
 import { type StoredPosition, StoreIndex } from './store-index.ts';
 import { TransactionIndex } from './transaction-index.ts';
+import { decodeUint64, encodeUint64 } from './uint64.ts';
 
 export interface NodeStoreParts {
   readonly log: Log;

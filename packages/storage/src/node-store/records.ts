@@ -3,7 +3,8 @@
 import { type BatchDigest, fromHex, toHex } from '@squad/types';
 import type { LogPosition, LogRecord } from '../api.ts';
 import { MAX_CONSENSUS_KIND } from '../limits.ts';
-import { decodeUint64, encodeUint64, type IndexedBlock } from './keys.ts';
+import type { IndexedBlock } from './keys.ts';
+import { decodeUint64, encodeUint64 } from './uint64.ts';
 
 const BATCH_KIND: number = MAX_CONSENSUS_KIND + 1;
 const FINAL_KIND: number = MAX_CONSENSUS_KIND + 2;

@@ -15,18 +15,17 @@ import {
   bodiesFromKey,
   certificateKey,
   decodeBlockValue,
-  decodeUint64,
   END_OF_BATCH_POSITIONS,
   END_OF_BLOCKS,
   END_OF_BODIES_FROM,
   END_OF_CERTIFICATES,
   encodeBlockValue,
-  encodeUint64,
   type IndexedBlock,
   numberInKey,
   STATE_KEYS,
 } from './keys.ts';
 import { decodeStoreRecord } from './records.ts';
+import { decodeUint64, encodeUint64 } from './uint64.ts';
 
 export interface StoredPosition {
   readonly digest: BatchDigest;

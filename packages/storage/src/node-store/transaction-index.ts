@@ -15,15 +15,9 @@ import {
   TRANSACTION_RUN_BLOCKS,
   TRANSACTION_RUN_ENTRIES,
 } from '../limits.ts';
-import {
-  decodeUint64,
-  encodeUint64,
-  STATE_KEYS,
-  transactionBucketKey,
-  transactionRunKey,
-  transactionRunRange,
-} from './keys.ts';
-import { BUCKETS, bucketOf, ENTRY_BYTES, entryAt, TransactionRun } from './transaction-run.ts';
+import { STATE_KEYS, transactionBucketKey, transactionRunKey, transactionRunRange } from './keys.ts';
+import { BASE_BYTES, BUCKETS, bucketOf, ENTRY_BYTES, entryAt, TransactionRun } from './transaction-run.ts';
+import { decodeUint64, encodeUint64 } from './uint64.ts';
 
 const WRITES_PER_CALL = 2048;
 
@@ -101,7 +95,7 @@ export class TransactionIndex {
     const lt = transactionBucketKey(bucket, (this.#beingWritten ?? this.#open).number);
     for await (const [, value] of this.#keyValueStore.range({ gte: transactionBucketKey(bucket, 0), lt })) {
       const base = decodeUint64(value);
-      for (let offset = 8; offset < value.length; offset += ENTRY_BYTES) {
+      for (let offset = BASE_BYTES; offset < value.length; offset += ENTRY_BYTES) {
         const location = entryAt(value, offset, base, hash);
         if (location !== undefined) found.push(location);
       }
@@ -149,14 +143,10 @@ export class TransactionIndex {
 
   /** The run's values first, what says that they are there last: a crash between them writes them once more. */
   async #write(run: TransactionRun, through: Height): Promise<void> {
-    const base = encodeUint64(run.base);
     const used = new Uint8Array(8 + BUCKETS / 8);
     used.set(encodeUint64(through));
     let writes: KeyValueEntry[] = [];
-    for (const { bucket, entries } of run.buckets()) {
-      const value = new Uint8Array(base.length + entries.length);
-      value.set(base);
-      value.set(entries, base.length);
+    for (const { bucket, value } of run.buckets()) {
       writes.push([transactionBucketKey(bucket, run.number), value]);
       used[8 + (bucket >>> 3)]! |= 1 << (bucket & 7);
       if (writes.length < WRITES_PER_CALL) continue;

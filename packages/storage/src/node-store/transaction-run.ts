@@ -8,11 +8,18 @@
 
 import { type Bytes32, HASH_PREFIX_BYTES, type Height } from '@squad/types';
 import type { TransactionLocation } from '../api.ts';
+import { encodeUint64 } from './uint64.ts';
 
 export const ENTRY_BYTES = 16;
+/** The run's base height, before the entries of a bucket in its value. */
+export const BASE_BYTES = 8;
 /** Hashes that begin with the same bits share a bucket: a key of the key-value store for each run. */
 const BUCKET_BITS = 14;
 export const BUCKETS: number = 2 ** BUCKET_BITS;
+
+const WORD_BYTES = 4;
+const BASE_WORDS = BASE_BYTES / WORD_BYTES;
+const ENTRY_WORDS = ENTRY_BYTES / WORD_BYTES;
 
 export class TransactionRun {
   readonly number: number;
@@ -73,21 +80,34 @@ export class TransactionRun {
     return found;
   }
 
-  /** The entries by bucket, each as one value. */
-  *buckets(): Iterable<{ readonly bucket: number; readonly entries: Uint8Array }> {
-    // A counting sort: where each bucket's entries end, then each entry to its place.
-    const ends = new Uint32Array(BUCKETS + 1);
-    for (let i = 0; i < this.#count; i++) ends[this.#bucketAt(i) + 1]!++;
-    for (let bucket = 1; bucket <= BUCKETS; bucket++) ends[bucket]! += ends[bucket - 1]!;
-    const next = ends.slice(0, BUCKETS);
-    const sorted = new Uint8Array(ENTRY_BYTES * this.#count);
-    for (let i = 0; i < this.#count; i++) {
-      const to = ENTRY_BYTES * next[this.#bucketAt(i)]!++;
-      sorted.set(this.#entries.subarray(ENTRY_BYTES * i, ENTRY_BYTES * (i + 1)), to);
-    }
+  /** The value of each bucket that has entries. All are views of one piece of memory. */
+  *buckets(): Iterable<{ readonly bucket: number; readonly value: Uint8Array }> {
+    // A counting sort: how many entries each bucket has, where its value ends, then each entry to its place. In words of 4 bytes.
+    const counts = new Uint32Array(BUCKETS);
+    for (let i = 0; i < this.#count; i++) counts[this.#bucketAt(i)]!++;
+    const ends = new Uint32Array(BUCKETS);
+    let end = 0;
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
-      const [start, end] = [ends[bucket]!, ends[bucket + 1]!];
-      if (end > start) yield { bucket, entries: sorted.subarray(ENTRY_BYTES * start, ENTRY_BYTES * end) };
+      if (counts[bucket]! > 0) end += BASE_WORDS + ENTRY_WORDS * counts[bucket]!;
+      ends[bucket] = end;
+    }
+    const values = new Uint32Array(end);
+    const entries = new Uint32Array(this.#entries.buffer);
+    const next = ends.map((at, bucket) => at - ENTRY_WORDS * counts[bucket]!);
+    for (let i = 0; i < this.#count; i++) {
+      const bucket = this.#bucketAt(i);
+      const to = next[bucket]!;
+      const from = ENTRY_WORDS * i;
+      for (let word = 0; word < ENTRY_WORDS; word++) values[to + word] = entries[from + word]!;
+      next[bucket] = to + ENTRY_WORDS;
+    }
+    const base = encodeUint64(this.base);
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      if (counts[bucket] === 0) continue;
+      const length = BASE_BYTES + ENTRY_BYTES * counts[bucket]!;
+      const value = new Uint8Array(values.buffer, WORD_BYTES * ends[bucket]! - length, length);
+      value.set(base);
+      yield { bucket, value };
     }
   }
 
