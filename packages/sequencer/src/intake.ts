@@ -47,6 +47,11 @@ export interface IntakeConfig {
   readonly notReadyReasons: () => readonly string[];
 }
 
+interface LaneTransaction {
+  readonly hash: TransactionHash;
+  readonly transaction: Uint8Array;
+}
+
 export class Intake {
   readonly #config: IntakeConfig;
   /** Of rollups whose bytes the genesis file bounds. */
@@ -95,17 +100,27 @@ export class Intake {
     const closed = this.#closedFor(rollupId, transactions.length, bytesOf(transactions));
     if (closed) return transactions.map(() => rejected(closed));
     const admitted = await admission.admit(rollup, transactions);
-    const waiter = new Waiter();
+    const taken: LaneTransaction[] = [];
+    let takenBytes = 0;
     const outcomes = admitted.map((outcome, i): SubmitOutcome => {
       if (!outcome.ok) return rejected(outcome.error);
       const { hash } = outcome.value;
       // One that is final may come again: its rollup may have skipped it, for a nonce that came too early, say.
       if (this.#config.transactions.isWaiting(hash)) return rejected(alreadyKnown());
-      const notAdded = this.#add(rollupId, hash, transactions[i]!, waiter.onPlaced);
-      if (notAdded) return rejected(notAdded);
-      waiter.missing++;
+      const transaction = transactions[i]!;
+      const notTaken = this.#take(rollupId, hash, transaction, taken.length, takenBytes);
+      if (notTaken) return rejected(notTaken);
+      taken.push({ hash, transaction });
+      takenBytes += transaction.length;
       return { accepted: true, hash };
     });
+    const waiter = new Waiter(taken.length);
+    // Those of a call are views of one piece of memory: a few of them must not keep all of it while they wait.
+    const isPart = taken.length < transactions.length;
+    for (const { hash, transaction } of taken) {
+      this.#lane!.add(rollupId, hash, isPart ? transaction.slice() : transaction, waiter.onPlaced);
+    }
+    if (taken.length > 0) this.#sealSoon();
     const places = await waiter.durable();
     if (places.length > 0) onPlaced?.(places);
     return outcomes;
@@ -136,12 +151,11 @@ export class Intake {
     }
     const late = this.#bundleClosed(bundle);
     if (late) return late;
-    const waiter = new Waiter();
+    const waiter = new Waiter(bundle.length);
     const members = bundle.map(({ rollupId, transaction }, i) => {
       const hash = hashes[i]!;
       this.#rates.get(rollupId)?.bucket.take(transaction.length, this.#config.now());
       transactions.accept(hash, rollupId);
-      waiter.missing++;
       return { rollupId, hash, transaction, onPlaced: waiter.onPlaced };
     });
     this.#lane!.addBundle(members as [BundleMember, ...BundleMember[]]);
@@ -180,7 +194,11 @@ export class Intake {
 
   /** Takes a checked transaction into the lane unless it is known; false if there is no room. */
   take(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array): boolean {
-    return this.#config.transactions.has(hash) || !this.#add(rollupId, hash, transaction);
+    if (this.#config.transactions.has(hash)) return true;
+    if (this.#take(rollupId, hash, transaction)) return false;
+    this.#lane!.add(rollupId, hash, transaction);
+    this.#sealSoon();
+    return true;
   }
 
   /** Why a rollup may not have this much more in the lane; undefined if it may. */
@@ -195,17 +213,21 @@ export class Intake {
     return rate && waitMs > 0 ? rollupRateExceeded(rollupId, rate.perSecond, waitMs) : undefined;
   }
 
-  /** Why it was not added; undefined if it was. */
-  #add(rollupId: RollupId, hash: TransactionHash, transaction: Uint8Array, onPlaced?: OnPlaced): Rejection | undefined {
+  /** Why it may not go into the lane, beside `taken` others that are about to; undefined: it is to go there at once. */
+  #take(
+    rollupId: RollupId,
+    hash: TransactionHash,
+    { length }: Uint8Array,
+    taken = 0,
+    takenBytes = 0,
+  ): Rejection | undefined {
     const { transactions, now } = this.#config;
     const lane = this.#lane;
     if (!lane) return noLane();
-    const noRoom = this.#noRoom(lane, rollupId, 1, transaction.length);
+    const noRoom = this.#noRoom(lane, rollupId, taken + 1, takenBytes + length, length);
     if (noRoom) return noRoom;
-    this.#rates.get(rollupId)?.bucket.take(transaction.length, now());
+    this.#rates.get(rollupId)?.bucket.take(length, now());
     transactions.accept(hash, rollupId);
-    lane.add(rollupId, hash, transaction, onPlaced);
-    this.#sealSoon();
     return undefined;
   }
 
@@ -263,24 +285,28 @@ export class Intake {
 
 /** A call of `submit` that waits for its transactions to be durable. */
 class Waiter {
-  missing = 0;
+  #missing: number;
   /** This node has no lane any more, and nobody else can order what waited there. */
   isGivenUp = false;
   /** Where those that are durable stand, in the order of the lane. */
   readonly #places: { seq: LaneSeq; transactionIndex: number; count: number }[] = [];
   #resolve: (() => void) | undefined;
 
+  constructor(transactions: number) {
+    this.#missing = transactions;
+  }
+
   readonly onPlaced: OnPlaced = (seq, transactionIndex) => {
     const last = this.#places.at(-1);
     if (seq === undefined) this.isGivenUp = true;
     else if (last?.seq === seq && last.transactionIndex + last.count === transactionIndex) last.count++;
     else this.#places.push({ seq, transactionIndex, count: 1 });
-    this.missing--;
-    if (this.missing === 0) this.#resolve?.();
+    this.#missing--;
+    if (this.#missing === 0) this.#resolve?.();
   };
 
   async durable(): Promise<readonly LanePlaces[]> {
-    if (this.missing > 0) {
+    if (this.#missing > 0) {
       await new Promise<void>((resolve) => {
         this.#resolve = resolve;
       });

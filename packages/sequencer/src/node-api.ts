@@ -216,6 +216,9 @@ export function createSequencerApi(parts: NodeApiParts): SequencerApi {
     rollups: genesis.file.rollups,
     submit: (rollupId, transactions, onPlaced) => sequencer.submit(rollupId, transactions, onPlaced),
     submitBundle: (bundle) => sequencer.submitBundle(bundle),
+    get lane() {
+      return { epoch: sequencer.epoch, validatorIndex: sequencer.self };
+    },
     status,
     block,
     certificate,

@@ -66,7 +66,8 @@ export class Transactions {
 
   sealed(seq: LaneSeq, rollupId: RollupId, hashes: readonly TransactionHash[]): void {
     const run: Run = { rollupId, hashes, stage: 'pending', forgotten: 0 };
-    for (const hash of hashes) if (this.#known.get(hash)?.stage !== 'final') this.#known.set(hash, run);
+    // One that is final and waits again stays in its first run.
+    for (const hash of hashes) if (this.#again.size === 0 || !this.#again.has(hash)) this.#known.set(hash, run);
     this.#bySeq.set(seq, run);
   }
 

@@ -60,7 +60,7 @@ export class WaitingLines<Entry extends WaitingEntry> {
       this.#lines.set(rollupId, line);
     }
     line.entries.push(entry);
-    this.#count(line, [entry], 1);
+    this.#count(line, entry, 1);
   }
 
   /**
@@ -87,7 +87,8 @@ export class WaitingLines<Entry extends WaitingEntry> {
         continue;
       }
       const entries = batches > 1 ? line.entries.splice(0, 1) : takeBatch(line.entries, turnBytes);
-      const bytes = this.#count(line, entries, -1);
+      let bytes = 0;
+      for (const entry of entries) bytes += this.#count(line, entry, -1);
       line.owed += Math.max(0, bytes - turnBytes);
       // One that owes stays, or it could come back with nothing to owe.
       if (line.entries.length === 0 && line.owed < turnBytes) this.#lines.delete(rollupId);
@@ -96,15 +97,19 @@ export class WaitingLines<Entry extends WaitingEntry> {
     return undefined;
   }
 
-  /** Counts entries in or out; answers with their bytes in bodies. */
-  #count(line: Line<Entry>, entries: readonly Entry[], sign: 1 | -1): number {
-    const transactions = entries.flatMap((entry) => [entry, ...(entry.rest ?? [])]);
-    const bytes = transactions.reduce((sum, { transaction }) => sum + transaction.length, 0);
+  /** Counts an entry in or out; answers with its bytes in bodies. */
+  #count(line: Line<Entry>, { transaction, rest }: Entry, sign: 1 | -1): number {
+    let bytes = transaction.length;
+    let transactions = 1;
+    if (rest) {
+      for (const member of rest) bytes += member.transaction.length;
+      transactions += rest.length;
+    }
     line.bytes += sign * bytes;
-    line.transactions += sign * transactions.length;
+    line.transactions += sign * transactions;
     this.#bytes += sign * bytes;
-    this.#transactions += sign * transactions.length;
-    return bytes + OFFSET_BYTES * transactions.length;
+    this.#transactions += sign * transactions;
+    return bytes + OFFSET_BYTES * transactions;
   }
 }
 

@@ -11,7 +11,7 @@ import {
   toHex,
   ZERO_HASH,
 } from '@squad/types';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import type { StoredBatch } from '../src/actor.ts';
 import { Intake } from '../src/intake.ts';
 import { Lane } from '../src/lane.ts';
@@ -68,7 +68,7 @@ function createIntake(head: Start = {}) {
   const later = (ms: number) => {
     nowMs += ms;
   };
-  return { intake, transactions, stored, finalize, later };
+  return { intake, lane, transactions, stored, finalize, later };
 }
 
 it('takes a transaction once while it waits, and again once it is final: its rollup may have skipped it', async () => {
@@ -100,15 +100,32 @@ it('says where in the lane the accepted ones of a call stand, however many batch
   const raws = Array.from({ length: 9 }, (_, i) => new Uint8Array(300).fill(i + 1));
   const told: unknown[] = [];
   await intake.submit(ROLLUP, [raws[0]!, raws[0]!, ...raws.slice(1)], (places) => told.push(places));
-  // A batch holds three of them; the fourth makes it worth sealing, and goes into one of its own.
-  expect(told).toEqual([[3, 1, 3, 1, 1].map((count, seq) => ({ seq, transactionIndex: 0, count }))]);
+  // A batch holds three of them.
+  expect(told).toEqual([[3, 3, 3].map((count, seq) => ({ seq, transactionIndex: 0, count }))]);
   const later = intake.submit(ROLLUP, [transaction(SELF, 1)], (places) => told.push(places));
   await intake.submit(ROLLUP, [transaction(SELF, 2)], (places) => told.push(places));
   await later;
   expect(told.slice(1)).toEqual([
-    [{ seq: 5, transactionIndex: 0, count: 1 }],
-    [{ seq: 5, transactionIndex: 1, count: 1 }],
+    [{ seq: 3, transactionIndex: 0, count: 1 }],
+    [{ seq: 3, transactionIndex: 1, count: 1 }],
   ]);
+});
+
+it('keeps of a call only what it takes: a transaction that waits does not hold the memory of those beside it', async () => {
+  const { intake, lane } = createIntake({ unordered: MAX_UNORDERED_BATCHES_PER_LANE });
+  const add = vi.spyOn(lane, 'add');
+  const memory = new Uint8Array(900).map((_, i) => i % 251);
+  const [a, b, c] = [0, 300, 600].map((start) => memory.subarray(start, start + 300)) as [
+    Uint8Array,
+    Uint8Array,
+    Uint8Array,
+  ];
+  void intake.submit(ROLLUP, [a, b]);
+  void intake.submit(ROLLUP, [a, c]); // the first is known
+  await new Promise((resolve) => setImmediate(resolve));
+  const added = add.mock.calls.map(([, , transaction]) => transaction);
+  expect(added).toEqual([a, b, c]);
+  expect(added.map(({ buffer }) => buffer.byteLength)).toEqual([900, 900, 300]);
 });
 
 it('does not take what others gossip once more', async () => {

@@ -92,6 +92,11 @@ export class FakeNode implements SequencerApi {
     return { accepted: true, hashes };
   }
 
+  get lane(): SequencerApi['lane'] {
+    const { epoch, validatorIndex } = this.status();
+    return { epoch, validatorIndex };
+  }
+
   status(): SequencerStatus {
     const head = (height: Height) => ({ height, hash: blockHashHex(blockAt(height).header), timestampMs: 1_000 });
     return {

@@ -88,16 +88,22 @@ export function createAdmission(options: AdmissionOptions): Admission {
       return pool.waiting;
     },
     admit: async (rollup, transactions) => {
+      const formed = await check(rollup, transactions);
       const asked = policy(rollup);
-      const outcomes = (await check(rollup, transactions)).map((outcome, i) => {
-        const refusal = outcome.ok ? asked?.refusal(transactions[i]!, outcome.value) : undefined;
-        return refusal ? err({ ...refusal, byPolicy: true }) : outcome;
-      });
-      for (const { ok: accepted } of outcomes) checked.increment({ outcome: accepted ? 'accepted' : 'rejected' });
+      const outcomes = asked ? formed.map((outcome, i) => permitted(asked, transactions[i]!, outcome)) : formed;
+      const accepted = outcomes.reduce((sum, outcome) => sum + Number(outcome.ok), 0);
+      checked.add(accepted, { outcome: 'accepted' });
+      checked.add(outcomes.length - accepted, { outcome: 'rejected' });
       return outcomes;
     },
     close: () => pool.close(),
   };
+}
+
+/** What a rollup asks beyond form. */
+function permitted(asked: RollupPolicy, transaction: Uint8Array, outcome: AdmissionOutcome): AdmissionOutcome {
+  const refusal = outcome.ok ? asked.refusal(transaction, outcome.value) : undefined;
+  return refusal ? err({ ...refusal, byPolicy: true }) : outcome;
 }
 
 /** An opaque rollup's transactions are only measured; what they mean is the rollup's business. */

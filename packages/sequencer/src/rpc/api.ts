@@ -168,6 +168,8 @@ export interface SequencerApi {
   ): Promise<readonly SubmitOutcome[]>;
   /** Checks the transactions of a bundle and takes all of them into the lane, or none. The rollups are some of `rollups`. */
   submitBundle(bundle: Bundle): Promise<BundleOutcome>;
+  /** Whose lane the places are of that `submit` tells: of this node in the epoch of now. */
+  readonly lane: Pick<SequencerStatus, 'epoch' | 'validatorIndex'>;
   status(): SequencerStatus;
   /** Undefined if there is none here. */
   block(selector: BlockSelector): Promise<StagedBlock | undefined>;

@@ -30,6 +30,7 @@ import type {
   LanePlaces,
   NamedValidatorSet,
   SequenceBlock,
+  SequencerApi,
   SequencerStatus,
   StagedBlock,
   StagedCertificate,
@@ -60,7 +61,7 @@ export function outcomeJson(outcome: SubmitOutcome): { hash: string } | { error:
 
 /** Some bytes a call in place of a hash a transaction: for who sends many. */
 export function placesJson(
-  { epoch, validatorIndex }: SequencerStatus,
+  { epoch, validatorIndex }: SequencerApi['lane'],
   places: readonly LanePlaces[],
   outcomes: readonly SubmitOutcome[],
 ): unknown {

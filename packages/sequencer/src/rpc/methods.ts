@@ -124,7 +124,7 @@ function squadMethods(node: SequencerApi, routes: Routes): RpcMethod[] {
         const outcomes = await node.submit(rollup.rollupId, raw, (places) => {
           placed = places;
         });
-        return placesJson(node.status(), placed, outcomes);
+        return placesJson(node.lane, placed, outcomes);
       },
     }),
     defineMethod({
