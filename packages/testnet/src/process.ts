@@ -85,7 +85,7 @@ export class ManagedProcess {
       // A group of its own: Ctrl-C in a terminal reaches the launcher only, which then stops all in order.
       detached: true,
       stdio: ['ignore', log, log, 'ipc'],
-      env: { ...inheritedEnvironment(), ...this.#options.env },
+      env: { ...withMemorySettings(inheritedEnvironment()), ...this.#options.env },
     });
     closeSync(log);
     this.#child = child;
@@ -180,6 +180,15 @@ function inheritedEnvironment(): NodeJS.ProcessEnv {
   return Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith('SQUAD_') || name === 'SQUAD_DEBUG'),
   );
+}
+
+/**
+ * What docs/operators.md says of a node's memory: at full load V8's young generation would grow to 128 MiB, and glibc keep an
+ * arena for each thread. What the environment says itself comes later, and wins.
+ */
+function withMemorySettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const nodeOptions = `--max-semi-space-size=16 ${environment['NODE_OPTIONS'] ?? ''}`.trim();
+  return { MALLOC_ARENA_MAX: '1', ...environment, NODE_OPTIONS: nodeOptions };
 }
 
 export function describeExit(exit: Exit): string {

@@ -121,6 +121,7 @@ const head = { height: 0, hash: blockHashHex(genesis.header), timestampMs: 1_000
 
 const sequencer: SequencerApi = {
   rollups,
+  lane: { epoch: 0, validatorIndex: undefined },
   submit: async (rollupId, transactions) =>
     transactions.map((raw) => {
       const admitted = admitEvm(rollupId, raw, { osaka: false });
