@@ -4,13 +4,14 @@
  */
 
 import { RLP } from '@ethereumjs/rlp';
+import type { Account } from '@ethereumjs/util';
 import { defineMethod, hexBytes, type RpcError, type RpcMethod } from '@squad/service';
 import { MAX_TRANSACTION_BYTES, toHex } from '@squad/types';
 import { transactionGasCap } from '../config/rollup-file.ts';
 import { PlainTransaction } from '../execution/evm/plain-transaction.ts';
 import { decodeTransaction, maxGasPrice, type SignedTransaction } from '../execution/evm/transaction.ts';
 import { hasCalldataFloor, transferGas } from '../execution/evm/transfer.ts';
-import { keccak256 } from '../execution/keccak.ts';
+import { keccak256, keyOf } from '../execution/keccak.ts';
 import { nextBaseFee } from './chain-methods.ts';
 import type { RpcState } from './context.ts';
 import { refused } from './errors.ts';
@@ -43,7 +44,7 @@ async function submit(state: RpcState, raw: Uint8Array): Promise<string> {
 /** Throws `RpcError` for what would be skipped when ordered. */
 async function check(state: RpcState, raw: Uint8Array): Promise<SubmittedTransaction> {
   const hash = keccak256(raw);
-  refuseKnown(state, hash);
+  if (isWaiting(state, hash)) throw alreadyKnown();
   const { common, file, knownSenders } = state.executor;
   const decoded = decodeTransaction(raw, common);
   if ('reason' in decoded) {
@@ -53,8 +54,12 @@ async function check(state: RpcState, raw: Uint8Array): Promise<SubmittedTransac
     throw refused(message, decoded.code, 'Sign a transaction of type 0, 1, 2 or 4 for this chain.');
   }
   const { transaction, from } = decoded;
+  const sender = await state.reader.account(from, state.block({ tag: 'pending' }));
+  // Only then can it be in a block: the disk need not be asked about any other.
+  const mayBeInBlock = sender !== undefined && transaction.nonce < sender.nonce;
+  if (mayBeInBlock && state.history.transaction(hash) !== undefined) throw alreadyKnown();
   checkGas(state, transaction);
-  await checkSender(state, transaction, from);
+  checkSender(transaction, sender);
   knownSenders.add(hash, from);
   return { hash, from, decoded: transaction };
 }
@@ -72,9 +77,9 @@ async function handOver(state: RpcState, raw: Uint8Array, transaction: Submitted
   }
 }
 
-function refuseKnown(state: RpcState, hash: Uint8Array): void {
-  if (state.submitted.get(hash) === undefined && state.history.transaction(hash) === undefined) return;
-  throw alreadyKnown();
+/** Sent, or executed and not durable. */
+function isWaiting({ submitted, executor }: RpcState, hash: Uint8Array): boolean {
+  return submitted.get(hash) !== undefined || executor.pendingTransactions.has(keyOf(hash));
 }
 
 function alreadyKnown(): RpcError {
@@ -115,9 +120,8 @@ function checkGas(state: RpcState, transaction: SignedTransaction): void {
   }
 }
 
-async function checkSender(state: RpcState, transaction: SignedTransaction, from: Uint8Array): Promise<void> {
-  const account = await state.reader.account(from, state.block({ tag: 'pending' }));
-  const { nonce = 0n, balance = 0n } = account ?? {};
+function checkSender(transaction: SignedTransaction, sender: Account | undefined): void {
+  const { nonce = 0n, balance = 0n } = sender ?? {};
   if (transaction.nonce < nonce) {
     const message = `nonce too low: next nonce ${nonce}, tx nonce ${transaction.nonce}`;
     throw refused(message, 'NONCE_TOO_LOW', `Sign again with nonce ${nonce}.`);

@@ -22,6 +22,8 @@ export class SubmittedTransactions {
   /** In order of arrival. */
   readonly #byHash = new Map<string, Entry>();
   readonly #nonces = new Map<string, Map<bigint, string>>();
+  /** Nothing expires before: looking for the oldest takes time, as a map keeps the places of what was removed. */
+  #nextExpiryMs = Number.NEGATIVE_INFINITY;
 
   constructor(now: () => number) {
     this.#now = now;
@@ -62,8 +64,14 @@ export class SubmittedTransactions {
   }
 
   #expire(): void {
+    const now = this.#now();
+    if (now < this.#nextExpiryMs) return;
+    this.#nextExpiryMs = now + SUBMITTED_EXPIRY_MS;
     for (const [key, entry] of this.#byHash) {
-      if (entry.expiresAtMs > this.#now()) return;
+      if (entry.expiresAtMs > now) {
+        this.#nextExpiryMs = entry.expiresAtMs;
+        return;
+      }
       this.#remove(key);
     }
   }
