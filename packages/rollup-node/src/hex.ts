@@ -1,7 +1,8 @@
 /** Hex of bytes, made natively: what is formatted by the thousand, or large, takes a fraction of the time. */
 
 import type { Hex } from '@squad/types';
+import { keyOf } from './execution/keccak.ts';
 
 export function hexOf(bytes: Uint8Array): Hex {
-  return `0x${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('hex')}`;
+  return `0x${keyOf(bytes)}`;
 }

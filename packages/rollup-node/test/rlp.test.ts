@@ -1,10 +1,10 @@
-import { RLP } from '@ethereumjs/rlp';
+import { type NestedUint8Array, RLP } from '@ethereumjs/rlp';
 import { bigIntToUnpaddedBytes } from '@ethereumjs/util';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { encodeFlatList, integerBytes } from '../src/execution/evm/rlp.ts';
+import { encodeList, integerBytes, type RlpItem } from '../src/execution/evm/rlp.ts';
 
-it('encodes lists of bytes as the library does', () => {
+it('encodes lists of bytes and of lists as the library does', () => {
   const item = fc.oneof(
     fc.uint8Array({ maxLength: 2 }),
     fc.uint8Array({ minLength: 32, maxLength: 32 }),
@@ -13,12 +13,20 @@ it('encodes lists of bytes as the library does', () => {
   );
   fc.assert(
     fc.property(fc.array(item, { maxLength: 20 }), (items) => {
-      expect(Buffer.compare(encodeFlatList(items), RLP.encode(items))).toBe(0);
+      expect(Buffer.compare(encodeList(items), RLP.encode(items))).toBe(0);
+    }),
+  );
+  const { list } = fc.letrec((tie) => ({
+    list: fc.array(fc.oneof({ withCrossShrink: true }, item, tie('list')), { maxLength: 6, depthIdentifier: 'list' }),
+  }));
+  fc.assert(
+    fc.property(list, (items) => {
+      expect(Buffer.compare(encodeList(items as RlpItem[]), RLP.encode(items as NestedUint8Array))).toBe(0);
     }),
   );
   for (const length of [0, 1, 55, 56, 65_530, 65_535, 65_536, 0x100_0000]) {
     const items = [new Uint8Array(length).fill(1)];
-    expect(Buffer.compare(encodeFlatList(items), RLP.encode(items))).toBe(0);
+    expect(Buffer.compare(encodeList(items), RLP.encode(items))).toBe(0);
   }
 });
 

@@ -8,10 +8,10 @@ import {
 } from '@ethereumjs/block';
 import type { Common } from '@ethereumjs/common';
 import { type NestedUint8Array, RLP } from '@ethereumjs/rlp';
-import { bigIntToUnpaddedBytes, bytesToBigInt, bytesToInt, intToUnpaddedBytes } from '@ethereumjs/util';
+import { bytesToBigInt, bytesToInt, intToUnpaddedBytes } from '@ethereumjs/util';
 import { concatBytes } from '@squad/types';
 import type { BlockSummary } from '../api.ts';
-import { encodeFlatList, integerBytes } from './rlp.ts';
+import { encodeList, integerBytes, type RlpItem } from './rlp.ts';
 import { decodeKnown, type SignedTransaction } from './transaction.ts';
 
 export interface EvmLog {
@@ -54,6 +54,8 @@ export interface EvmBlock {
   readonly requests: readonly Uint8Array[];
 }
 
+const NOTHING = new Uint8Array();
+const SUCCESS = Uint8Array.of(1);
 /** The bloom of no logs. */
 export const NO_LOGS_BLOOM: Uint8Array = new Uint8Array(256);
 
@@ -61,12 +63,7 @@ export const NO_LOGS_BLOOM: Uint8Array = new Uint8Array(256);
 export function encodeConsensusReceipt(type: number, receipt: EvmReceipt): Uint8Array {
   const { status, cumulativeGasUsed, bloom, logs } = receipt;
   if (logs.length === 0) return encodeReceiptWithoutLogs(type, status, cumulativeGasUsed);
-  const body = RLP.encode([
-    intToUnpaddedBytes(status),
-    bigIntToUnpaddedBytes(cumulativeGasUsed),
-    bloom,
-    logsItem(logs),
-  ]);
+  const body = encodeList([status === 1 ? SUCCESS : NOTHING, integerBytes(cumulativeGasUsed), bloom, logsItem(logs)]);
   return type === 0 ? body : concatBytes(Uint8Array.of(type), body);
 }
 
@@ -81,8 +78,8 @@ function encodeReceiptWithoutLogs(type: number, status: 0 | 1, cumulativeGasUsed
   return concatBytes(Uint8Array.from(type === 0 ? prefix : [type, ...prefix]), gas, NO_LOGS);
 }
 
-function logsItem(logs: readonly EvmLog[]): NestedUint8Array {
-  return logs.map((log) => [log.address, [...log.topics], log.data]);
+function logsItem(logs: readonly EvmLog[]): RlpItem[] {
+  return logs.map((log) => [log.address, log.topics, log.data]);
 }
 
 /** The header, the slot plus 1 (genesis is before slot 0), the number of transactions; the requests, if there are any. */
@@ -114,20 +111,20 @@ export function summaryOf(header: BlockHeader, slot: number, transactionCount: n
 }
 
 export function encodeBodyRecord(transactions: readonly EvmTransaction[]): Uint8Array {
-  return encodeFlatList(transactions.map(({ raw }) => raw));
+  return encodeList(transactions.map(({ raw }) => raw));
 }
 
 /** What a receipt record adds to what follows from its transactions. */
 export function encodeReceiptsRecord(transactions: readonly EvmTransaction[]): Uint8Array {
-  return RLP.encode(
+  return encodeList(
     transactions.map(({ from, hash, receipt }) => [
       hash,
       from,
-      intToUnpaddedBytes(receipt.status),
-      bigIntToUnpaddedBytes(receipt.gasUsed),
-      bigIntToUnpaddedBytes(receipt.effectiveGasPrice),
-      receipt.contractAddress ?? new Uint8Array(),
-      receipt.logs.length === 0 ? new Uint8Array() : receipt.bloom,
+      receipt.status === 1 ? SUCCESS : NOTHING,
+      integerBytes(receipt.gasUsed),
+      integerBytes(receipt.effectiveGasPrice),
+      receipt.contractAddress ?? NOTHING,
+      receipt.logs.length === 0 ? NOTHING : receipt.bloom,
       logsItem(receipt.logs),
     ]),
   );

@@ -20,7 +20,7 @@ import {
 import { SquadError } from '@squad/types';
 import { breathe } from '../breathe.ts';
 import { keccak256, keyOf } from '../keccak.ts';
-import { encodeFlatList, integerBytes } from './rlp.ts';
+import { encodeList, integerBytes } from './rlp.ts';
 import {
   EMPTY_TRIE_ROOT,
   type NodeSink,
@@ -418,5 +418,5 @@ function copyOf(account: Account): Account {
 }
 
 function encodeAccount({ nonce, balance, storageRoot, codeHash }: Account): Uint8Array {
-  return encodeFlatList([integerBytes(nonce), integerBytes(balance), storageRoot, codeHash]);
+  return encodeList([integerBytes(nonce), integerBytes(balance), storageRoot, codeHash]);
 }

@@ -10,7 +10,7 @@
 import { RLP } from '@ethereumjs/rlp';
 import { SquadError } from '@squad/types';
 import { keccak256 } from '../keccak.ts';
-import { encodeFlatList } from './rlp.ts';
+import { encodeList, type RlpItem } from './rlp.ts';
 
 /** Finds a node's encoding by its hash. */
 export type NodeSource = (hash: Uint8Array) => Uint8Array | undefined;
@@ -38,8 +38,7 @@ type Node = Leaf | Extension | Branch;
 /** A node in memory, or the hash of one that is not. */
 type Child = Node | Uint8Array;
 /** How a parent names a committed node: its hash, or, if its encoding is shorter than 32 bytes, its decoded encoding. */
-type Reference = Uint8Array | RlpItem[];
-type RlpItem = Uint8Array | RlpItem[];
+type Reference = RlpItem;
 
 /** A committed or changed trie's root: undefined is the empty trie. */
 export type TrieRoot = Child | undefined;
@@ -89,7 +88,7 @@ export function trieCommit(root: TrieRoot, sink: NodeSink): Uint8Array {
   if (root instanceof Uint8Array) return root;
   const reference = referenceOf(root, sink);
   if (reference instanceof Uint8Array) return reference;
-  const encoding = RLP.encode(reference);
+  const encoding = encodeList(reference);
   const hash = keccak256(encoding);
   sink(hash, encoding);
   return hash;
@@ -102,7 +101,7 @@ export function trieProof(root: TrieRoot, key: Uint8Array, source: NodeSource): 
   let child: Child | undefined = root;
   for (let offset = 0; child !== undefined; ) {
     const node: Node = load(child, source);
-    const encoding = RLP.encode(itemsOf(node, () => {}));
+    const encoding = encodeList(itemsOf(node, () => {}));
     if (encoding.length >= 32 || proof.length === 0) proof.push(encoding);
     if (node.kind === 'leaf') return proof;
     if (node.kind === 'extension') {
@@ -212,7 +211,7 @@ function load(child: Child, source: NodeSource): Node {
   return nodeOf(RLP.decode(encoding) as RlpItem[], child);
 }
 
-function nodeOf(items: RlpItem[], reference: Reference): Node {
+function nodeOf(items: readonly RlpItem[], reference: Reference): Node {
   if (items.length === 17) {
     const children = items.slice(0, 16).map(childOf);
     return { kind: 'branch', children, reference };
@@ -231,7 +230,7 @@ function referenceOf(child: Child, sink: NodeSink): Reference {
   if (child instanceof Uint8Array) return child;
   if (child.reference !== undefined) return child.reference;
   const items = itemsOf(child, sink);
-  const encoding = isFlat(items) ? encodeFlatList(items) : RLP.encode(items);
+  const encoding = encodeList(items);
   if (encoding.length < 32) {
     child.reference = items;
   } else {
@@ -243,12 +242,6 @@ function referenceOf(child: Child, sink: NodeSink): Reference {
 }
 
 const NOTHING = new Uint8Array();
-
-/** No node is embedded. */
-function isFlat(items: readonly RlpItem[]): items is readonly Uint8Array[] {
-  for (const item of items) if (!(item instanceof Uint8Array)) return false;
-  return true;
-}
 
 function itemsOf(node: Node, sink: NodeSink): RlpItem[] {
   if (node.kind === 'leaf') return [encodePath(node.path, true), node.value];

@@ -6,7 +6,7 @@
 import { RLP } from '@ethereumjs/rlp';
 import { bytesToBigInt } from '@ethereumjs/util';
 import { type Bytes32, concatBytes, equalBytes, err, ok, type Result } from '@squad/types';
-import { encodeFlatList, integerBytes } from '../../execution/evm/rlp.ts';
+import { encodeList, integerBytes } from '../../execution/evm/rlp.ts';
 import { keccak256 } from '../../execution/keccak.ts';
 
 export const DEPOSIT_TYPE = 0x7e;
@@ -41,7 +41,7 @@ export function encodeDeposit(deposit: DepositTransaction): Uint8Array {
     integerBytes(deposit.isSystem ? 1n : 0n),
     deposit.data,
   ];
-  return concatBytes(Uint8Array.of(DEPOSIT_TYPE), encodeFlatList(fields));
+  return concatBytes(Uint8Array.of(DEPOSIT_TYPE), encodeList(fields));
 }
 
 /** Only the canonical encoding: what decodes encodes to the same bytes. */

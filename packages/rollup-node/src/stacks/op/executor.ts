@@ -8,7 +8,7 @@ import { type Bytes32, concatBytes } from '@squad/types';
 import { L1_ATTRIBUTES_GAS } from '../../config/op-chain.ts';
 import type { RollupFile } from '../../config/rollup-file.ts';
 import type { BlockEnvironment, BlockSummary } from '../../execution/api.ts';
-import { encodeFlatList } from '../../execution/evm/rlp.ts';
+import { encodeList } from '../../execution/evm/rlp.ts';
 import { keccak256 } from '../../execution/keccak.ts';
 import { OrderedExecutor } from '../../execution/ordered.ts';
 import { numberKey } from '../../execution/store.ts';
@@ -43,7 +43,7 @@ export class OpExecutor extends OrderedExecutor {
 
   /** The randomness is there for the hash. */
   protected encodeBody(transactions: readonly Uint8Array[], { randomness }: BlockEnvironment): Uint8Array {
-    return encodeFlatList([randomness, ...transactions]);
+    return encodeList([randomness, ...transactions]);
   }
 
   protected hashOf({ parentHash, number, timestampSeconds }: Omit<BlockSummary, 'hash'>, body: Uint8Array): Bytes32 {
