@@ -90,15 +90,28 @@ export class Intake {
   }
 
   /** A transaction is accepted only once the batch that holds it survives a crash of this node. */
-  async submit(
+  submit(
     rollupId: RollupId,
     transactions: readonly Uint8Array[],
     onPlaced?: (places: readonly LanePlaces[]) => void,
   ): Promise<readonly SubmitOutcome[]> {
+    // Not async: such a function keeps its parameters while it waits, and what is sealed is needed no more.
+    return this.#takeIn(rollupId, transactions).then(async ({ outcomes, waiter }) => {
+      const places = await waiter.durable();
+      if (places.length > 0) onPlaced?.(places);
+      return outcomes;
+    });
+  }
+
+  /** Checks the transactions of one rollup; those that are good go into the lane. */
+  async #takeIn(
+    rollupId: RollupId,
+    transactions: readonly Uint8Array[],
+  ): Promise<{ readonly outcomes: readonly SubmitOutcome[]; readonly waiter: Waiter }> {
     const { rollups, admission } = this.#config;
     const rollup = rollups.find((known) => known.rollupId === rollupId)!;
     const closed = this.#closedFor(rollupId, transactions.length, bytesOf(transactions));
-    if (closed) return transactions.map(() => rejected(closed));
+    if (closed) return { outcomes: transactions.map(() => rejected(closed)), waiter: new Waiter(0) };
     const admitted = await admission.admit(rollup, transactions);
     const taken: LaneTransaction[] = [];
     let takenBytes = 0;
@@ -121,9 +134,7 @@ export class Intake {
       this.#lane!.add(rollupId, hash, isPart ? transaction.slice() : transaction, waiter.onPlaced);
     }
     if (taken.length > 0) this.#sealSoon();
-    const places = await waiter.durable();
-    if (places.length > 0) onPlaced?.(places);
-    return outcomes;
+    return { outcomes, waiter };
   }
 
   /**

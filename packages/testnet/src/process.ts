@@ -187,7 +187,7 @@ function inheritedEnvironment(): NodeJS.ProcessEnv {
  * arena for each thread. What the environment says itself comes later, and wins.
  */
 function withMemorySettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const nodeOptions = `--max-semi-space-size=16 ${environment['NODE_OPTIONS'] ?? ''}`.trim();
+  const nodeOptions = `--max-semi-space-size=16 ${environment.NODE_OPTIONS ?? ''}`.trim();
   return { MALLOC_ARENA_MAX: '1', ...environment, NODE_OPTIONS: nodeOptions };
 }
 

@@ -17,7 +17,7 @@ import {
   rateLimited,
   toQuantity,
 } from '@squad/service';
-import { type GenesisRollup, MAX_BUNDLE_BATCHES, SquadError, toHex } from '@squad/types';
+import { type GenesisRollup, MAX_BUNDLE_BATCHES, type RollupId, SquadError, toHex } from '@squad/types';
 import { z } from 'zod';
 import { chainIdOf } from '../admission/evm-transaction.ts';
 import { type Rejection, rollupUnknown } from '../admission/rejection.ts';
@@ -113,18 +113,15 @@ function squadMethods(node: SequencerApi, routes: Routes): RpcMethod[] {
           'transactionIndex, count], …] of the accepted ones in order, rejected: [{index, error}, …]}. Places are of the lane of ' +
           'an epoch: what is not ordered when it ends gets others, and is then found by its hash',
       },
-      handler: async ({ rollupId, transactions, answer }, context) => {
+      // Not async: such a function keeps its parameters while it waits, here the text of up to a whole body.
+      handler: ({ rollupId, transactions, answer }, context) => {
         const rollup = routes.byId(rollupId, context);
         const raw = bytesOrRefuse(transactions);
         // The call itself has paid for one.
         const retryAfterMs = context.charge(raw.length - 1);
         if (retryAfterMs > 0) throw rateLimited(retryAfterMs);
-        if (answer === 'outcomes') return (await node.submit(rollup.rollupId, raw)).map(outcomeJson);
-        let placed: readonly LanePlaces[] = [];
-        const outcomes = await node.submit(rollup.rollupId, raw, (places) => {
-          placed = places;
-        });
-        return placesJson(node.lane, placed, outcomes);
+        if (answer === 'places') return submitForPlaces(node, rollup.rollupId, raw);
+        return node.submit(rollup.rollupId, raw).then((outcomes) => outcomes.map(outcomeJson));
       },
     }),
     defineMethod({
@@ -349,6 +346,14 @@ function onlyEvm(rollup: GenesisRollup): GenesisRollup {
     code: 'NOT_AN_EVM_ROLLUP',
     remedy: 'Use squad_sendTransactions.',
   });
+}
+
+function submitForPlaces(node: SequencerApi, rollupId: RollupId, raw: readonly Uint8Array[]): Promise<unknown> {
+  let placed: readonly LanePlaces[] = [];
+  const onPlaced = (places: readonly LanePlaces[]) => {
+    placed = places;
+  };
+  return node.submit(rollupId, raw, onPlaced).then((outcomes) => placesJson(node.lane, placed, outcomes));
 }
 
 function bytesOrRefuse(texts: readonly string[]): Uint8Array[] {

@@ -36,7 +36,12 @@ export function readBody(stream: Readable, maxBytes: number, held: Held): Promis
       length += piece.length;
     };
     stream.on('data', onData);
-    stream.once('end', () => resolve(body.toString('utf8', 0, length)));
+    stream.once('end', () => {
+      const text = body.toString('utf8', 0, length);
+      // The stream lives until the request is answered, and its listeners with it.
+      body = Buffer.alloc(0);
+      resolve(text);
+    });
     stream.once('error', fail);
   });
 }

@@ -223,7 +223,10 @@ class HttpAndWebSocketServer {
       charge: (tokens) => this.#addresses?.take(ip, tokens, Date.now()) ?? 0,
       subscriptions: undefined,
     };
-    const answer = this.#dispatcher.handle(request.body, context, this.#heldBy(request));
+    const text = request.body;
+    // The request lives until it is answered; its text is of no use any more once it is read.
+    request.body = undefined;
+    const answer = this.#dispatcher.handle(text, context, this.#heldBy(request));
     return answer instanceof Promise ? answer.then((text) => this.#send(reply, text)) : this.#send(reply, answer);
   }
 
