@@ -54,8 +54,14 @@ function hashToHex(bytes: Uint8Array): Hex {
 export function fromHex(hex: string): Uint8Array {
   if (!isHex(hex)) throw new RangeError(`not 0x-prefixed hex of whole bytes: "${hex.slice(0, 80)}"`);
   const out = new Uint8Array(hex.length / 2 - 1);
-  for (let i = 0; i < out.length; i++) out[i] = Number.parseInt(hex.slice(2 + 2 * i, 4 + 2 * i), 16);
+  for (let i = 0; i < out.length; i++) out[i] = (digitAt(hex, 2 * i + 2) << 4) | digitAt(hex, 2 * i + 3);
   return out;
+}
+
+/** Of a digit in either case: letters are 9 more than their low four bits. */
+function digitAt(hex: string, at: number): number {
+  const code = hex.charCodeAt(at);
+  return (code & 15) + (code > 64 ? 9 : 0);
 }
 
 export function isHex(value: unknown, byteLength?: number): value is Hex {
