@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SquadError } from '@squad/types';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { isAlive } from '../src/lock.ts';
 import { ManagedProcess, readableLine, shellLine } from '../src/process.ts';
 import { program, temporaryDirectory } from './support.ts';
@@ -36,6 +36,22 @@ describe('ManagedProcess', () => {
     expect(child.lastExit).toEqual({ code: 0, signal: null });
     expect(isAlive(pid)).toBe(false);
     expect(readFileSync(child.logPath, 'utf8')).toContain('bye');
+  });
+
+  it('runs with the settings that keep its memory small; those of the environment win', async () => {
+    const tells = `console.log(JSON.stringify([process.env.MALLOC_ARENA_MAX, process.env.NODE_OPTIONS])); ${SERVES}`;
+    const settingsIn = async (environment: Readonly<Record<string, string>>) => {
+      vi.stubEnv('NODE_OPTIONS', undefined);
+      for (const [name, value] of Object.entries(environment)) vi.stubEnv(name, value);
+      const child = managed(tells);
+      await child.start().finally(() => vi.unstubAllEnvs());
+      await child.stop();
+      return JSON.parse(readFileSync(child.logPath, 'utf8').split('\n')[0]!) as unknown;
+    };
+    expect(await settingsIn({})).toEqual(['1', '--max-semi-space-size=16']);
+    // Of an option that is given twice Node takes the last.
+    const own = { MALLOC_ARENA_MAX: '4', NODE_OPTIONS: '--max-semi-space-size=64' };
+    expect(await settingsIn(own)).toEqual(['4', '--max-semi-space-size=16 --max-semi-space-size=64']);
   });
 
   it('shows the last lines of a child that ends while it starts, and how to run it by hand', async () => {
