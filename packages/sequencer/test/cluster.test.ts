@@ -356,8 +356,10 @@ describe('a node that is no validator', () => {
     await observer.sequencer.start(through, observer.feed);
     await network.start();
     observer.network = network;
-    await until('it to have caught up', () => observer.height > 40 && lied.size === 2);
-    expect(new Set(observer.journal.blamed.map(({ peer }) => peer))).toEqual(lied);
+    const blamed = () => new Set(observer.journal.blamed.map(({ peer }) => peer));
+    // An answer is judged some turns after it came.
+    await until('it to have caught up', () => observer.height > 40 && lied.size === 2 && blamed().size === 2);
+    expect(blamed()).toEqual(lied);
     await expectOneOrder(cluster.nodes);
   });
 });
