@@ -84,14 +84,12 @@ export class RollupStore {
 
   /** All entries survive a crash once this resolves, or none does if it rejects. */
   async commit(entries: readonly StoreEntry[]): Promise<void> {
-    await this.#level.batch(
-      entries.map(([table, key, value]) =>
-        value === undefined
-          ? { type: 'del' as const, key: storeKey(table, key) }
-          : { type: 'put' as const, key: storeKey(table, key), value },
-      ),
-      { sync: true },
-    );
+    const batch = this.#level.batch();
+    for (const [table, key, value] of entries) {
+      if (value === undefined) batch.del(storeKey(table, key));
+      else batch.put(storeKey(table, key), value);
+    }
+    await batch.write({ sync: true });
   }
 
   async close(): Promise<void> {
