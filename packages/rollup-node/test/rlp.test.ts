@@ -2,7 +2,7 @@ import { type NestedUint8Array, RLP } from '@ethereumjs/rlp';
 import { bigIntToUnpaddedBytes } from '@ethereumjs/util';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { encodeList, integerBytes, type RlpItem } from '../src/execution/evm/rlp.ts';
+import { encodeIndex, encodeList, integerBytes, type RlpItem } from '../src/execution/evm/rlp.ts';
 
 it('encodes lists of bytes and of lists as the library does', () => {
   const item = fc.oneof(
@@ -27,6 +27,12 @@ it('encodes lists of bytes and of lists as the library does', () => {
   for (const length of [0, 1, 55, 56, 65_530, 65_535, 65_536, 0x100_0000]) {
     const items = [new Uint8Array(length).fill(1)];
     expect(Buffer.compare(encodeList(items), RLP.encode(items))).toBe(0);
+  }
+});
+
+it('encodes indexes as the library does', () => {
+  for (const index of [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff, 0x1_0000, 0xff_ffff, 0x100_0000, 0xffff_ffff]) {
+    expect(Buffer.compare(encodeIndex(index), RLP.encode(index))).toBe(0);
   }
 });
 

@@ -18,6 +18,17 @@ export function encodeList(items: readonly RlpItem[]): Uint8Array {
   return out;
 }
 
+/** A whole number below 2^32, as RLP: the keys of lists in tries. */
+export function encodeIndex(index: number): Uint8Array {
+  if (index === 0) return Uint8Array.of(0x80);
+  if (index < 0x80) return Uint8Array.of(index);
+  const length = bytesIn(index);
+  const out = new Uint8Array(1 + length);
+  out[0] = 0x80 + length;
+  for (let i = length, rest = index; i > 0; i--, rest = Math.floor(rest / 256)) out[i] = rest & 255;
+  return out;
+}
+
 /** Big-endian without leading zeros; zero is no bytes. */
 export function integerBytes(value: bigint): Uint8Array {
   if (value === 0n) return EMPTY;

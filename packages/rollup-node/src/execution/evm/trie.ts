@@ -10,7 +10,7 @@
 import { RLP } from '@ethereumjs/rlp';
 import { SquadError } from '@squad/types';
 import { keccak256 } from '../keccak.ts';
-import { encodeList, type RlpItem } from './rlp.ts';
+import { encodeIndex, encodeList, type RlpItem } from './rlp.ts';
 
 /** Finds a node's encoding by its hash. */
 export type NodeSource = (hash: Uint8Array) => Uint8Array | undefined;
@@ -120,7 +120,7 @@ export function indexedRoot(values: readonly Uint8Array[]): Uint8Array {
   const none: NodeSource = () => undefined;
   let root: TrieRoot;
   values.forEach((value, index) => {
-    root = triePut(root, RLP.encode(index), value, none);
+    root = triePut(root, encodeIndex(index), value, none);
   });
   return trieCommit(root, () => {});
 }
