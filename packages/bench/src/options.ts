@@ -126,7 +126,7 @@ export const benchOptions = defineOptions({
     type: z.string().min(1).optional(),
     env: 'SQUAD_BENCH_CPU_PROF',
     flag: '--cpu-prof',
-    help: 'profile this node, such as sequencer-0, while it is measured; the profile is kept in --dir',
+    help: 'profile this node, such as sequencer-0 or rollup-901, while it is measured; the profile is kept in --dir',
   },
   json: { type: file, env: 'SQUAD_BENCH_JSON', flag: '--json', help: 'file for the result as JSON' },
   html: { type: file, env: 'SQUAD_BENCH_HTML', flag: '--html', help: 'file for the report, one HTML page' },
