@@ -202,6 +202,9 @@ async function main() {
       await build();
       await bundle();
       return show(node, [join(root, 'packages/bench/dist/src/rollups-main.js'), ...args], env);
+    case 'bench:regions':
+      await build();
+      return show(node, [join(root, 'packages/bench/dist/src/regions/main.js'), ...args], env);
     case 'bench:micro':
       await build();
       return show(node, [join(root, 'packages/bench/dist/src/micro/main.js'), ...args], env);
@@ -223,7 +226,7 @@ async function main() {
       return script('test.mjs', args);
     default:
       fail(
-        `unknown task "${task}". Tasks: start, test, squad, build, check, format, unit, e2e, sim, sim:mutants, bench, bench:catch-up, bench:rollups, bench:micro, bench:profile, fuzz, model.`,
+        `unknown task "${task}". Tasks: start, test, squad, build, check, format, unit, e2e, sim, sim:mutants, bench, bench:catch-up, bench:rollups, bench:regions, bench:micro, bench:profile, fuzz, model.`,
       );
   }
 }

@@ -1,7 +1,11 @@
-/** What `packages/simulator` builds on: the fast simulator of the core alone, and the parts that the deep one shares with it. */
+/**
+ * What `packages/simulator` builds on: the fast simulator of the core alone, and the parts that the deep one shares with it. `packages/bench`
+ * takes some of them, too.
+ */
 
 export type { Adversary, AdversaryContext } from './adversaries/adversary.ts';
 export { ADVERSARIES, ADVERSARY_NAMES, type AdversaryName } from './adversaries/index.ts';
+export { BatchStore } from './batches.ts';
 export {
   EpochPlan,
   type EpochSchedule,
@@ -20,11 +24,13 @@ export {
   InvariantViolation,
   type ObservedNode,
 } from './invariants/index.ts';
+export { encodingOf, hexOf, rememberRoots } from './memo.ts';
 export { type CountedScheme, forgedSignature, SignatureRegistry } from './mock-scheme.ts';
 export { type LinkFaults, SimulatedNetwork } from './network.ts';
 export { Heard } from './observations.ts';
 export { Random } from './prng.ts';
 export { EventQueue } from './queue.ts';
+export { FinalChain } from './recovery.ts';
 export { type Failure, type RunResult, runSchedule, runSeed } from './run.ts';
 export {
   CORE_FAULT_NAMES,
