@@ -24,6 +24,8 @@ const CLOSE_TRY_AGAIN_LATER = 1013;
 const CLOSE_GRACE_MS = 1_000;
 /** How often a replay looks whether its reader has caught up. */
 const READY_POLL_MS = 10;
+/** Gathered bytes that do not wait for the end of the turn: they must not count as what a slow consumer has left. */
+const WRITE_BYTES = 64 * 1024;
 
 interface Outgoing {
   readonly text: string;
@@ -42,6 +44,7 @@ interface LiveSubscription {
 /** Handles everything that arrives on the socket until it closes. */
 export class WebSocketSession {
   readonly #socket: WebSocket;
+  readonly #stream: Socket;
   readonly #dispatcher: Dispatcher;
   readonly #limits: SessionLimits;
   readonly #memory: ConnectionMemory;
@@ -54,10 +57,12 @@ export class WebSocketSession {
   #receiving: Held;
   #inFlight = 0;
   #closed = false;
+  /** What is sent waits for the end of this turn. */
+  #isGathering = false;
 
   constructor(options: {
     readonly socket: WebSocket;
-    /** What the WebSocket reads from. */
+    /** What the WebSocket reads from and writes to. */
     readonly stream: Socket;
     readonly memory: ConnectionMemory;
     readonly dispatcher: Dispatcher;
@@ -70,6 +75,7 @@ export class WebSocketSession {
     readonly onSubscriptions: (change: number) => void;
   }) {
     this.#socket = options.socket;
+    this.#stream = options.stream;
     this.#dispatcher = options.dispatcher;
     this.#limits = options.limits;
     this.#logger = options.logger;
@@ -187,7 +193,23 @@ export class WebSocketSession {
     if (this.#closed) return;
     // What waited before counts: a message that is larger than the buffer is no fault of a consumer that has read all others.
     if (this.#socket.bufferedAmount > this.#limits.maxBufferBytes) return this.#dropSlowConsumer();
+    this.#gather();
     this.#socket.send(text, () => held.release());
+    if (this.#stream.writableLength >= WRITE_BYTES) this.#write();
+  }
+
+  /** What is sent in one turn is written in one piece: the system's call costs several times what a notification does. */
+  #gather(): void {
+    if (this.#isGathering) return;
+    this.#isGathering = true;
+    this.#stream.cork();
+    process.nextTick(() => this.#write());
+  }
+
+  #write(): void {
+    if (!this.#isGathering) return;
+    this.#isGathering = false;
+    this.#stream.uncork();
   }
 
   #dropSlowConsumer(): void {
