@@ -1,6 +1,6 @@
 /**
- * Station 4: the own lane (R1, R2). Transactions in, sealed and signed batches out, at a size or an age, whichever is
- * first. When as many batches as a lane may have are unordered, or as many bytes on their way to the others, transactions
+ * Station 4: the own lane (R1, R2). Transactions in, sealed and signed batches out: at once when nothing is on its way, else
+ * at a size or an age, whichever is first. When as many batches as a lane may have are unordered, or as many bytes on their way to the others, transactions
  * wait here, up to a bound; beyond it the lane is full and says so. What was taken in is never dropped.
  */
 
@@ -140,9 +140,12 @@ export class Lane {
     return this.#place(body, header);
   }
 
-  /** Whether there is a body's worth of transactions, so that waiting for the age makes no sense. */
+  /**
+   * Whether to seal at once makes more sense than to wait for the age: there is a body's worth of transactions, or a quorum holds
+   * all that was sealed before, so that nothing keeps this one from being ordered next.
+   */
   get isWorthSealing(): boolean {
-    return this.#waiting.bytes >= this.#config.batchBytes;
+    return this.#waiting.bytes >= this.#config.batchBytes || this.#inFlight.length === 0;
   }
 
   /** Seals what waits, as far as the lane's limits allow. */

@@ -11,8 +11,9 @@ import {
   type OrderingReceipt,
   toHex,
 } from '@squad/types';
-import { afterEach, expect, it } from 'vitest';
+import { afterEach, expect, it, onTestFinished, vi } from 'vitest';
 import { MAX_BUNDLE_BYTES } from '../src/intake.ts';
+import { Lane } from '../src/lane.ts';
 import { createSequencerApi } from '../src/node-api.ts';
 import type { Bundle } from '../src/rpc/index.ts';
 import { genesisSchedule } from '../src/validator-sets.ts';
@@ -189,6 +190,8 @@ it('that wait in the lane of a validator that leaves the set are refused, to be 
   const [a, , , leaving] = nodes as [TestNode, TestNode, TestNode, TestNode];
   // Nothing is sealed before the epoch is over.
   leaving.batchAgeMs = 3_600_000;
+  vi.spyOn(Lane.prototype, 'isWorthSealing', 'get').mockReturnValue(false);
+  onTestFinished(() => void vi.restoreAllMocks());
   await cluster.start();
   const bundle = bundleOf(3, 1);
   const single = transaction(9, 9);

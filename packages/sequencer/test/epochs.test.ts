@@ -10,6 +10,7 @@ import { Block, encodeValidatorMessage, epochOfHeight, lastHeightOf, toHex, vali
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { readCheckpoint } from '../src/checkpoint.ts';
 import { CHECKPOINT_FORMAT, type CheckpointFile } from '../src/checkpoint-file.ts';
+import { Lane } from '../src/lane.ts';
 import { genesisSchedule, type ValidatorSetSource } from '../src/validator-sets.ts';
 import {
   Cluster,
@@ -196,6 +197,8 @@ describe('epochs with other sets', () => {
     const { nodes } = cluster;
     const [a, , , leaves] = nodes as [TestNode, TestNode, TestNode, TestNode];
     // It seals nothing before the epoch is over, and nobody hears what it gives away.
+    vi.spyOn(Lane.prototype, 'isWorthSealing', 'get').mockReturnValue(false);
+    onTestFinished(() => void vi.restoreAllMocks());
     leaves.batchAgeMs = 3_600_000;
     const startUnheard = async () => {
       await leaves.open();

@@ -79,14 +79,32 @@ describe('sealing', () => {
     expect(lane.unordered).toBe(6);
   });
 
-  it('is worth it at the size, not before', () => {
+  it('is worth it at the size, not before, while something is on its way', () => {
     const lane = createLane(192);
     add(lane, 1);
-    expect(lane.isWorthSealing).toBe(false);
+    lane.seal(NOW_MS);
     add(lane, 1, ROLLUP, 96, 1);
+    expect(lane.isWorthSealing).toBe(false);
+    add(lane, 1, ROLLUP, 96, 2);
     expect(lane.isWorthSealing).toBe(true);
     lane.seal(NOW_MS);
     expect(lane.isWorthSealing).toBe(false);
+  });
+
+  it('is worth it at once when a quorum holds, or a block orders, all that was sealed', () => {
+    const lane = createLane(192);
+    add(lane, 1);
+    expect(lane.isWorthSealing).toBe(true);
+    const sealOne = () => lane.seal(NOW_MS)[0]!.batch.signed.header.seq;
+    const first = sealOne();
+    add(lane, 1, ROLLUP, 96, 1);
+    lane.acknowledged(first);
+    expect(lane.isWorthSealing).toBe(true);
+    const second = sealOne();
+    add(lane, 1, ROLLUP, 96, 2);
+    expect(lane.isWorthSealing).toBe(false);
+    lane.ordered(2, second);
+    expect(lane.isWorthSealing).toBe(true);
   });
 
   it('takes a transaction that is larger than the size, alone', () => {
