@@ -51,7 +51,7 @@ export interface ConsensusOptions {
   readonly maxDelayMs: number;
   /** How long a leader with nothing to order waits before an empty block (R18). */
   readonly heartbeatMs: number;
-  /** Least time between two proposals while there is something to order; at most `minDelayMs`. 0: as soon as a view is entered (R10). */
+  /** The most that a leader lets gather since the last proposal, while there is something to order; at most `minDelayMs` (R10). */
   readonly blockIntervalMs: number;
   /** Least time between retries of what was sent in the current view. */
   readonly retryMs: number;

@@ -51,6 +51,15 @@ export class Pacemaker {
     return Math.min(grown, maxDelayMs);
   }
 
+  /**
+   * How long a block is given before the next one, where less gathers in it than it costs: several times what a vote takes here,
+   * so nothing to speak of for a lone validator, little between fast machines, and more where all wait for one processor.
+   */
+  get blockIntervalMs(): number {
+    const most = this.#options.blockIntervalMs;
+    return this.#smoothedMs === undefined ? most : Math.min(most, MARGIN * this.#smoothedMs);
+  }
+
   get retryMs(): number {
     return Math.max(2 * this.delayMs, this.#options.retryMs);
   }

@@ -39,9 +39,9 @@ function highestCertified(s: State): ChainBlock {
 }
 
 /** R10: before this a leader lets more gather. A clock that was set back makes nobody wait. */
-export function nextBlockAtMs({ now, lastProposalAtMs, config: { options } }: State): UnixMs {
+export function nextBlockAtMs({ now, lastProposalAtMs, pacemaker }: State): UnixMs {
   const isRecent = lastProposalAtMs !== undefined && now >= lastProposalAtMs;
-  return isRecent ? lastProposalAtMs + options.blockIntervalMs : now;
+  return isRecent ? lastProposalAtMs + pacemaker.blockIntervalMs : now;
 }
 
 /** When this view is given up: 2D for the leader to propose, then 3D for a certificate. */

@@ -139,28 +139,34 @@ describe('R10: proposing', () => {
   });
 
   describe('while a block was made just before', () => {
-    /** The leader of view 2, which has a batch to order 20 ms after the proposal of view 1 came. */
-    function busy(): { fixture: Fixture; lane: HeldBatch[] } {
+    /** The leader of view 2, which has a batch to order when the vote for the proposal of view 1, just come, took this long. */
+    function busy(voteMs: number): { fixture: Fixture; lane: HeldBatch[] } {
       const fixture = new Fixture({ leaderOf: 2, options: { blockIntervalMs: 50 } }).start();
       const first = fixture.proposal({ view: 1, parent: fixture.genesis });
       fixture.sendProposal(first);
-      fixture.nowMs += 20;
+      fixture.nowMs += voteMs;
       fixture.sendCertificate(fixture.certificate(VoteKind.notarize, 1, first.block));
       const lane = fixture.lane(fixture.others[0]!, 2);
       fixture.acknowledge(fixture.others[1]!, lane[0]!);
       return { fixture, lane };
     }
 
-    it('lets more gather until the least time between two is over, and wakes then', () => {
-      const { fixture, lane } = busy();
+    it('lets more gather for the time that it may, and wakes then', () => {
+      const { fixture, lane } = busy(20);
       expect(sentProposals(fixture.after(29))).toEqual([]);
       expect(ofType(fixture.take(), 'wakeAt').at(-1)!.atMs).toBe(fixture.nowMs + 1);
       fixture.acknowledge(fixture.others[1]!, lane[1]!);
       expect(sentProposals(fixture.after(1))[0]!.block.refs).toHaveLength(2);
     });
 
+    it('for three times what a vote takes, where that is less', () => {
+      const { fixture } = busy(10);
+      expect(sentProposals(fixture.after(19))).toEqual([]);
+      expect(sentProposals(fixture.after(1))).toHaveLength(1);
+    });
+
     it('waits for nothing when its clock was set back', () => {
-      const { fixture } = busy();
+      const { fixture } = busy(20);
       expect(sentProposals(fixture.take())).toEqual([]);
       fixture.nowMs -= 21;
       expect(sentProposals(fixture.after(0))).toHaveLength(1);

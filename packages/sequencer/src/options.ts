@@ -168,7 +168,7 @@ export const sequencerOptions = defineOptions({
     default: 60,
     env: 'SQUAD_BLOCK_INTERVAL_MS',
     flag: '--block-interval-ms',
-    help: 'least time between two blocks that order something; the first one after a while is made at once',
+    help: 'the most that a leader lets gather between two blocks, in ms; less where votes are quick, nothing when it was idle',
   },
   gossipTakeoverMs: {
     type: z.int().min(100).max(60_000),
