@@ -36,6 +36,8 @@ export const MAX_BATCHES_RESENT = 8;
 const RESEND_INTERVAL_MS = 500;
 /** Milliseconds for which a peer may acknowledge nothing of what it was sent before it is sent that again. */
 export const RESEND_AFTER_MS = 1_000;
+/** The same at most: it doubles each time, or a set with too much to do would do nothing but send and receive again. */
+export const MAX_RESEND_AFTER_MS = 16_000;
 /** Milliseconds between two acknowledgements, but for the first after a while, which leaves at once. */
 export const ACKNOWLEDGE_INTERVAL_MS = 25;
 
@@ -63,8 +65,8 @@ export interface SpreadConfig {
 
 export class Spread {
   readonly #config: SpreadConfig;
-  /** When a peer last acknowledged something new. */
-  readonly #progressAtMs = new Map<ValidatorIndex, number>();
+  /** When a peer last acknowledged something new or was sent something again, and for how long it may then be silent. */
+  readonly #progress = new Map<ValidatorIndex, { readonly atMs: number; readonly patienceMs: number }>();
   /** By author and seq: the batch that is on its way into the store, and in no lane yet. */
   readonly #storing = new Map<string, Pick<StoredBatch, 'digest'> & { readonly signed: SignedBatchHeader }>();
   /** When a peer was last told anew of its own lane. */
@@ -132,7 +134,7 @@ export class Spread {
     const { self, lanes, now } = this.#config;
     if (self === undefined) return;
     if (!lanes.acknowledged(from, self, acknowledgements)) return;
-    this.#progressAtMs.set(from, now());
+    this.#progress.set(from, { atMs: now(), patienceMs: RESEND_AFTER_MS });
     const next = this.#heldByQuorum(self);
     if (next > 0) this.#config.onHeldByQuorum(next - 1);
   }
@@ -156,7 +158,7 @@ export class Spread {
   onConnected(peer: ValidatorIndex): void {
     const { lanes, validatorSet } = this.#config;
     lanes.forgetAcknowledged(peer);
-    this.#progressAtMs.delete(peer);
+    this.#progress.delete(peer);
     this.#acknowledge([peer], validatorSet.validators.keys());
     this.#resendTo(peer);
   }
@@ -232,14 +234,21 @@ export class Spread {
   async #resend(peer: ValidatorIndex): Promise<void> {
     const { self, lanes, store, now } = this.#config;
     if (self === undefined) return;
-    const progressAtMs = this.#progressAtMs.get(peer) ?? Number.NEGATIVE_INFINITY;
-    if (now() - progressAtMs < RESEND_AFTER_MS) return;
+    const { atMs, patienceMs } = this.#progress.get(peer) ?? {
+      atMs: Number.NEGATIVE_INFINITY,
+      patienceMs: RESEND_AFTER_MS,
+    };
+    if (now() - atMs < patienceMs) return;
+    let wasSent = false;
     for (const digest of lanes.unacknowledgedBy(peer, self, MAX_BATCHES_RESENT)) {
       const bytes = await store.readBatch(toHex(digest));
       const batch = bytes && decodeBatch(bytes);
       // A batch that was just sent gets its time to be acknowledged.
-      if (!batch?.ok || now() - batch.value.signed.header.createdAtMs < RESEND_AFTER_MS) return;
+      if (!batch?.ok || now() - batch.value.signed.header.createdAtMs < RESEND_AFTER_MS) break;
       this.#config.network().send(peer, 'data', encodeValidatorMessage({ type: 'batch', batch: batch.value }));
+      wasSent = true;
     }
+    if (!wasSent) return;
+    this.#progress.set(peer, { atMs: now(), patienceMs: Math.min(2 * patienceMs, MAX_RESEND_AFTER_MS) });
   }
 }

@@ -16,7 +16,13 @@ import type { StoredBatch } from '../src/actor.ts';
 import { HashPrefixes, hashPrefixesOf } from '../src/hash-prefixes.ts';
 import { HeldLanes } from '../src/held-lanes.ts';
 import { createSequencerMetrics } from '../src/sequencer-metrics.ts';
-import { ACKNOWLEDGE_INTERVAL_MS, MAX_BATCHES_RESENT, RESEND_AFTER_MS, Spread } from '../src/spread.ts';
+import {
+  ACKNOWLEDGE_INTERVAL_MS,
+  MAX_BATCHES_RESENT,
+  MAX_RESEND_AFTER_MS,
+  RESEND_AFTER_MS,
+  Spread,
+} from '../src/spread.ts';
 import { createGenesis, Journal, refOf, sealBatch, sealRun, transaction } from './support.ts';
 
 const SELF = 0;
@@ -279,6 +285,22 @@ describe('own batches', () => {
     expect(sentTo(PEER)).toEqual([]);
     await later(500);
     expect(sentTo(PEER)).toEqual([8, 9]);
+  });
+
+  it('are sent again ever more seldom while none of them is acknowledged, and as at first once one is', async () => {
+    const run = own(MAX_BATCHES_RESENT + 1);
+    spread.start();
+    const times: number[] = [];
+    for (let passedMs = 500; passedMs <= 50_000; passedMs += 500) {
+      sent.length = 0;
+      await later(500);
+      if (sentTo(PEER).length > 0) times.push(passedMs);
+    }
+    expect(times).toEqual([500, 2_500, 6_500, 14_500, 30_500, 30_500 + MAX_RESEND_AFTER_MS]);
+    spread.onAcknowledgements(PEER, [{ author: SELF, seq: 7, digest: run[7]!.digest }]);
+    sent.length = 0;
+    await later(RESEND_AFTER_MS);
+    expect(sentTo(PEER)).toEqual([8]);
   });
 
   it('are held by a quorum once so many have acknowledged them: with four validators two others', () => {
