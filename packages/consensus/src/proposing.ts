@@ -178,9 +178,9 @@ export function propose(s: State): void {
   if (!nextValidatorSetHash) return; // R22
   const isEpilogue = height > s.lastHeight;
   if (isEpilogue && s.awaited) return; // the epoch is over, and held back for want of the next set
+  if (!isEpilogue && s.now < nextBlockAtMs(s)) return; // before the lanes are looked through
   const refs = isEpilogue ? [] : s.lanes.collect(s.view, parent.block.tips, s.now, s.pacemaker.delayMs);
   if (refs.length === 0 && !isEpilogue && s.now < round.enteredAtMs + heartbeatMs) return; // R18
-  if (refs.length > 0 && s.now < nextBlockAtMs(s)) return;
   const block: Block = {
     header: {
       version: BLOCK_VERSION,
