@@ -85,6 +85,8 @@ export interface ActorConfig<Next extends NextEpoch> {
 export interface StoredBatch {
   readonly batch: Batch;
   readonly digest: Bytes32;
+  /** The batch encoded, where that is at hand: a batch is large, and each copy of it costs. */
+  readonly encoded?: Uint8Array;
 }
 
 type Work = { readonly bytes: number } & (
@@ -211,7 +213,10 @@ export class Actor<Next extends NextEpoch = NextEpoch> {
       const batches = [...turn.batches, ...(next?.batches ?? [])];
       const positions = store.appendTurn({
         consensus: turn.records.map(encodeRecord),
-        batches: batches.map(({ batch, digest }) => ({ digest: toHex(digest), bytes: encodeBatch(batch) })),
+        batches: batches.map(({ batch, digest, encoded }) => ({
+          digest: toHex(digest),
+          bytes: encoded ?? encodeBatch(batch),
+        })),
         finals: turn.finals.map(encodeFinal),
       });
       await store.sync();

@@ -115,7 +115,7 @@ export class BatchFetcher {
       if (fault === 'BATCH_SIGNATURE') continue;
       if (fault) return blame(peer, `answered with a batch that is not the one asked for: ${fault}`);
       missing.delete(toHex(digest));
-      stored.push(store({ batch: batch.value, digest }));
+      stored.push(store({ batch: batch.value, digest, encoded: bytes }));
     }
     await Promise.all(stored);
   }

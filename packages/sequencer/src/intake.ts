@@ -258,11 +258,11 @@ export class Intake {
         const { seq, rollupId } = batch.signed.header;
         transactions.sealed(seq, rollupId, hashes);
       }
-      void store(bundle.map(({ batch, digest }) => ({ batch, digest }))).then(() => {
+      void store(bundle).then(() => {
         // R20: durable before it is spread, and before its clients are told.
-        for (const { batch, digest, hashPrefixes } of bundle) {
-          spread({ batch, digest }, hashPrefixes);
-          metrics.sealed(batch);
+        for (const sealed of bundle) {
+          spread(sealed, sealed.hashPrefixes);
+          metrics.sealed(sealed.batch);
         }
         for (const { batch, onPlaced } of bundle) {
           for (const [i, tell] of onPlaced.entries()) tell?.(batch.signed.header.seq, i);

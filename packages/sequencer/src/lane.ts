@@ -12,6 +12,7 @@ import {
   type Bytes32,
   batchDigest,
   type Epoch,
+  encodeBatch,
   encodeBody,
   HASH_PREFIX_BYTES,
   type LaneSeq,
@@ -31,12 +32,16 @@ import { WaitingLines } from './waiting-lines.ts';
  */
 export const MAX_LANE_BYTES_IN_FLIGHT: number = 512 * 1024;
 
+interface Placed {
+  readonly batch: Batch;
+  readonly digest: Bytes32;
+  readonly encoded: Uint8Array;
+}
+
 /** Told once the batch is durable: where in the lane the transaction stands; `seq` undefined: given up, it never will (R22). */
 export type OnPlaced = (seq: LaneSeq | undefined, transactionIndex: number) => void;
 
-export interface SealedBatch {
-  readonly batch: Batch;
-  readonly digest: Bytes32;
+export interface SealedBatch extends Placed {
   readonly hashes: readonly TransactionHash[];
   /** How each of them begins, as `HashPrefixes` has it. */
   readonly hashPrefixes: Uint8Array;
@@ -136,7 +141,7 @@ export class Lane {
   }
 
   /** A batch of the epoch before that was not ordered gets its place in this lane, whatever the lane's limits (R22). Bundles stay so. */
-  reseal({ signed: { header }, body }: Batch): { readonly batch: Batch; readonly digest: Bytes32 } {
+  reseal({ signed: { header }, body }: Batch): Placed {
     return this.#place(body, header);
   }
 
@@ -200,7 +205,7 @@ export class Lane {
   #place(
     body: Uint8Array,
     content: Pick<BatchHeader, 'rollupId' | 'bodyRoot' | 'transactionCount' | 'createdAtMs' | 'joinsNext'>,
-  ): { readonly batch: Batch; readonly digest: Bytes32 } {
+  ): Placed {
     const { networkId, epoch, author, key } = this.#config;
     const { rollupId, bodyRoot: root, transactionCount, createdAtMs, joinsNext } = content;
     const signed = signBatchHeader(
@@ -225,7 +230,7 @@ export class Lane {
     this.#nextSeq++;
     this.#lastDigest = digest;
     this.#unordered++;
-    return { batch: { signed, body }, digest };
+    return { batch: { signed, body }, digest, encoded: encodeBatch({ signed, body }) };
   }
 }
 

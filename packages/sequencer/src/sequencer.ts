@@ -365,7 +365,7 @@ export class Sequencer {
       case 'batch': {
         if (!this.#turns.hasRoomFor(frame.length)) return;
         const { spread } = this.#run; // `from` is a place in the set of now
-        return this.#turns.take(frame.length, () => spread.onBatch(from, message.batch, message.hashPrefixes));
+        return this.#turns.take(frame.length, () => spread.onBatch(from, message));
       }
       case 'acknowledgements':
         if (message.epoch !== this.epoch) return; // of other lanes

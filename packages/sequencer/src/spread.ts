@@ -9,7 +9,6 @@ import type { Logger } from '@squad/service';
 import type { NodeStore } from '@squad/storage';
 import {
   type Acknowledgement,
-  type Batch,
   type Bytes32,
   batchDigest,
   decodeBatch,
@@ -23,6 +22,7 @@ import {
   toHex,
   totalWeight,
   type ValidatorIndex,
+  type ValidatorMessage,
   type ValidatorSet,
 } from '@squad/types';
 import type { Actor, StoredBatch } from './actor.ts';
@@ -63,6 +63,8 @@ export interface SpreadConfig {
   readonly onEvidence: (evidence: LaneFork) => void;
 }
 
+type BatchMessage = Omit<Extract<ValidatorMessage, { type: 'batch' }>, 'type'>;
+
 export class Spread {
   readonly #config: SpreadConfig;
   /** When a peer last acknowledged something new or was sent something again, and for how long it may then be silent. */
@@ -95,15 +97,20 @@ export class Spread {
   }
 
   /** To all others; it must be durable. One of an epoch that is over is sealed anew, and goes out then. */
-  send({ batch, digest }: StoredBatch, hashPrefixes?: Uint8Array): void {
+  send({ batch, digest, encoded }: StoredBatch, hashPrefixes?: Uint8Array): void {
     if (batch.signed.header.epoch !== this.#config.validatorSet.epoch) return;
     if (hashPrefixes) this.#config.hashPrefixes.keep(toHex(digest), hashPrefixes);
-    const message = { type: 'batch', batch, ...(hashPrefixes ? { hashPrefixes } : {}) } as const;
+    const message = {
+      type: 'batch',
+      batch,
+      ...(encoded && { encoded }),
+      ...(hashPrefixes && { hashPrefixes }),
+    } as const;
     this.#config.network().send('all', 'data', encodeValidatorMessage(message));
   }
 
   /** The receiving end. */
-  onBatch(from: ValidatorIndex, batch: Batch, prefixes?: Uint8Array): void {
+  onBatch(from: ValidatorIndex, { batch, encoded, hashPrefixes: prefixes }: BatchMessage): void {
     const { networkId, validatorSet, rollupIds, lanes, actor, blame, hashPrefixes, random } = this.#config;
     const { header } = batch.signed;
     if (this.#isStopped || header.epoch !== validatorSet.epoch) return; // of other lanes
@@ -124,7 +131,7 @@ export class Spread {
     // An author makes as many as it likes of a place: beside the first, only what a block orders is stored, when it is fetched.
     if (standing === 'equivocation' || first) return this.#recordFork(batch.signed, first?.signed);
     this.#storing.set(place, { signed: batch.signed, digest });
-    void actor.storeBatch({ batch, digest }).then(() => this.#storing.delete(place));
+    void actor.storeBatch({ batch, digest, ...(encoded && { encoded }) }).then(() => this.#storing.delete(place));
     if (prefixes === undefined) return;
     if (isPlausible(batch.body, prefixes, random())) hashPrefixes.keep(toHex(digest), prefixes);
     else blame(from, 'told hashes that are not those of its transactions');
@@ -245,7 +252,9 @@ export class Spread {
       const batch = bytes && decodeBatch(bytes);
       // A batch that was just sent gets its time to be acknowledged.
       if (!batch?.ok || now() - batch.value.signed.header.createdAtMs < RESEND_AFTER_MS) break;
-      this.#config.network().send(peer, 'data', encodeValidatorMessage({ type: 'batch', batch: batch.value }));
+      this.#config
+        .network()
+        .send(peer, 'data', encodeValidatorMessage({ type: 'batch', batch: batch.value, encoded: bytes! }));
       wasSent = true;
     }
     if (!wasSent) return;

@@ -207,7 +207,7 @@ describe('batches', () => {
     answers.set(2, () => answerWith([anySignature]));
     await batchFetcher(() => false, true).fetch([refOf(good)], [1]);
     expect(asked).toEqual([1, 2]);
-    expect(stored).toEqual([anySignature]);
+    expect(stored).toEqual([{ ...anySignature, encoded: encodeBatch(anySignature.batch) }]);
     expect(blamed).toEqual([expect.stringMatching(/^1: .*not the one asked for/)]);
   });
 
@@ -218,9 +218,10 @@ describe('batches', () => {
       await batchFetcher().fetch([refOf(good)], []);
     }
     // A body may be longer than its offset says only if it does not decode: what is stored is the batch itself.
-    for (const { digest, batch } of stored) {
+    for (const { digest, batch, encoded } of stored) {
       expect(toHex(digest)).toBe(toHex(good.digest));
       expect(encodeBatch(batch)).toEqual(encodeBatch(good.batch));
+      expect(encoded).toEqual(encodeBatch(good.batch));
     }
   });
 });

@@ -99,7 +99,7 @@ const acknowledgementsTo = () =>
 describe('a batch of another validator', () => {
   it('is stored, and acknowledged to all once that is durable', () => {
     const stored = sealBatch(genesis, PEER);
-    spread.onBatch(PEER, stored.batch);
+    spread.onBatch(PEER, stored);
     expect(storing).toEqual([stored]);
     expect(sent).toEqual([]);
     takeIn(stored);
@@ -130,19 +130,22 @@ describe('a batch of another validator', () => {
   it('that is held is acknowledged unchecked; that is new is checked, and blamed on its sender', () => {
     const stored = sealBatch(genesis, PEER);
     const changed = { ...stored.batch, body: stored.batch.body.map((byte) => byte ^ 1) };
-    spread.onBatch(PEER, changed);
+    spread.onBatch(PEER, { batch: changed });
     expect([storing, blamed]).toEqual([[], [expect.stringContaining('not the one that the header commits to')]]);
     takeIn(stored);
-    spread.onBatch(PEER, changed);
+    spread.onBatch(PEER, { batch: changed });
     becomeDurable();
     expect([acknowledgementsTo().length, blamed.length]).toEqual([1, 1]);
   });
 
   it('comes with how its hashes begin, which is kept if one that is looked at is right, and blamed if it is not', () => {
     const [first, second] = sealRun(genesis, PEER, 2) as [StoredBatch, StoredBatch];
-    spread.onBatch(PEER, first.batch, hashPrefixesOf(first.batch.body));
+    spread.onBatch(PEER, { batch: first.batch, hashPrefixes: hashPrefixesOf(first.batch.body) });
     expect(hashPrefixes.take(toHex(first.digest))).toEqual(hashPrefixesOf(first.batch.body));
-    spread.onBatch(PEER, second.batch, new Uint8Array(hashPrefixesOf(second.batch.body).length));
+    spread.onBatch(PEER, {
+      batch: second.batch,
+      hashPrefixes: new Uint8Array(hashPrefixesOf(second.batch.body).length),
+    });
     expect(hashPrefixes.take(toHex(second.digest))).toBeUndefined();
     // The batch itself is good.
     expect(storing).toHaveLength(2);
@@ -152,7 +155,7 @@ describe('a batch of another validator', () => {
   it('that comes again while it is on its way to the disk is not acknowledged before it is there', () => {
     const stored = sealBatch(genesis, PEER);
     takeIn(stored);
-    spread.onBatch(PEER, stored.batch);
+    spread.onBatch(PEER, stored);
     expect([sent, storing]).toEqual([[], []]);
     becomeDurable();
     expect(acknowledgementsTo()).toEqual([[PEER, [{ author: PEER, seq: 0, digest: stored.digest }]]]);
@@ -170,7 +173,7 @@ describe('a batch of another validator', () => {
   it('is acknowledged by no node that only follows', () => {
     spread = createSpread(undefined);
     const stored = sealBatch(genesis, PEER);
-    spread.onBatch(PEER, stored.batch);
+    spread.onBatch(PEER, stored);
     takeIn(stored);
     spread.onDurable([stored], [PEER]);
     spread.onConnected(PEER);
@@ -179,8 +182,8 @@ describe('a batch of another validator', () => {
   });
 
   it('of another epoch, or outside the window, is dropped without blame', () => {
-    spread.onBatch(PEER, sealBatch(genesis, PEER, {}, undefined, { epoch: 1 }).batch);
-    spread.onBatch(PEER, sealBatch(genesis, PEER, { seq: 2 * MAX_UNORDERED_BATCHES_PER_LANE }).batch);
+    spread.onBatch(PEER, sealBatch(genesis, PEER, {}, undefined, { epoch: 1 }));
+    spread.onBatch(PEER, sealBatch(genesis, PEER, { seq: 2 * MAX_UNORDERED_BATCHES_PER_LANE }));
     expect([storing, sent, waiting, blamed]).toEqual([[], [], [], []]);
   });
 
@@ -189,7 +192,7 @@ describe('a batch of another validator', () => {
       sealBatch(genesis, PEER, {}, [transaction(PEER, number)]),
     ) as [StoredBatch, StoredBatch, StoredBatch];
     takeIn(first);
-    spread.onBatch(PEER, second.batch);
+    spread.onBatch(PEER, second);
     expect(storing).toEqual([]);
     spread.onDurable([first, third], []);
     expect(forks).toEqual(
@@ -203,7 +206,7 @@ describe('an author that makes many batches of one place', () => {
   const [first, ...others] = variants as [StoredBatch, ...StoredBatch[]];
 
   it('has the first one stored, none of the others though it is not durable yet, and all are evidence', () => {
-    for (const { batch } of variants) spread.onBatch(PEER, batch);
+    for (const { batch } of variants) spread.onBatch(PEER, { batch });
     expect(storing).toEqual([first]);
     expect(forks).toEqual(others.map(({ batch }) => ({ kind: 'E5', first: first.batch.signed, second: batch.signed })));
     expect(blamed).toEqual([]);
@@ -212,22 +215,22 @@ describe('an author that makes many batches of one place', () => {
   it('has the next place stored beside it, and the same of others', () => {
     const next = sealBatch(genesis, PEER, { seq: 1, previous: first.digest });
     const ofOther = sealBatch(genesis, 1);
-    for (const { batch } of [...variants, next]) spread.onBatch(PEER, batch);
-    spread.onBatch(1, ofOther.batch);
+    for (const { batch } of [...variants, next]) spread.onBatch(PEER, { batch });
+    spread.onBatch(1, ofOther);
     expect(storing).toEqual([first, next, ofOther]);
   });
 
   it('is remembered by what is on its way alone: once that is durable the lanes tell', async () => {
-    spread.onBatch(PEER, first.batch);
-    spread.onBatch(PEER, first.batch);
+    spread.onBatch(PEER, first);
+    spread.onBatch(PEER, first);
     takeIn(first);
     becomeDurable();
     await vi.advanceTimersByTimeAsync(0);
-    spread.onBatch(PEER, others[0]!.batch);
+    spread.onBatch(PEER, others[0]!);
     expect([storing, forks.length]).toEqual([[first], 1]);
     // The place is ordered: nothing of it is wanted any more.
     lanes.finalize([refOf(first)]);
-    spread.onBatch(PEER, others[1]!.batch);
+    spread.onBatch(PEER, others[1]!);
     expect([storing.length, forks.length]).toEqual([1, 1]);
   });
 });
@@ -238,13 +241,13 @@ it('of the branch that is ordered is stored, though one of another branch was in
     sealBatch(genesis, PEER, { seq: 1, previous: digest }),
   );
   for (const stored of [first!, next!]) {
-    spread.onBatch(PEER, stored.batch);
+    spread.onBatch(PEER, stored);
     takeIn(stored);
   }
   becomeDurable();
   await vi.advanceTimersByTimeAsync(0);
   lanes.finalize([refOf(other!)]);
-  spread.onBatch(PEER, otherNext!.batch);
+  spread.onBatch(PEER, otherNext!);
   expect(storing).toEqual([first, next, otherNext]);
 });
 
@@ -355,8 +358,8 @@ describe('at the end of the epoch', () => {
     spread.onConnected(PEER);
     spread.stop();
     for (const callback of waiting) callback();
-    spread.onBatch(PEER, sealBatch(genesis, 1).batch);
-    spread.onBatch(PEER, sealBatch(genesis, PEER, { seq: 1 }).batch);
+    spread.onBatch(PEER, sealBatch(genesis, 1));
+    spread.onBatch(PEER, sealBatch(genesis, PEER, { seq: 1 }));
     expect([sent, storing, blamed]).toEqual([[], [], []]);
   });
 });

@@ -16,6 +16,12 @@ export interface LogRecord {
   readonly payload: Uint8Array;
 }
 
+/** A record as it is given to a log. */
+export interface RecordToAppend extends LogRecord {
+  /** What stands before `payload` in the record, so that a large one need not be copied to get a head. */
+  readonly head?: Uint8Array;
+}
+
 export interface PositionedRecord extends LogRecord {
   readonly position: LogPosition;
 }
@@ -26,7 +32,7 @@ export interface Log {
    * Hands the records to the operating system as one frame and returns their positions. Not durable before `sync`.
    * Payloads are not copied: they must not change before the next `sync` resolves.
    */
-  append(records: readonly LogRecord[]): LogPosition[];
+  append(records: readonly RecordToAppend[]): LogPosition[];
   /** Resolves when everything appended before the call survives a crash. Calls in flight share one fsync. */
   sync(): Promise<void>;
   /**
@@ -76,6 +82,7 @@ export interface KeyValueStore {
 /** A batch as it is to be stored: its encoding, header and body (`encodeBatch` of @squad/types). */
 export interface BatchToStore {
   readonly digest: BatchDigest;
+  /** Kept as they are, not copied: they must not change. */
   readonly bytes: Uint8Array;
 }
 

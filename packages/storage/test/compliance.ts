@@ -1,5 +1,6 @@
 /** What every log and every key-value store must do, on disk and in memory. The node store's is in its own file. */
 
+import { concatBytes } from '@squad/types';
 import { describe, expect, it } from 'vitest';
 import {
   type KeyValueStore,
@@ -9,6 +10,7 @@ import {
   MAX_RECORD_BYTES,
   MAX_RECORDS_PER_FRAME,
   type PositionedRecord,
+  type RecordToAppend,
 } from '../src/index.ts';
 import { collect, record, refusal, rejection, sized } from './support.ts';
 
@@ -29,6 +31,22 @@ export function describeLog(label: string, create: (segmentBytes?: number) => Pr
       await log.sync();
       for (const [i, position] of positions.entries()) expect(await log.read(position)).toEqual(records[i]);
       await log.close();
+    });
+
+    it('puts the head of a record before its payload, copied or not, and reads them as one', async () => {
+      const subject = await create();
+      const log = await subject.open();
+      const payloads = [new Uint8Array(), ...[3, 4096, 4097, 300_000].map((length) => sized(1, length).payload)];
+      const given = payloads.map((payload, i) => ({ kind: i + 1, head: Uint8Array.of(7, 8, i), payload }));
+      const whole = given.map(({ kind, head, payload }) => ({ kind, payload: concatBytes(head, payload) }));
+      const positions = log.append([record(9, 1), ...given, record(10, 2)]).slice(1, -1);
+      await log.sync();
+      for (const [i, position] of positions.entries()) expect(await log.read(position)).toEqual(whole[i]);
+      await log.close();
+      const again = await subject.open();
+      const replayed = (await collect(again.replay(0))).map(withoutPosition);
+      expect(replayed).toEqual([record(9, 1), ...whole, record(10, 2)]);
+      await again.close();
     });
 
     it('gives back many at a time, in the order asked for, whichever segments they stand in', async () => {
@@ -161,8 +179,9 @@ export function describeLog(label: string, create: (segmentBytes?: number) => Pr
       expect(error.message).toContain(`MAX_RECORDS_PER_FRAME = ${MAX_RECORDS_PER_FRAME}`);
       const largest = { kind: 1, payload: new Uint8Array(MAX_RECORD_BYTES) };
       const larger = { kind: 1, payload: new Uint8Array(MAX_RECORD_BYTES + 1) };
-      const sizes: [records: LogRecord[], limit: string][] = [
+      const sizes: [records: RecordToAppend[], limit: string][] = [
         [[larger], `MAX_RECORD_BYTES = ${MAX_RECORD_BYTES}`],
+        [[{ ...largest, head: Uint8Array.of(1) }], `MAX_RECORD_BYTES = ${MAX_RECORD_BYTES}`],
         [[largest, largest, largest, largest], `MAX_FRAME_BYTES = ${MAX_FRAME_BYTES}`],
       ];
       for (const [records, limit] of sizes) {

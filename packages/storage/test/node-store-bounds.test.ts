@@ -54,6 +54,27 @@ describe('a node store in memory', () => {
   });
 });
 
+describe('the batches that a node store keeps in memory', () => {
+  it('are those that it was given, or copies where they hold much more than themselves', async () => {
+    const [{ digest: first }, { digest: second }] = [batch(1), batch(2)];
+    const store = await openMemoryNodeStore();
+    const received = new Uint8Array(100_000).fill(1);
+    const [most, little] = [received.subarray(0, 90_000), received.subarray(0, 80_000)];
+    store.appendTurn({
+      batches: [
+        { digest: first, bytes: most },
+        { digest: second, bytes: little },
+      ],
+    });
+    await store.sync();
+    expect((await store.readBatch(first))!.buffer).toBe(received.buffer);
+    const copy = (await store.readBatch(second))!;
+    expect(copy).toEqual(little);
+    expect(copy.buffer.byteLength).toBe(80_000);
+    await store.close();
+  });
+});
+
 describe('the index of a node store', () => {
   it('finds a batch that is older than those whose places are in memory', async () => {
     const options = { directory: await temporaryFolder(), networkId: new Uint8Array(32), batchCacheBytes: 0 };

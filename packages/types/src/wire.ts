@@ -52,6 +52,8 @@ export type ValidatorMessage =
   | {
       readonly type: 'batch';
       readonly batch: Batch;
+      /** The batch encoded, where that is at hand: as it came, or to be sent without encoding it again. */
+      readonly encoded?: Uint8Array;
       /** The first `HASH_PREFIX_BYTES` of each transaction's hash, so that not every node hashes all: the author's word only. */
       readonly hashPrefixes?: Uint8Array;
     }
@@ -84,7 +86,7 @@ export function encodeValidatorMessage(message: ValidatorMessage): Uint8Array {
     case 'batch':
       return concatBytes(
         Uint8Array.of(KIND.batch),
-        encodeBatch(message.batch),
+        message.encoded ?? encodeBatch(message.batch),
         message.hashPrefixes ?? new Uint8Array(),
       );
     case 'acknowledgements':
@@ -131,7 +133,8 @@ function decodeBatchMessage(payload: Uint8Array): Result<ValidatorMessage> {
   const batch = decodeBatch(parts.value.batch);
   if (!batch.ok) return batch;
   const hashPrefixes = parts.value.rest;
-  if (hashPrefixes.length === 0) return ok({ type: 'batch', batch: batch.value });
+  const encoded = plainBytes(parts.value.batch);
+  if (hashPrefixes.length === 0) return ok({ type: 'batch', batch: batch.value, encoded });
   const { transactionCount } = batch.value.signed.header;
   if (hashPrefixes.length !== HASH_PREFIX_BYTES * transactionCount) {
     return decodeError(
@@ -139,7 +142,7 @@ function decodeBatchMessage(payload: Uint8Array): Result<ValidatorMessage> {
       `${hashPrefixes.length} bytes after a batch of ${transactionCount} transactions`,
     );
   }
-  return ok({ type: 'batch', batch: batch.value, hashPrefixes: plainBytes(hashPrefixes) });
+  return ok({ type: 'batch', batch: batch.value, encoded, hashPrefixes: plainBytes(hashPrefixes) });
 }
 
 function map<T, U>(result: Result<T>, f: (value: T) => U): Result<U> {

@@ -30,8 +30,8 @@ export const nodeMutants: readonly Mutant[] = [
   mutant('R20', 'spreads a batch before it is durable', [
     edit(
       'sequencer/src/intake.ts',
-      'void store(bundle.map(({ batch, digest }) => ({ batch, digest }))).then(() => {',
-      'for (const { batch, digest } of bundle) spread({ batch, digest });\n      void store(bundle.map(({ batch, digest }) => ({ batch, digest }))).then(() => {',
+      'void store(bundle).then(() => {',
+      'for (const sealed of bundle) spread(sealed, sealed.hashPrefixes);\n      void store(bundle).then(() => {',
     ),
   ]),
   mutant('R3', 'acknowledges before the sync', [

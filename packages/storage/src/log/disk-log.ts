@@ -7,7 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { writevSync } from 'node:fs';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { SquadError } from '@squad/types';
-import type { Log, LogPosition, LogRecord, PositionedRecord } from '../api.ts';
+import type { Log, LogPosition, LogRecord, PositionedRecord, RecordToAppend } from '../api.ts';
 import {
   folderUnusable,
   logBacklog,
@@ -170,7 +170,7 @@ export class DiskLog implements Log {
     return last.base + last.byteLength;
   }
 
-  append(records: readonly LogRecord[]): LogPosition[] {
+  append(records: readonly RecordToAppend[]): LogPosition[] {
     this.#refuseIfUnusable();
     if (records.length === 0) return [];
     const byteLength = frameByteLength(records);

@@ -9,7 +9,7 @@
  */
 
 import { crc32 } from 'node:zlib';
-import type { LogPosition, LogRecord, PositionedRecord } from '../api.ts';
+import type { LogPosition, PositionedRecord, RecordToAppend } from '../api.ts';
 import { logLimit } from '../errors.ts';
 import { MAX_FRAME_BYTES, MAX_RECORD_BYTES, MAX_RECORDS_PER_FRAME } from '../limits.ts';
 
@@ -22,18 +22,23 @@ export const SALT_BYTES = 8;
 /** Payloads up to this size are copied beside their headers, as that is cheaper than a buffer of their own. */
 const COPY_UP_TO_BYTES = 4096;
 
-export type Checksum = (position: LogPosition, first: number, second: number, payload?: Uint8Array) => number;
+/** `parts`: what a record's payload consists of. */
+export type Checksum = (
+  position: LogPosition,
+  first: number,
+  second: number,
+  ...parts: readonly (Uint8Array | undefined)[]
+) => number;
 
 export function createChecksum(salt: Uint8Array): Checksum {
   const prefix = new Uint8Array(SALT_BYTES + 16);
   prefix.set(salt);
   const view = new DataView(prefix.buffer);
-  return (position, first, second, payload) => {
+  return (position, first, second, ...parts) => {
     view.setBigUint64(SALT_BYTES, BigInt(position), true);
     view.setUint32(SALT_BYTES + 8, first, true);
     view.setUint32(SALT_BYTES + 12, second, true);
-    const start = crc32(prefix);
-    return payload === undefined ? start : crc32(payload, start);
+    return parts.reduce((sum: number, part) => (part === undefined ? sum : crc32(part, sum)), crc32(prefix));
   };
 }
 
@@ -43,18 +48,24 @@ export interface EncodedFrame {
   readonly positions: LogPosition[];
 }
 
+export function payloadByteLength({ head, payload }: RecordToAppend): number {
+  return (head?.length ?? 0) + payload.length;
+}
+
 /** Bytes that the records take as one frame. Throws `LOG_LIMIT` for what no frame can hold. */
-export function frameByteLength(records: readonly LogRecord[]): number {
+export function frameByteLength(records: readonly RecordToAppend[]): number {
   if (records.length > MAX_RECORDS_PER_FRAME) {
     throw logLimit('The number of records', records.length, 'MAX_RECORDS_PER_FRAME', MAX_RECORDS_PER_FRAME);
   }
   let byteLength = FRAME_HEADER_BYTES;
-  for (const { kind, payload } of records) {
+  for (const record of records) {
+    const { kind } = record;
     if (!Number.isInteger(kind) || kind < 1 || kind > 255) throw logLimit('A record kind', kind, 'the byte', 255);
-    if (payload.length > MAX_RECORD_BYTES) {
-      throw logLimit('The byte length of a record', payload.length, 'MAX_RECORD_BYTES', MAX_RECORD_BYTES);
+    const payloadBytes = payloadByteLength(record);
+    if (payloadBytes > MAX_RECORD_BYTES) {
+      throw logLimit('The byte length of a record', payloadBytes, 'MAX_RECORD_BYTES', MAX_RECORD_BYTES);
     }
-    byteLength += RECORD_HEADER_BYTES + payload.length;
+    byteLength += RECORD_HEADER_BYTES + payloadBytes;
   }
   if (byteLength > MAX_FRAME_BYTES) {
     throw logLimit('The byte length of one append', byteLength, 'MAX_FRAME_BYTES', MAX_FRAME_BYTES);
@@ -66,12 +77,14 @@ export function frameByteLength(records: readonly LogRecord[]): number {
 export function encodeFrame(
   checksum: Checksum,
   position: LogPosition,
-  records: readonly LogRecord[],
+  records: readonly RecordToAppend[],
   byteLength: number,
 ): EncodedFrame {
   const isCopied = (payload: Uint8Array) => payload.length <= COPY_UP_TO_BYTES;
   let copiedBytes = FRAME_HEADER_BYTES;
-  for (const { payload } of records) copiedBytes += RECORD_HEADER_BYTES + (isCopied(payload) ? payload.length : 0);
+  for (const { head, payload } of records) {
+    copiedBytes += RECORD_HEADER_BYTES + (head?.length ?? 0) + (isCopied(payload) ? payload.length : 0);
+  }
 
   const copied = new Uint8Array(copiedBytes);
   const view = new DataView(copied.buffer);
@@ -86,12 +99,18 @@ export function encodeFrame(
   let sliceStart = 0;
   let offset = FRAME_HEADER_BYTES;
   let recordPosition = position + FRAME_HEADER_BYTES;
-  for (const { kind, payload } of records) {
+  for (const record of records) {
+    const { kind, head, payload } = record;
+    const length = payloadByteLength(record);
     positions.push(recordPosition);
-    view.setUint32(offset, payload.length, true);
+    view.setUint32(offset, length, true);
     view.setUint32(offset + 4, kind, true);
-    view.setUint32(offset + 8, checksum(recordPosition, payload.length, kind, payload), true);
+    view.setUint32(offset + 8, checksum(recordPosition, length, kind, head, payload), true);
     offset += RECORD_HEADER_BYTES;
+    if (head !== undefined) {
+      copied.set(head, offset);
+      offset += head.length;
+    }
     if (isCopied(payload)) {
       copied.set(payload, offset);
       offset += payload.length;
@@ -99,7 +118,7 @@ export function encodeFrame(
       buffers.push(copied.subarray(sliceStart, offset), payload);
       sliceStart = offset;
     }
-    recordPosition += RECORD_HEADER_BYTES + payload.length;
+    recordPosition += RECORD_HEADER_BYTES + length;
   }
   if (sliceStart < offset) buffers.push(copied.subarray(sliceStart, offset));
   return { buffers, byteLength, positions };

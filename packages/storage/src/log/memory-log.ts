@@ -3,7 +3,8 @@
  * synced is gone, but for a number of frames that happened to reach the disk.
  */
 
-import type { Log, LogPosition, LogRecord, PositionedRecord } from '../api.ts';
+import { concatBytes } from '@squad/types';
+import type { Log, LogPosition, LogRecord, PositionedRecord, RecordToAppend } from '../api.ts';
 import { logClosed, logPosition, logPruned } from '../errors.ts';
 import { SEGMENT_BYTES } from '../limits.ts';
 import { FRAME_HEADER_BYTES, frameByteLength, RECORD_HEADER_BYTES } from './frame.ts';
@@ -41,7 +42,7 @@ export class MemoryLog implements Log {
     return this.#end;
   }
 
-  append(records: readonly LogRecord[]): LogPosition[] {
+  append(records: readonly RecordToAppend[]): LogPosition[] {
     this.#refuseIfClosed();
     if (records.length === 0) return [];
     const byteLength = frameByteLength(records);
@@ -49,9 +50,9 @@ export class MemoryLog implements Log {
     if (this.#end > segmentBase && this.#end - segmentBase + byteLength > this.#segmentBytes)
       this.#segmentBases.push(this.#end);
     let position = this.#end + FRAME_HEADER_BYTES;
-    const positioned = records.map(({ kind, payload }) => {
-      const record = { kind, payload: payload.slice(), position };
-      position += RECORD_HEADER_BYTES + payload.length;
+    const positioned = records.map(({ kind, head = new Uint8Array(), payload }) => {
+      const record = { kind, payload: concatBytes(head, payload), position };
+      position += RECORD_HEADER_BYTES + record.payload.length;
       return record;
     });
     this.#end += byteLength;

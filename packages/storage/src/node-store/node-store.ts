@@ -55,6 +55,9 @@ export async function createNodeStore(parts: NodeStoreParts): Promise<NodeStore>
   return new LogNodeStore(parts, index, transactions, checkpoint);
 }
 
+/** Part of a batch's own size that may be held with it, in place of a copy of it. */
+const MAX_WASTE = 1 / 8;
+
 class LogNodeStore implements NodeStore {
   readonly #log: Log;
   readonly #keyValueStore: KeyValueStore;
@@ -96,7 +99,7 @@ class LogNodeStore implements NodeStore {
     const blocks = this.#newBlocks(turn.finals ?? []);
     const batchRecords = batches.map(({ digest, bytes }) => encodeBatchRecord(digest, bytes));
     const positions = this.#log.append([...consensus, ...batchRecords, ...blocks.map(encodeFinalRecord)]);
-    if (positions.length > 0) this.#stage(batches, batchRecords, blocks, positions.slice(consensus.length));
+    if (positions.length > 0) this.#stage(batches, blocks, positions.slice(consensus.length));
     return positions.slice(0, consensus.length);
   }
 
@@ -288,17 +291,8 @@ class LogNodeStore implements NodeStore {
     return this.#stagedBatches.get(digest) ?? this.#index.recentPosition(digest);
   }
 
-  #stage(
-    batches: readonly BatchToStore[],
-    records: readonly LogRecord[],
-    blocks: readonly IndexedBlock[],
-    positions: readonly LogPosition[],
-  ): void {
-    const staged = batches.map(({ digest }, i) => ({
-      digest,
-      position: positions[i]!,
-      bytes: batchBytes(records[i]!.payload),
-    }));
+  #stage(batches: readonly BatchToStore[], blocks: readonly IndexedBlock[], positions: readonly LogPosition[]): void {
+    const staged = batches.map(({ digest, bytes }, i) => ({ digest, position: positions[i]!, bytes: compact(bytes) }));
     this.#staged.push({ batches: staged, blocks, end: this.#log.end });
     for (const { digest, position } of staged) this.#stagedBatches.set(digest, position);
     for (const { height, hash } of blocks) {
@@ -332,6 +326,11 @@ class LogNodeStore implements NodeStore {
       throw error;
     }
   }
+}
+
+/** What is kept in memory must not hold much more than itself: a batch may be a view of all that came with it. */
+function compact(bytes: Uint8Array): Uint8Array {
+  return bytes.buffer.byteLength > (1 + MAX_WASTE) * bytes.length ? bytes.slice() : bytes;
 }
 
 function checkConsensusKind(kind: number): void {

@@ -1,7 +1,7 @@
 /** The store's own log records: a batch, and a final block. Everything else in the log is the consensus core's. */
 
 import { type BatchDigest, fromHex, toHex } from '@squad/types';
-import type { LogPosition, LogRecord } from '../api.ts';
+import type { LogPosition, LogRecord, RecordToAppend } from '../api.ts';
 import { MAX_CONSENSUS_KIND } from '../limits.ts';
 import type { IndexedBlock } from './keys.ts';
 import { decodeUint64, encodeUint64 } from './uint64.ts';
@@ -13,12 +13,9 @@ const DIGEST_BYTES = 32;
 /** Height, hash, lowest position of bodies, length of the block + 1 if a certificate follows it, else 0. */
 const FINAL_HEAD_BYTES = 8 + 32 + 8 + 8;
 
-/** Digest, then the batch. The batch is copied once here; what is kept in memory is a view of this copy. */
-export function encodeBatchRecord(digest: BatchDigest, bytes: Uint8Array): LogRecord {
-  const payload = new Uint8Array(DIGEST_BYTES + bytes.length);
-  payload.set(fromHex(digest));
-  payload.set(bytes, DIGEST_BYTES);
-  return { kind: BATCH_KIND, payload };
+/** Digest, then the batch. */
+export function encodeBatchRecord(digest: BatchDigest, bytes: Uint8Array): RecordToAppend {
+  return { kind: BATCH_KIND, head: fromHex(digest), payload: bytes };
 }
 
 export function batchBytes(payload: Uint8Array): Uint8Array {
