@@ -160,12 +160,10 @@ export class Lanes {
   oldestUnorderedMs(tips: readonly LaneTip[]): UnixMs | undefined {
     let oldest: UnixMs | undefined;
     for (let author = 0; author < tips.length; author++) {
-      if (this.#equivocators.has(author)) continue;
-      const run = this.#run(author, tips[author]!, MAX_BUNDLE_BATCHES);
-      const [first] = bundleEnds(run.map(({ ref }) => ref));
-      if (first === undefined) continue;
-      const sinceMs = Math.max(...run.slice(0, first).map(({ heldSinceMs }) => heldSinceMs));
-      oldest = Math.min(oldest ?? sinceMs, sinceMs);
+      // Asked at every step: in a large set most lanes are empty.
+      if (this.#held[author]!.size === 0 || this.#equivocators.has(author)) continue;
+      const sinceMs = this.#firstBundleHeldSinceMs(author, tips[author]!);
+      if (sinceMs !== undefined) oldest = Math.min(oldest ?? sinceMs, sinceMs);
     }
     return oldest;
   }
@@ -201,6 +199,20 @@ export class Lanes {
       }
     }
     return missing.length > 0 ? { verdict: 'missing', refs: missing } : { verdict: 'ok', tips: advanced };
+  }
+
+  /** Since when the bundle after a tip, mostly of one batch, is held as a whole; undefined: it is not. */
+  #firstBundleHeldSinceMs(author: ValidatorIndex, tip: LaneTip): UnixMs | undefined {
+    let sinceMs = Number.NEGATIVE_INFINITY;
+    let digest = tip.lastDigest;
+    for (let i = 0; i < MAX_BUNDLE_BATCHES; i++) {
+      const next = this.#after(author, tip.nextSeq + i, digest);
+      if (!next) return undefined;
+      sinceMs = Math.max(sinceMs, next.heldSinceMs);
+      if (!next.ref.joinsNext) return sinceMs;
+      digest = next.ref.digest;
+    }
+    return undefined;
   }
 
   /** The chained run of held batches after a tip. */
