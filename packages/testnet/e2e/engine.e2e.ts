@@ -14,8 +14,8 @@ import { z } from 'zod';
 import { type Exit, ManagedProcess, waitFor } from '../src/index.ts';
 import { ACCOUNTS, COUNTER_CODE, Signer } from './accounts.ts';
 import { compareWithGeth } from './engine-compare.ts';
-import { freePort, GETH_VERSION, Geth } from './geth.ts';
-import { launch, type RunningNet, SQUAD_MAIN, showLogsOnFailure } from './support.ts';
+import { GETH_VERSION, Geth } from './geth.ts';
+import { freePort, launch, type RunningNet, SQUAD_MAIN, showLogsOnFailure } from './support.ts';
 
 const CHAIN_ID = 901;
 const Receipt = z.looseObject({ blockNumber: z.string(), blockHash: z.string(), status: z.string() }).nullable();

@@ -2,14 +2,14 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { ManagedProcess, waitFor } from '../src/index.ts';
-import { launch, type RunningNet, SQUAD_MAIN, showLogsOnFailure, waitReady } from './support.ts';
+import { waitFor } from '../src/index.ts';
+import { RollupNodes } from './rollup-nodes.ts';
+import { launch, type RunningNet, SQUAD_MAIN, showLogsOnFailure } from './support.ts';
 
 const EXAMPLES = fileURLToPath(new URL('../../../examples/', import.meta.url));
 const run = promisify(execFile);
@@ -17,39 +17,23 @@ const example = async (name: string, ...args: string[]) =>
   (await run(process.execPath, [join(EXAMPLES, name), ...args])).stdout;
 
 let net: RunningNet;
-const rollupNodes: ManagedProcess[] = [];
+let rollupNodes: RollupNodes;
 
 beforeAll(async () => {
   net = await launch({ rollupKind: 'evm', opaqueRollups: 1 });
+  rollupNodes = new RollupNodes(net.testnet);
 });
 afterAll(async () => {
-  for (const one of rollupNodes) await one.stop();
+  await rollupNodes?.stop();
   await net?.close();
 });
 beforeEach(() => showLogsOnFailure(net.testnet));
 
 /** `squad rollup-node` for an example's rollup.json; its JSON-RPC address, once it is ready. */
 async function rollupNode(name: string, ...more: string[]): Promise<string> {
-  const { directory, genesisPath, nodes } = net.testnet;
-  const port = await freePort();
-  const command = [process.execPath, SQUAD_MAIN, 'rollup-node', '--genesis', genesisPath, '--metrics-port', '0'];
-  command.push('--rollup', join(EXAMPLES, name, 'rollup.json'), '--data-directory', join(directory, name));
-  command.push('--rpc-port', String(port), '--sequencer-rpc', nodes[0]!.rpcUrl, ...more);
-  const managed = new ManagedProcess({ name, command, logPath: join(directory, `${name}.log`) });
-  rollupNodes.push(managed);
-  await managed.start();
-  const rpcUrl = `http://127.0.0.1:${port}`;
-  await waitReady([{ ...nodes[0]!, name, rpcUrl, process: managed }]);
-  return rpcUrl;
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
+  const node = await rollupNodes.start({ name, rollupPath: join(EXAMPLES, name, 'rollup.json'), more });
+  await node.ready();
+  return node.rpcUrl;
 }
 
 it('evm: a transfer is accepted, executed in soft order, and final', async () => {
@@ -98,7 +82,10 @@ it('follower: prints what was ordered for its rollup, and goes on after its curs
   first.kill();
 
   const second = follow();
-  const [more] = await Promise.all([linesUntil(second, 1), example('order-book/trade.mjs', await bookUrl())]);
+  const [more] = await Promise.all([
+    linesUntil(second, 1),
+    example('order-book/trade.mjs', rollupNodes.find('order-book').rpcUrl),
+  ]);
   expect(Number(more[0]!.split(' ')[0])).toBeGreaterThan(height);
   second.kill();
 });
@@ -118,11 +105,6 @@ const cursorAt = (path: string): number => {
     return 0;
   }
 };
-
-async function bookUrl(): Promise<string> {
-  const { command } = rollupNodes.find(({ name }) => name === 'order-book')!;
-  return `http://127.0.0.1:${command[command.indexOf('--rpc-port') + 1]}`;
-}
 
 /** The first lines that a program prints; fails with what it complained of if it ends before. */
 async function linesUntil(child: ChildProcess, count: number): Promise<string[]> {

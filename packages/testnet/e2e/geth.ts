@@ -3,13 +3,13 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
 import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import type { RollupFile } from '@squad/rollup-node/config';
 import { ethereumGenesis } from '@squad/rollup-node/ethereum-genesis';
 import { rpcCall } from '@squad/service';
 import { z } from 'zod';
 import { waitFor } from '../src/index.ts';
+import { freePort } from './support.ts';
 
 export type GethProgram = 'geth' | 'op-geth';
 
@@ -127,13 +127,4 @@ export class Geth {
     const token = `${signed}.${createHmac('sha256', this.#secret).update(signed).digest('base64url')}`;
     return rpcCall(this.url, method, params, schema, { headers: { authorization: `Bearer ${token}` } });
   }
-}
-
-export function freePort(): Promise<number> {
-  const { promise, resolve } = Promise.withResolvers<number>();
-  const server = createServer().listen(0, '127.0.0.1', () => {
-    const { port } = server.address() as { port: number };
-    server.close(() => resolve(port));
-  });
-  return promise;
 }

@@ -2,13 +2,12 @@
 
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createNodeKey, writeNodeKeyFile } from '@squad/crypto/node';
 import { stringify } from 'yaml';
 import { ManagedProcess, type Testnet, type TestnetProcess } from '../src/index.ts';
 import { startLoad } from './load.ts';
-import { finalHeightOf, SQUAD_MAIN, waitFinalHeight } from './support.ts';
+import { finalHeightOf, freePort, SQUAD_MAIN, waitFinalHeight } from './support.ts';
 
 export const CHAIN_ID = 901;
 /** Transactions go to those before it. */
@@ -83,13 +82,4 @@ export class Observers {
     await load.stop();
     return accepting.flatMap(({ name }) => [...load.accepted(name)]);
   }
-}
-
-async function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
 }

@@ -16,10 +16,10 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished }
 import { z } from 'zod';
 import { ManagedProcess, waitFor } from '../src/index.ts';
 import { ACCOUNTS, COUNTER_CODE, type Signed, Signer } from './accounts.ts';
-import { freePort, type Geth, gethVersion } from './geth.ts';
+import { type Geth, gethVersion } from './geth.ts';
 import { bytesOf } from './mixed-load.ts';
 import { launchOpGeth } from './op-geth.ts';
-import { launch, type RunningNet, SQUAD_MAIN, showLogsOnFailure } from './support.ts';
+import { freePort, launch, type RunningNet, SQUAD_MAIN, showLogsOnFailure } from './support.ts';
 
 const OP_GETH_VERSION = gethVersion('op-geth');
 const CHAIN_ID = 901;

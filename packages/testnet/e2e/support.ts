@@ -1,6 +1,7 @@
 /** What the end-to-end tests share: a testnet of real processes, raw JSON-RPC, and looks at what all nodes agree on. */
 
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -45,6 +46,16 @@ export async function launch(options: Partial<TestnetOptions> = {}): Promise<Run
       rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** A port that nobody has at the moment. */
+export function freePort(): Promise<number> {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  const server = createServer().listen(0, '127.0.0.1', () => {
+    const { port } = server.address() as { port: number };
+    server.close(() => resolve(port));
+  });
+  return promise;
 }
 
 /** On failure, shows the end of every process's log with the test's output. */

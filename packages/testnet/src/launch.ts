@@ -35,6 +35,8 @@ export interface TestnetOptions {
   readonly rollups?: number | undefined;
   /** Of a new testnet. Opaque rollups get no node: nothing here executes them. Default: `evm`. */
   readonly rollupKind?: Manifest['rollupKind'] | undefined;
+  /** How many of `rollups`, the first ones, get a node: nodes of the others are started by hand. Default: all. */
+  readonly rollupNodes?: number | undefined;
   /** Opaque rollups beside `rollups`, with the ids after theirs, and without a node. Default: the folder's own, or 0. */
   readonly opaqueRollups?: number | undefined;
   /** Of a new testnet. Default: all sequencers validate, in an epoch that does not end. */
@@ -141,7 +143,8 @@ async function prepare(
   lock: DirectoryLock,
 ): Promise<RunningTestnet> {
   const names = sequencerNames(manifest.sequencers);
-  const rollupNames = manifest.rollupKind === 'opaque' ? [] : rollupNodeNames(manifest.rollups);
+  const withNode = Math.min(manifest.rollups, options.rollupNodes ?? manifest.rollups);
+  const rollupNames = manifest.rollupKind === 'opaque' ? [] : rollupNodeNames(withNode);
   const free: PortBases = { rollupRpc: 0, sequencerRpc: 0, sequencerP2p: 0, metrics: 0 };
   const bases = options.ports === 'free' ? free : { ...DEFAULT_PORT_BASES, ...options.ports };
   const ports = await assignPorts(names, rollupNames, bases);
