@@ -62,7 +62,9 @@ function copyFrom({ name, file }, stage, done, external) {
     done.add(key);
     const source = join(root, 'packages', name, 'dist/src', path);
     if (!existsSync(source)) throw new Error(`${relative(root, source)} is missing: build first`);
-    let text = readFileSync(source, 'utf8').replace(/^\/\/# sourceMappingURL=.*$/m, '');
+    let text = readFileSync(source, 'utf8');
+    if (path === file) copySourceMap(source, stage, key);
+    else text = text.replace(/^\/\/# sourceMappingURL=.*$/m, '');
     for (const { specifier } of importsOf(text)) {
       if (specifier.startsWith('node:')) {
         // Only the entry for Node leads to a file that imports one.
@@ -88,6 +90,16 @@ function copyFrom({ name, file }, stage, done, external) {
     mkdirSync(dirname(join(stage, 'dist', key)), { recursive: true });
     writeFileSync(join(stage, 'dist', key), text);
   }
+}
+
+/** With the source in it: the package has no other copy, and whoever debugs sees what was written. */
+function copySourceMap(source, stage, key) {
+  const map = JSON.parse(readFileSync(`${source}.map`, 'utf8'));
+  const sourcesContent = map.sources.map((name) => readFileSync(join(dirname(source), name), 'utf8'));
+  const sources = [`squad:///${key.replace(/\.js$/, '.ts')}`];
+  const path = join(stage, 'dist', `${key}.map`);
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, JSON.stringify({ ...map, sourceRoot: '', sources, sourcesContent }));
 }
 
 function renamed(text, specifier, path) {

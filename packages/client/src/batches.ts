@@ -28,6 +28,12 @@ interface PlacedRef {
   readonly index: number;
 }
 
+/**
+ * Those that a block orders for one rollup, in its order.
+ *
+ * @example
+ * const ordered = refsOfRollup(proof.block.refs, 901);
+ */
 export function refsOfRollup(refs: readonly BatchRef[], rollupId: RollupId): BatchRef[] {
   return refs.filter((ref) => ref.rollupId === rollupId);
 }

@@ -28,6 +28,15 @@ export interface Fault {
   readonly reason: string;
 }
 
+/**
+ * Remembers what it found good: a certificate that comes with many blocks, or from many endpoints, is checked once.
+ *
+ * @example
+ * const { networkId } = network.checkpoint;
+ * const certificates = new CertificateChecker(networkId, validatorSet, createVoteScheme(native.bls, validatorSet));
+ * const fault = certificates.check(proof.certificate, proof.certificate.kind);
+ * if (fault) console.log(fault.code, fault.reason);
+ */
 export class CertificateChecker {
   readonly #networkId: Bytes32;
   readonly #set: ValidatorSet;

@@ -1,4 +1,4 @@
-export { checkPossession, nobleBls, sha256 } from '@squad/crypto';
+export { checkPossession, createVoteScheme, nobleBls, sha256 } from '@squad/crypto';
 export {
   type BlockProof,
   bodyTransactions,
@@ -14,7 +14,7 @@ export {
   toHex,
   type ValidatorSet,
 } from '@squad/types';
-export * from './batches.ts';
+export { refsOfRollup } from './batches.ts';
 export { CertificateChecker, type Fault, MAX_REMEMBERED_CERTIFICATES, type SignatureCheck } from './certificates.ts';
 export * from './errors.ts';
 export { type Conflict, conflictOf } from './light/conflict.ts';

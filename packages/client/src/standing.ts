@@ -20,6 +20,14 @@ export const DEFAULT_STANDING_TIMES: StandingTimes = {
 /** Doublings after which a delay grows no more, whatever its limit. */
 const MAX_DOUBLINGS = 30;
 
+/**
+ * Moments are milliseconds of one clock, the caller's.
+ *
+ * @example
+ * const standing = new Standing(DEFAULT_STANDING_TIMES);
+ * standing.distrust(performance.now());
+ * if (performance.now() >= standing.readyAtMs) console.log('ask it again');
+ */
 export class Standing {
   /** It is not asked before this moment because it lied. */
   distrustedUntilMs: number | undefined;

@@ -67,6 +67,17 @@ export interface Verifier {
   checkCertified(feedBlock: FeedBlock): VerificationError | undefined;
 }
 
+/**
+ * For a transport of your own; `follow` does it over JSON-RPC. `bytes`: of a `FeedBlock`, as `squad_subscribe` gives it with
+ * `encoded`.
+ *
+ * @example
+ * const scheme = createVoteScheme(native.bls, validatorSet);
+ * const verifier = createVerifier({ ...network.checkpoint, validatorSet, scheme, sha256, rollupId: 901, genesisTimeMs });
+ * const block = verifier.verifyFeedBlock(feedBlock, verifier.genesis);
+ * if (!block.ok) throw new Error(`${block.error.code}: ${block.error.message}`);
+ * const known = { height: block.value.header.height, hash: block.value.hash }; // what the next one builds on
+ */
 export function createVerifier(config: VerifierConfig): Verifier {
   const certificates = new CertificateChecker(config.networkId, config.validatorSet, config.scheme);
   const genesis = genesisBlock(config.networkId, config.genesisTimeMs ?? 0);

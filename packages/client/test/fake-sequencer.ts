@@ -118,6 +118,13 @@ export class FakeSequencer {
           }),
       }),
       defineMethod({
+        name: 'squad_status',
+        summary: 'where it stands',
+        params: {},
+        result,
+        handler: () => ({ final: { height: this.head } }),
+      }),
+      defineMethod({
         name: 'squad_getReceipt',
         summary: 'a receipt',
         params: { hash: z.string() },

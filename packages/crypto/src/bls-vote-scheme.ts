@@ -9,6 +9,9 @@ import type { VoteScheme } from './vote-scheme.ts';
  * The scheme of one epoch's set. The keys of the set must have proven possession (`checkPossession`, or the registry).
  * Without a secret key (an observer) `sign` throws `NO_SIGNING_KEY`. Summed keys are not kept: adding 67 keys costs 0.07 ms
  * beside a verification of 1.1 ms, and the set of signers differs in most certificates.
+ *
+ * @example
+ * const scheme = createVoteScheme(nobleBls, validatorSet);
  */
 export function createVoteScheme(bls: Bls, validatorSet: ValidatorSet, secretKey?: Uint8Array): VoteScheme {
   const publicKeys = validatorSet.validators.map((validator) => validator.blsPublicKey);

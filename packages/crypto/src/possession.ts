@@ -12,7 +12,13 @@ import {
 } from '@squad/types';
 import type { Bls } from './bls.ts';
 
-/** All validators' proofs, those of later epochs included; the error names the first that is bad. Costs one verification each. */
+/**
+ * All validators' proofs, those of later epochs included; the error names the first that is bad. Costs one verification each.
+ *
+ * @example
+ * const checked = checkPossession(genesis, native.bls);
+ * if (!checked.ok) throw checked.error;
+ */
 export function checkPossession({ file }: Pick<Genesis, 'file'>, bls: Bls): Result<void, SquadError> {
   const fault = possessionFault(file.validators, 'validators', bls) ?? scheduleFault(file.validatorSchedule ?? [], bls);
   return judged(fault, 'GENESIS_POSSESSION_INVALID', 'the genesis file');

@@ -290,6 +290,14 @@ it('is a package that other tools make sense of', async () => {
   expect(entry.follow).toBeTypeOf('function');
 });
 
+it('shows where it failed by its source', async () => {
+  writeFileSync(inProject('fails.mjs'), "import { fromHex } from '@squad/client';\nfromHex('no hex');\n");
+  const failed = run(process.execPath, ['--enable-source-maps', inProject('fails.mjs')]);
+  await expect(failed).rejects.toMatchObject({
+    stderr: expect.stringMatching(/if \(!isHex\(hex\)\) throw[\s\S]*at fromHex \(squad:\/\/\/types\/ids\.ts:\d+:/),
+  });
+});
+
 /** As a browser loads it. */
 function bundled(contents: string): string {
   const { outputFiles, warnings } = buildSync({

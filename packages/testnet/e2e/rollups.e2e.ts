@@ -315,7 +315,7 @@ it('sends who follows a rollup its own data, headers and refs, and nothing of th
     const own = bytesOf(rollupId) + AROUND_BATCH_BYTES * readers[0]!.batchCount(rollupId, height);
     const mayReceive = most * (own + blockBytes()) + CONNECTION_BYTES;
     expect(proxy.received, `received of ${rollupId}`).toBeGreaterThan(bytesOf(rollupId));
-    expect(proxy.received, `received of ${rollupId}`).toBeLessThan(mayReceive);
+    expect.soft(proxy.received, `received of ${rollupId}`).toBeLessThan(mayReceive);
     // So that a single copy of the flood would show.
     if (rollupId !== FLOOD) expect(bytesOf(FLOOD), `flood against ${rollupId}`).toBeGreaterThan(mayReceive);
   }

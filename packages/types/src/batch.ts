@@ -186,7 +186,14 @@ export function bodyTransaction(body: Uint8Array, index: number): Uint8Array {
   return body.subarray(start, end);
 }
 
-/** The transactions of a body whose form was checked, as views into it. */
+/**
+ * The transactions of a body whose form was checked, as views into it.
+ *
+ * @example
+ * for (const { body } of block.batches) {
+ *   for (const transaction of bodyTransactions(body)) apply(transaction);
+ * }
+ */
 export function bodyTransactions(body: Uint8Array): Uint8Array[] {
   const offsetAt = offsetsOf(body);
   const count = offsetAt(0) / OFFSET_BYTES;

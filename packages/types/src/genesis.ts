@@ -97,7 +97,14 @@ const NetworkIdentity = new ContainerType({
   ),
 });
 
-/** Checks form and derives the network id. Proofs of possession are checked by `@squad/crypto`'s `checkPossession`. */
+/**
+ * Checks form and derives the network id. Proofs of possession are checked by `checkPossession`.
+ *
+ * @example
+ * const genesis = parseGenesis(JSON.parse(genesisText));
+ * if (!genesis.ok) throw genesis.error;
+ * console.log(toHex(genesis.value.networkId)); // compare it over a second channel
+ */
 export function parseGenesis(json: unknown): Result<Genesis, SquadError> {
   const parsed = GenesisFile.safeParse(json);
   if (!parsed.success) {

@@ -33,6 +33,12 @@ const HEX: readonly string[] = Array.from({ length: 256 }, (_, i) => i.toString(
 const HASH_CODES: number[] = ['0', 'x', ...'0'.repeat(64)].map((digit) => digit.charCodeAt(0));
 const DIGIT_CODES: readonly number[] = [...'0123456789abcdef'].map((digit) => digit.charCodeAt(0));
 
+/**
+ * 0x-prefixed, in lower case.
+ *
+ * @example
+ * console.log(toHex(Uint8Array.of(1, 255))); // 0x01ff
+ */
 export function toHex(bytes: Uint8Array): Hex {
   // Hashes are most of what is written, and as map keys: made in one piece, not of parts that hashing them has to join.
   if (bytes.length === 32) return hashToHex(bytes);
@@ -50,7 +56,12 @@ function hashToHex(bytes: Uint8Array): Hex {
   return String.fromCharCode(...HASH_CODES) as Hex;
 }
 
-/** Decodes 0x-prefixed hex. Throws a `RangeError` that names what is wrong; check outside input with `isHex` first. */
+/**
+ * Decodes 0x-prefixed hex. Throws a `RangeError` that names what is wrong; check outside input with `isHex` first.
+ *
+ * @example
+ * const bytes = fromHex('0x01ff');
+ */
 export function fromHex(hex: string): Uint8Array {
   if (!isHex(hex)) throw new RangeError(`not 0x-prefixed hex of whole bytes: "${hex.slice(0, 80)}"`);
   const out = new Uint8Array(hex.length / 2 - 1);

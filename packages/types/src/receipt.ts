@@ -82,7 +82,13 @@ export function decodeBlockProof(bytes: Uint8Array): Result<BlockProof> {
   return fault ?? ok(proof.value as BlockProof);
 }
 
-/** Outside bytes: checks the form only. */
+/**
+ * Outside bytes: checks the form only; `verifyReceipt` does the rest.
+ *
+ * @example
+ * const receipt = decodeReceipt(bytes);
+ * if (!receipt.ok) throw new Error(receipt.error.reason);
+ */
 export function decodeReceipt(bytes: Uint8Array): Result<OrderingReceipt> {
   // The version stands first, so that a receipt of another one is told apart from bytes that are none.
   if (bytes.length > 0 && bytes[0] !== RECEIPT_VERSION) {
@@ -105,12 +111,24 @@ function kindFault({ certificate, path }: ValueOf<typeof BlockProofType>): Retur
   return undefined;
 }
 
-/** The JSON form: names in snake case, integers as decimal text, bytes as 0x-hex, as in Ethereum's consensus API. */
+/**
+ * The JSON form: names in snake case, integers as decimal text, bytes as 0x-hex, as in Ethereum's consensus API.
+ *
+ * @example
+ * const text = JSON.stringify(receiptToJson(receipt));
+ */
 export function receiptToJson(receipt: OrderingReceipt): unknown {
   return { format: RECEIPT_FORMAT, ...(OrderingReceiptType.toJson(receipt) as Record<string, unknown>) };
 }
 
-/** What `JSON.parse` gave. Only the one JSON form of a receipt is accepted: no other field, no other spelling of a value. */
+/**
+ * What `JSON.parse` gave. Only the one JSON form of a receipt is accepted: no other field, no other spelling of a value.
+ *
+ * @example
+ * const receipt = receiptFromJson(JSON.parse(receiptText));
+ * if (!receipt.ok) throw new Error(receipt.error.reason);
+ * const verified = verifyReceipt(receipt.value, checkpoint);
+ */
 export function receiptFromJson(json: unknown): Result<OrderingReceipt> {
   const { format, ...fields } = Object(json) as Record<string, unknown>;
   if (format !== RECEIPT_FORMAT) return decodeError('OrderingReceipt', `its format is not "${RECEIPT_FORMAT}"`);

@@ -19,7 +19,13 @@ export function err<E>(error: E): { readonly ok: false; readonly error: E } {
   return { ok: false, error };
 }
 
-/** An error that a person reads: what happened, with which input, and what to do about it. */
+/**
+ * An error that a person reads: what happened, with which input, and what to do about it.
+ *
+ * @example
+ * const verified = verifyReceipt(new Uint8Array(), checkpoint);
+ * if (!verified.ok) console.log(verified.error.code, verified.error.message, verified.error.remedy);
+ */
 export class SquadError extends Error {
   readonly code: string;
   readonly remedy: string;

@@ -22,7 +22,13 @@ export interface Conflict {
   readonly evidence: Evidence | undefined;
 }
 
-/** Of two verified finalizations of blocks that are not on one chain. */
+/**
+ * Of two verified finalizations of blocks that are not on one chain.
+ *
+ * @example
+ * const { signedBoth, evidence } = conflictOf(checkpoint.networkId, validatorSet, first, second);
+ * console.log(signedBoth, evidence ? 'convicts them' : 'of two views');
+ */
 export function conflictOf(
   networkId: Bytes32,
   validatorSet: ValidatorSet,

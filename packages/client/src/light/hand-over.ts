@@ -25,7 +25,7 @@ export interface KnownSet {
  * The next epoch's set, if the proof shows that the known one handed over to it. Costs one signature check.
  *
  * @example
- * const next = verifyHandOverFrom({ checkpoint, validatorSet }, proof);
+ * const next = verifyHandOverFrom({ checkpoint, validatorSet }, handOver);
  * if (next.ok) console.log('epoch', next.value.validatorSet.epoch);
  */
 export function verifyHandOverFrom(

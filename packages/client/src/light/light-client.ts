@@ -46,6 +46,13 @@ export const MAX_REMEMBERED_BLOCKS = 256;
 /** Sets that were reached and are remembered, for proofs of epochs before the present one; the earliest is forgotten. */
 export const MAX_REMEMBERED_SETS = 256;
 
+/**
+ * Keep `known` to go on from the next time; `head` is the newest final block.
+ *
+ * @example
+ * const client = new LightClient({ checkpoint, validatorSet });
+ * const { checkpoint: present } = await client.advance(endpoints.map((endpoint) => lightClientSource(endpoint)));
+ */
 export class LightClient {
   readonly #config: LightClientConfig;
   /** By hash, in the order of their epochs. */
@@ -90,7 +97,7 @@ export class LightClient {
    *
    * @example
    * const client = new LightClient({ checkpoint, validatorSet: genesis.validatorSet });
-   * await client.advance(endpoints.map(lightClientSource));
+   * await client.advance(endpoints.map((endpoint) => lightClientSource(endpoint)));
    * console.log(client.known.validatorSet.epoch, client.head?.header.height);
    */
   async advance(sources: readonly LightClientSource[]): Promise<KnownSet> {

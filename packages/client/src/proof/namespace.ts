@@ -15,8 +15,8 @@ export interface Namespace extends Pick<CertifiedBlock, 'stage' | 'hash' | 'head
  * for any rollup, one that the block orders nothing for included.
  *
  * @example
- * const namespace = verifyNamespace(await getBlockProof(endpoint, height), 901, checkpoint);
- * if (namespace.ok && namespace.value.refs.length === 0) console.log('nothing of rollup 901 in', height);
+ * const namespace = verifyNamespace(proof, 901, checkpoint);
+ * if (namespace.ok && namespace.value.refs.length === 0) console.log('nothing of rollup 901 in', namespace.value.header.height);
  */
 export function verifyNamespace(
   proof: Uint8Array | BlockProof,

@@ -1,4 +1,12 @@
-export * from './api.ts';
+export {
+  CALL_TIMEOUT_MS,
+  type Liar,
+  type LiarCode,
+  MAX_ANSWER_CHARACTERS,
+  MAX_ENDPOINTS,
+  type NetworkAccess,
+  networkAccess,
+} from './api.ts';
 export { type CallOptions, call } from './call.ts';
 export * from './follow.ts';
 export * from './get-block-proof.ts';

@@ -8,7 +8,8 @@ import { badAnswer, type CallOptions, call } from './call.ts';
  * Asks `squad_getHandOver` and `squad_getBlockProof` of an endpoint.
  *
  * @example
- * await client.advance(['http://127.0.0.1:8640'].map((endpoint) => lightClientSource(endpoint)));
+ * const client = new LightClient({ checkpoint, validatorSet });
+ * await client.advance([lightClientSource('http://127.0.0.1:8640')]);
  */
 export function lightClientSource(endpoint: string, options: CallOptions = {}): LightClientSource {
   return {

@@ -40,7 +40,12 @@ export const SUBMIT_TIMEOUT_MS = 60_000;
 /** JSON-RPC codes: a limit, not ready, an internal error, no such method. */
 const OF_THE_SEQUENCER: ReadonlySet<unknown> = new Set([-32005, -32002, -32603, -32601]);
 
-/** Whether a refusal's JSON-RPC code says something of the sequencer, not of the transaction: another one may take it. */
+/**
+ * Whether a refusal's JSON-RPC code says something of the sequencer, not of the transaction: another one may take it.
+ *
+ * @example
+ * if (mayBeTakenElsewhere(-32005)) console.log('that one has a limit: ask another');
+ */
 export function mayBeTakenElsewhere(rpcCode: unknown): boolean {
   return OF_THE_SEQUENCER.has(rpcCode);
 }
