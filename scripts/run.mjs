@@ -165,6 +165,15 @@ async function main() {
       await build();
       await bundle();
       return squad(args);
+    case 'example': {
+      await build();
+      const [file, ...rest] = args;
+      const path = join(root, 'examples', file ?? '');
+      if (!file?.endsWith('.mjs') || !existsSync(path)) {
+        fail(`there is no example "${file ?? ''}". Try: npm run example -- evm/transfer.mjs (see examples/README.md)`);
+      }
+      return show(node, [path, ...rest], env);
+    }
     case 'build':
       return build();
     case 'format':
@@ -226,7 +235,7 @@ async function main() {
       return script('test.mjs', args);
     default:
       fail(
-        `unknown task "${task}". Tasks: start, test, squad, build, check, format, unit, e2e, sim, sim:mutants, bench, bench:catch-up, bench:rollups, bench:regions, bench:micro, bench:profile, fuzz, model.`,
+        `unknown task "${task}". Tasks: start, test, squad, example, build, check, format, unit, e2e, sim, sim:mutants, bench, bench:catch-up, bench:rollups, bench:regions, bench:micro, bench:profile, fuzz, model.`,
       );
   }
 }
