@@ -141,7 +141,8 @@ it('stay whole from epoch to epoch, sealed anew where they were not ordered, and
 });
 
 it('are refused as a whole, with the transaction for which they are', async () => {
-  const [a] = (await running()) as [TestNode];
+  const strict = rollups.map((rollup) => (rollup.rollupId === 909 ? { ...rollup, maxTransactionBytes: 100 } : rollup));
+  const [a] = (await running({ rollups: strict })) as [TestNode];
   const refused = async (bundle: readonly { rollupId: number; transaction: Uint8Array }[]) => {
     const outcome = await a.sequencer.submitBundle(bundle as unknown as Bundle);
     return outcome.accepted ? undefined : [outcome.index, outcome.rejection.code];
@@ -149,6 +150,8 @@ it('are refused as a whole, with the transaction for which they are', async () =
   const [one, two, three] = bundleOf(3, 7);
   expect(await refused([one, { ...two!, transaction: new Uint8Array(0) }, three!])).toEqual([1, 'TRANSACTION_EMPTY']);
   expect(await refused([one, two!, one])).toEqual([2, 'ALREADY_KNOWN']);
+  const ofStrict = (bytes: number) => ({ rollupId: 909, transaction: transaction(2, 7, bytes) });
+  expect(await refused([one, ofStrict(101), two!])).toEqual([1, 'TRANSACTION_TOO_LARGE']);
   const quarter = (number: number, less = 0) => ({
     rollupId: 901,
     transaction: transaction(1, number, MAX_BUNDLE_BYTES / 4 - less),
