@@ -3,8 +3,13 @@
 import type { Genesis, OrderingReceipt, Result, SquadError } from '@squad/types';
 import { describe, expectTypeOf, it } from 'vitest';
 import {
+  type CertificateChecker,
+  type CertifiedBlock,
   type Checkpoint,
   checkpointOf,
+  createVerifier,
+  type createVoteScheme,
+  type Fault,
   follow,
   getBlockProof,
   getReceipt,
@@ -15,6 +20,7 @@ import {
   type Namespace,
   type NetworkAccess,
   networkAccess,
+  type OrderedBundle,
   type OrderedTransaction,
   type ProvenBlock,
   proveTransaction,
@@ -22,6 +28,9 @@ import {
   submit,
   type VerifiedBlock,
   type VerifiedReceipt,
+  type Verifier,
+  verifyBlockProof,
+  verifyBundle,
   verifyNamespace,
   verifyReceipt,
   watchTransaction,
@@ -34,6 +43,9 @@ describe('types', () => {
     expectTypeOf(verifyReceipt).toBeCallableWith(new Uint8Array(), {} as Checkpoint);
     expectTypeOf(verifyReceipt).toBeCallableWith({} as OrderingReceipt, {} as Checkpoint, native);
     expectTypeOf(verifyNamespace).returns.toEqualTypeOf<Result<Namespace, SquadError>>();
+    expectTypeOf(verifyBlockProof).returns.toEqualTypeOf<Result<CertifiedBlock, SquadError>>();
+    expectTypeOf(verifyBundle).returns.toEqualTypeOf<Result<OrderedBundle, SquadError>>();
+    expectTypeOf(verifyBundle).toBeCallableWith([new Uint8Array(), {} as OrderingReceipt], {} as Checkpoint);
     expectTypeOf(proveTransaction).returns.toEqualTypeOf<OrderingReceipt>();
     expectTypeOf(checkpointOf).parameter(0).toEqualTypeOf<Genesis>();
     expectTypeOf<OrderedTransaction['stage']>().toEqualTypeOf<'soft' | 'final'>();
@@ -50,6 +62,15 @@ describe('types', () => {
     expectTypeOf(follow).toBeCallableWith({} as NetworkAccess, 901);
     // @ts-expect-error a stage is none of the places to wait for
     void (() => submit({} as NetworkAccess, 901, new Uint8Array(), { until: 'pending' }));
+  });
+
+  it('of the checks themselves', () => {
+    const scheme = {} as ReturnType<typeof createVoteScheme>;
+    const { checkpoint, validatorSet } = {} as NetworkAccess;
+    const config = { ...checkpoint, validatorSet, scheme, sha256: native.sha256, rollupId: 901 };
+    void (() => createVerifier(config));
+    expectTypeOf(createVerifier).returns.toEqualTypeOf<Verifier>();
+    expectTypeOf<CertificateChecker['check']>().returns.toEqualTypeOf<Fault | undefined>();
   });
 
   it('of the light client', () => {
