@@ -233,13 +233,17 @@ it('orders all that was accepted, for each of sixteen rollups, each transaction 
   await startFollowing();
   load = new RollupsLoad(nodes(), rollupsOf(LIGHT), rollupsOf(BUNDLED), FLOOD);
   await underLoad(node(0));
-  await waitFor('bundles to be accepted', () => load.bundlesOf.get(KILLED)!.length >= 3, PATIENCE_MS);
+  const bundlesAtKilled = () => load.bundlesOf.get(KILLED)!.length;
+  await waitFor('bundles to be accepted', () => bundlesAtKilled() >= 3, PATIENCE_MS);
   await net.testnet.kill(KILLED, 'SIGKILL');
   await underLoad(node(0));
   const { node: ownRules } = nodeFollowers.get(OWN_RULES)!;
   await ownRules.process.kill('SIGKILL');
   await Promise.all([net.testnet.restart(KILLED), ownRules.process.start()]);
   await waitReady(nodes(), PATIENCE_MS);
+  // What comes after in its lane is final only when all is that it was killed with.
+  const before = bundlesAtKilled();
+  await waitFor('bundles to be accepted again', () => bundlesAtKilled() > before, PATIENCE_MS);
   await underLoad(net.testnet.process(KILLED));
   await load.stop();
 
