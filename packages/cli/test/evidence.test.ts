@@ -152,7 +152,7 @@ describe('squad evidence list', () => {
       code: 1,
       stdout: '',
       stderr:
-        'error: the method "squad_getEvidence" does not exist\nremedy: Call rpc.discover for the list of methods.\n',
+        'error: the method squad_getEvidence does not exist/is not available\nremedy: Call rpc.discover for the list of methods.\n',
     });
   });
 });

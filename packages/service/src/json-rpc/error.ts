@@ -24,7 +24,7 @@ export class RpcError extends Error {
 }
 
 export function methodNotFound(method: string): RpcError {
-  return new RpcError(RpcCode.methodNotFound, `the method "${method.slice(0, 64)}" does not exist`, {
+  return new RpcError(RpcCode.methodNotFound, `the method ${method.slice(0, 64)} does not exist/is not available`, {
     code: 'METHOD_NOT_FOUND',
     remedy: 'Call rpc.discover for the list of methods.',
   });
