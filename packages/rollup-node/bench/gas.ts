@@ -29,7 +29,8 @@ const executor = await EvmExecutor.open(developmentRollup({ rollupId: 901, genes
 const reader = new EvmReader(executor);
 const block = new EvmHistory(executor).blockAt(0)!;
 for (const [index, name] of Object.keys(LOOPS).entries()) {
-  const call = () => reader.call({ from: new Uint8Array(20), to: fromHex(address(index)), gas }, block, gas);
+  const call = () =>
+    reader.call({ from: new Uint8Array(20), to: fromHex(address(index)), gas }, block, { gasCap: gas });
   await call();
   const mark = performance.now();
   await call();

@@ -1,15 +1,29 @@
 /** eth_simulateV1: calls in blocks that could follow, on changed state; what is refused, and the limits. */
 
-import type { Hex } from 'viem';
+import { createHash } from 'node:crypto';
+import { getContractAddress, type Hex } from 'viem';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MAX_SIMULATED_BLOCKS, MAX_SIMULATED_CALLS } from '../src/execution/evm/simulate.ts';
-import { MAX_OVERRIDDEN_ACCOUNTS, MAX_OVERRIDDEN_SLOTS } from '../src/rpc/limits.ts';
+import {
+  MAX_CALL_GAS,
+  MAX_OVERRIDDEN_ACCOUNTS,
+  MAX_OVERRIDDEN_SLOTS,
+  MAX_SIMULATED_WITHDRAWALS,
+} from '../src/rpc/limits.ts';
 import { ADDED_TOPIC, assemble, COUNTER, initCodeOf, WITNESS } from './support/contracts.ts';
 import { type RpcNode, startRpcNode } from './support/rpc-node.ts';
 
 const FROM: Hex = `0x${'f0'.repeat(20)}`;
 const COUNTER_AT: Hex = `0x${'c0'.repeat(20)}`;
 const LOOP_AT: Hex = `0x${'10'.repeat(20)}`;
+const SELF_AT: Hex = `0x${'5f'.repeat(20)}`;
+/** ERC-7528. */
+const ETHER: Hex = `0x${'ee'.repeat(20)}`;
+/** Logs 7, sends its value and 13 as input to the address in its input, logs 8. */
+const FORWARDER = assemble(`
+  7 PUSH0 PUSH0 LOG1  13 PUSH0 MSTORE
+  PUSH0 PUSH0 32 PUSH0 CALLVALUE PUSH0 CALLDATALOAD GAS CALL POP
+  8 PUSH0 PUSH0 LOG1 STOP`);
 const word = (value: number | bigint): Hex => `0x${value.toString(16).padStart(64, '0')}`;
 const quantity = (value: number | bigint): Hex => `0x${value.toString(16)}`;
 const rich = { [FROM]: { balance: quantity(10n ** 18n) } };
@@ -29,6 +43,10 @@ async function simulate(blockStateCalls: object[], more: object = {}, at = 'late
 }
 const add = (value: number, change: object = {}) => ({ from: FROM, to: COUNTER_AT, input: word(value), ...change });
 const read = { to: COUNTER_AT };
+const SHA256: Hex = `0x${'2'.padStart(40, '0')}`;
+const valid = { validation: true };
+/** Offers enough for any base fee here. */
+const paid = (change: object = {}) => add(1, { maxFeePerGas: quantity(10n ** 10n), gas: '0x186a0', ...change });
 
 describe('eth_simulateV1', () => {
   it('each call sees those before it, in its block and in blocks before; nothing is kept', async () => {
@@ -105,7 +123,8 @@ describe('eth_simulateV1', () => {
       { status: '0x0', error: { code: -32015, message: 'out of gas' }, gasUsed: '0x5600' },
       { status: '0x1', returnData: word(0) },
     ]);
-    expect((block!.calls[0]!.error as { data: Hex }).data).toBe(block!.calls[0]!.returnData);
+    expect(block!.calls[0]!.returnData).toBe('0x');
+    expect((block!.calls[0]!.error as { data: Hex }).data).toMatch(/^0x08c379a0/);
   });
 
   it('a call may come from a contract; full transactions are answered if asked for', async () => {
@@ -115,25 +134,170 @@ describe('eth_simulateV1', () => {
     expect((await simulate([{ calls: [read] }]))[0]!.transactions[0]).toMatch(/^0x[0-9a-f]{64}$/);
   });
 
+  it('with validation: nonces count, the base fee moves on, and whoever sends pays', async () => {
+    const { result } = await node.call('eth_getBlockByNumber', ['latest', false]);
+    const stateOverrides = { [FROM]: { balance: quantity(10n ** 18n) } };
+    const [first, second] = (await simulate(
+      [
+        { stateOverrides, calls: [paid(), paid({ nonce: '0x1' })] },
+        { calls: [paid({ to: SELF_AT }), { ...paid(), to: SELF_AT }] },
+      ],
+      valid,
+    )) as [Block, Block];
+    // Empty blocks before: an eighth less (EIP-1559).
+    const before = BigInt((result as Record<string, Hex>).baseFeePerGas!);
+    expect(BigInt(first.baseFeePerGas!)).toBe(before - before / 8n);
+    expect(BigInt(second.baseFeePerGas!)).toBeLessThan(BigInt(first.baseFeePerGas!));
+    expect([...first.calls, ...second.calls].map(({ status }) => status)).toEqual(['0x1', '0x1', '0x1', '0x1']);
+    const unpaid = await simulate([{ stateOverrides, calls: [add(1), add(1)] }]);
+    expect(first.stateRoot).not.toBe(unpaid[0]!.stateRoot);
+  });
+
+  it('traceTransfers: ether that moved, among the logs; what was reverted did not move', async () => {
+    const to = (address: Hex) => word(BigInt(address));
+    const [block] = await simulate(
+      [
+        {
+          stateOverrides: { ...rich, [SELF_AT]: { code: FORWARDER, balance: '0x9' } },
+          calls: [
+            { from: FROM, to: LOOP_AT, value: '0x5' },
+            { from: FROM, to: SELF_AT, value: '0x3', input: to(LOOP_AT) },
+            { from: FROM, to: SELF_AT, value: '0x3', input: to(COUNTER_AT) },
+            { from: FROM, input: '0x33ff', value: '0x2' },
+          ],
+        },
+      ],
+      { traceTransfers: true },
+    );
+    const told = block!.calls.map(({ logs }) =>
+      (logs as unknown as { address: Hex; topics: Hex[]; data: Hex }[]).map(({ address, topics, data }) => {
+        if (address !== ETHER) return topics[0];
+        expect(topics[0]).toBe('0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef');
+        return [topics[1], topics[2], Number(data)];
+      }),
+    );
+    const { hash } = block!;
+    const created = getContractAddress({ from: FROM, nonce: 3n });
+    expect(told).toEqual([
+      [[to(FROM), to(LOOP_AT), 5]],
+      [[to(FROM), to(SELF_AT), 3], word(7), [to(SELF_AT), to(LOOP_AT), 3], word(8)],
+      // The counter adds its input, the value of the call, which it has none of: it reverts.
+      [[to(FROM), to(SELF_AT), 3], word(7), word(8)],
+      [
+        [to(FROM), to(created), 2],
+        [to(created), to(FROM), 2],
+      ],
+    ]);
+    const logs = block!.calls.flatMap((call) => call.logs);
+    expect(logs.map(({ logIndex }) => Number(logIndex))).toEqual(logs.map((_, index) => index));
+    expect(logs.every(({ blockHash }) => blockHash === hash)).toBe(true);
+    const plain = await simulate([{ calls: [add(2)] }]);
+    const told2 = await simulate([{ calls: [add(2)] }], { traceTransfers: true });
+    expect(told2).toEqual(plain);
+  });
+
+  it('a precompile can be moved, for its block; an account that is overridden is none', async () => {
+    const plan = (stateOverrides: object) => ({
+      stateOverrides,
+      calls: [
+        { to: LOOP_AT, input: '0x11' },
+        { to: SHA256, input: '0x11' },
+      ],
+    });
+    const moved = { [SHA256]: { movePrecompileToAddress: LOOP_AT, code: WITNESS } };
+    const blocks = await simulate([plan(moved), plan({}), plan({ [SHA256]: { code: COUNTER } })]);
+    const answers = blocks.map(({ calls }) => calls.map(({ returnData }) => returnData));
+    const hash = `0x${createHash('sha256').update(Uint8Array.of(0x11)).digest('hex')}`;
+    expect(answers).toEqual([
+      [hash, '0x'],
+      ['0x', hash],
+      ['0x', '0x'],
+    ]);
+  });
+
+  it('withdrawals are paid, and in the block', async () => {
+    const withdrawal = { index: '0x1', validatorIndex: '0x2', address: FROM, amount: '0x3' };
+    const [block] = await simulate([{ blockOverrides: { withdrawals: [withdrawal] } }]);
+    expect(block).toMatchObject({ withdrawals: [withdrawal] });
+    const written = { [FROM]: { balance: quantity(3n * 10n ** 9n) } };
+    expect(block!.stateRoot).toBe((await simulate([{ stateOverrides: written }]))[0]!.stateRoot);
+    expect(block!.withdrawalsRoot).not.toBe((await simulate([{}]))[0]!.withdrawalsRoot);
+  });
+
+  it('a call that pays nothing runs in a block that costs something, and sees what it costs', async () => {
+    const seen = `0x${'5e'.repeat(20)}` as Hex;
+    const code = assemble('BASEFEE PUSH0 MSTORE GASPRICE 32 MSTORE 64 PUSH0 RETURN');
+    const [block] = await simulate([
+      {
+        blockOverrides: { baseFeePerGas: '0x7', blobBaseFee: '0x9' },
+        stateOverrides: { [seen]: { code }, [LOOP_AT]: { code: '0x4a5f5260205ff3' } },
+        calls: [{ to: seen }, { to: LOOP_AT }],
+      },
+    ]);
+    expect(block!.calls[0]!.returnData).toBe(`${word(7)}${word(0).slice(2)}`);
+    expect(block!.calls[1]!.returnData).toBe(word(9));
+  });
+
+  it('all calls have so much gas together, and not more', async () => {
+    const burn = { to: LOOP_AT };
+    const stateOverrides = { [LOOP_AT]: { code: '0xfe' } };
+    const half = quantity(MAX_CALL_GAS / 2n);
+    const [block] = await simulate([{ stateOverrides, calls: [{ ...burn, gas: half }, burn] }]);
+    expect(block!.calls.map(({ gasUsed }) => gasUsed)).toEqual([half, half]);
+    await expect(simulate([{ stateOverrides, calls: [burn, burn] }])).rejects.toMatchObject({
+      code: -38026,
+      message: expect.stringMatching(/^gas limit reached/),
+    });
+  });
+
   it.each<[string, object[], object, number, RegExp]>([
-    ['validation', [{}], { validation: true }, -32004, /validation is not supported/],
-    ['traceTransfers', [{}], { traceTransfers: true }, -32004, /traceTransfers is not supported/],
     ['no blocks', [], {}, -32602, /blockStateCalls/],
-    [
-      'moved precompiles',
-      [{ stateOverrides: { [FROM]: { movePrecompileToAddress: FROM } } }],
-      {},
-      -32602,
-      /movePrecompile/,
-    ],
-    ['withdrawals', [{ blockOverrides: { withdrawals: [] } }], {}, -32602, /withdrawals/],
+    ['a field that there is not', [{ blockOverrides: { withdrawal: [] } }], {}, -32602, /withdrawal/],
     [
       'state and stateDiff',
       [{ stateOverrides: { [FROM]: { state: {}, stateDiff: {} } } }],
       {},
-      -32602,
-      /both state and/,
+      -32000,
+      /has both 'state'/,
     ],
+    [
+      'to move what is no precompile',
+      [{ stateOverrides: { [FROM]: { movePrecompileToAddress: COUNTER_AT } } }],
+      {},
+      -32000,
+      /^account 0xF0F0F0f0f0F0F0f0f0F0f0f0f0f0F0F0f0f0f0F0 is not a precompile$/,
+    ],
+    [
+      'to move a precompile to where an account is overridden',
+      [{ stateOverrides: { [SHA256]: { movePrecompileToAddress: FROM }, [FROM]: { nonce: '0x1' } } }],
+      {},
+      -32000,
+      /^account 0xF0.* is already overridden$/,
+    ],
+    [
+      'a nonce that is over',
+      [{ stateOverrides: { [FROM]: { nonce: '0x2' } }, calls: [paid({ nonce: '0x1' })] }],
+      valid,
+      -38010,
+      /nonce too low: .* tx: 1 state: 2/,
+    ],
+    [
+      'a nonce that is early',
+      [{ calls: [paid({ nonce: '0x1' })] }],
+      valid,
+      -38011,
+      /nonce too high: .* tx: 1 state: 0/,
+    ],
+    ['a fee below the base fee', [{ calls: [add(1)] }], valid, -38012, /max fee per gas less than block base fee/],
+    [
+      'more init code than may be',
+      [{ calls: [{ from: FROM, input: `0x${'00'.repeat(49_153)}` }] }],
+      {},
+      -38025,
+      /code size 49153 limit 49152/,
+    ],
+    ['another chain', [{ calls: [add(1, { chainId: '0x5' })] }], {}, -32000, /chainId does not match/],
+    ['blobs', [{ calls: [add(1, { blobVersionedHashes: [word(1)] })] }], {}, -32602, /blob transactions/],
     ['numbers that do not rise', [{}, { blockOverrides: { number: '0x1' } }], {}, -38020, /in order/],
     ['times that do not rise', [{ blockOverrides: { time: '0x1' } }], {}, -38021, /in order/],
     ['money that is not there', [{ calls: [add(1, { value: '0x1' })] }], {}, -38014, /insufficient funds/],
@@ -162,9 +326,125 @@ describe('eth_simulateV1', () => {
       simulate([{ stateOverrides: many(count, (i) => [`0x77${i.toString(16).padStart(38, '0')}`, { nonce: '0x1' }]) }]);
     expect(await accounts(MAX_OVERRIDDEN_ACCOUNTS)).toHaveLength(1);
     await expect(accounts(MAX_OVERRIDDEN_ACCOUNTS + 1)).rejects.toMatchObject({ code: -32602 });
+    const paidOut = { index: '0x0', validatorIndex: '0x0', address: FROM, amount: '0x1' };
+    const withdrawals = (count: number) =>
+      simulate([{ blockOverrides: { withdrawals: Array.from({ length: count }, () => paidOut) } }]);
+    expect(await withdrawals(MAX_SIMULATED_WITHDRAWALS)).toHaveLength(1);
+    await expect(withdrawals(MAX_SIMULATED_WITHDRAWALS + 1)).rejects.toMatchObject({ code: -32602 });
     const slots = (count: number) =>
       simulate([{ stateOverrides: { [FROM]: { stateDiff: many(count, (i) => [word(i), word(1)]) } } }]);
     expect(await slots(MAX_OVERRIDDEN_SLOTS)).toHaveLength(1);
     await expect(slots(MAX_OVERRIDDEN_SLOTS + 1)).rejects.toMatchObject({ code: -32602 });
+  });
+});
+
+/** ethereum/execution-apis, tests/eth_simulateV1/ethSimulate-….io: those whose answers do not hang on the chain they were made on. */
+describe('vectors of execution-apis', () => {
+  const C0 = '0xc000000000000000000000000000000000000000';
+  const C1 = '0xc100000000000000000000000000000000000000';
+  const C2 = '0xc200000000000000000000000000000000000000';
+  const identity = `0x${'4'.padStart(40, '0')}`;
+  const number = (blockNumber: string, from: string) => ({
+    blockOverrides: { number: blockNumber },
+    calls: [{ from, input: '0x4360005260206000f3' }],
+  });
+  it.each<[string, object[], object, number, RegExp]>([
+    [
+      'basefee-too-low-with-validation-38012',
+      [
+        {
+          blockOverrides: { baseFeePerGas: '0xa' },
+          stateOverrides: { [C0]: { balance: '0x7d0' } },
+          calls: [{ from: C0, to: C1, maxFeePerGas: '0x0', maxPriorityFeePerGas: '0x0' }],
+        },
+      ],
+      valid,
+      -38012,
+      /^err: max fee per gas less than block base fee: address 0xC000000000000000000000000000000000000000, maxFeePerGas: 0, baseFee: 10 \(supplied gas 50000000\)$/,
+    ],
+    [
+      'gas-fees-and-value-error-38014-with-validation',
+      [{ calls: [{ from: C0, to: C1, value: '0x3e8' }] }],
+      valid,
+      -38012,
+      /^err: max fee per gas less than block base fee: address 0xC000000000000000000000000000000000000000, maxFeePerGas: 0, baseFee: \d+ \(supplied gas 50000000\)$/,
+    ],
+    [
+      'overflow-nonce-validation',
+      [
+        {
+          stateOverrides: { [C0]: { nonce: '0xffffffffffffffff' } },
+          calls: [
+            { from: C0, to: C1 },
+            { from: C0, to: C1 },
+          ],
+        },
+      ],
+      valid,
+      -32603,
+      /^err: nonce has max value: address 0xC000000000000000000000000000000000000000, nonce: 18446744073709551615 /,
+    ],
+    [
+      'override-address-twice',
+      [{ calls: [{ from: C0, to: C1, value: '0x3e8' }] }],
+      { traceTransfers: true },
+      -38014,
+      /^err: insufficient funds for gas \* price \+ value: address 0xC000000000000000000000000000000000000000 have 0 want 1000 /,
+    ],
+    [
+      'move-to-address-itself-reference-38022',
+      [
+        {
+          stateOverrides: { [C0]: { balance: '0x30d40' }, [C1]: { movePrecompileToAddress: C1 } },
+          calls: [{ from: C0, to: C1, value: '0x1' }],
+        },
+      ],
+      {},
+      -32000,
+      /^account 0xc100000000000000000000000000000000000000 is not a precompile$/,
+    ],
+    [
+      'instrict-gas-38013',
+      [{ calls: [{ from: C1, to: C1, gas: '0x0' }] }],
+      {},
+      -38013,
+      /^err: intrinsic gas too low: have 0, want/,
+    ],
+    [
+      'block-num-order-38020',
+      [number('0x9a', C1), number('0x90', C0)],
+      {},
+      -38020,
+      /^block numbers must be in order: 144 <= 154$/,
+    ],
+    [
+      'block-timestamp-order-38021',
+      [{ blockOverrides: { time: '0x228' } }, { blockOverrides: { time: '0x227' } }],
+      {},
+      -38021,
+      /^block timestamps must be in order/,
+    ],
+  ])('%s', async (_, blocks, more, code, message) => {
+    await expect(simulate(blocks, more)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+  });
+
+  it('move-two-accounts-to-same-38023, override-precompile-code-without-move, transaction-too-low-nonce-38010', async () => {
+    const precompile = (last: string) => `0x${last.padStart(40, '0')}`;
+    const both = { movePrecompileToAddress: C2 };
+    expect(
+      (await simulate([{ stateOverrides: { [precompile('1')]: both, [precompile('2')]: both } }]))[0]!.calls,
+    ).toEqual([]);
+    const [code] = await simulate([
+      {
+        stateOverrides: { [identity]: { code: '0x602a60005260206000f3' } },
+        calls: [{ from: C0, to: identity, input: '0x1234' }],
+      },
+    ]);
+    const done = { status: '0x1', logs: [] };
+    expect(code!.calls).toEqual([{ ...done, returnData: word(0x2a), gasUsed: '0x5258', maxUsedGas: '0x5258' }]);
+    const [nonce] = await simulate([
+      { stateOverrides: { [C0]: { nonce: '0xa' } }, calls: [{ from: C1, to: C1, nonce: '0x0' }] },
+    ]);
+    expect(nonce!.calls).toEqual([{ ...done, returnData: '0x', gasUsed: '0x5208', maxUsedGas: '0x5208' }]);
   });
 });

@@ -1,8 +1,8 @@
-/** debug_traceTransaction: what each tracer says of transactions whose every step is known, and its limits. */
+/** debug_trace…: what each tracer says of transactions whose every step is known, and its limits. */
 
 import { fromHex } from '@squad/types';
 import type { Hex } from 'viem';
-import { createWalletClient, defineChain, getContractAddress, http } from 'viem';
+import { createWalletClient, defineChain, getContractAddress, http, keccak256 } from 'viem';
 import { mnemonicToAccount } from 'viem/accounts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEVELOPMENT_MNEMONIC } from '../src/config/development-accounts.ts';
@@ -13,7 +13,7 @@ import { EvmReader } from '../src/execution/evm/reader.ts';
 import { MAX_TRACE_BYTES, MAX_TRACE_STEPS, MAX_WAITING_TRACES, TraceBudget } from '../src/execution/evm/trace.ts';
 import { ADDED_TOPIC, assemble, COUNTER } from './support/contracts.ts';
 import { type RpcNode, startRpcNode } from './support/rpc-node.ts';
-import { recipient } from './support/transactions.ts';
+import { recipient, sign } from './support/transactions.ts';
 
 const account = mnemonicToAccount(DEVELOPMENT_MNEMONIC);
 const sender = account.address.toLowerCase() as Hex;
@@ -109,9 +109,9 @@ describe('debug_traceTransaction', () => {
     const options = { disableStack: true, disableStorage: true, enableMemory: true, limit: 3 };
     const { structLogs } = (await trace(hash, options)) as { structLogs: object[] };
     expect(structLogs).toHaveLength(3);
-    expect(Object.keys(structLogs[2]!).sort()).toEqual(
-      ['depth', 'gas', 'gasCost', 'memory', 'op', 'pc', 'refund'].sort(),
-    );
+    expect(Object.keys(structLogs[2]!).sort()).toEqual(['depth', 'gas', 'gasCost', 'op', 'pc', 'refund'].sort());
+    const whole = (await trace(hash, { enableMemory: true })) as { structLogs: { memory?: Hex[] }[] };
+    expect(whole.structLogs.at(-1)!.memory).toEqual([word(1)]);
     await node.makeFinal();
   });
 
@@ -184,6 +184,7 @@ describe('debug_traceTransaction', () => {
       balance: '0x0',
       nonce: 1,
       code: COUNTER,
+      codeHash: keccak256(COUNTER),
       storage: { [word(0)]: word(count - 2n) },
     });
     expect(before[sender]).toMatchObject({ nonce: nonce - 1 });
@@ -217,6 +218,105 @@ describe('debug_traceTransaction', () => {
   });
 });
 
+describe('debug_traceBlock…', () => {
+  it('is of each transaction what debug_traceTransaction says of it', async () => {
+    const hashes = [
+      await send(recipient(2), '0x', 5n),
+      await send(CALLER_AT, word(3)),
+      await send(COUNTER_AT, word(13)),
+    ];
+    await node.order();
+    const { number } = (await node.call('eth_getBlockByNumber', ['latest', false])).result as { number: Hex };
+    for (const options of [
+      {},
+      { tracer: 'callTracer' },
+      { tracer: 'prestateTracer', tracerConfig: { diffMode: true } },
+    ]) {
+      const { result } = await node.call('debug_traceBlockByNumber', [number, options]);
+      const one = await Promise.all(hashes.map(async (txHash) => ({ txHash, result: await trace(txHash, options) })));
+      expect(result).toEqual(one);
+    }
+  });
+
+  it('refuses genesis and blocks that are not there, and a block with too much to show', async () => {
+    const error = async (number: Hex, options = {}) =>
+      (await node.call('debug_traceBlockByNumber', [number, options])).error;
+    expect(await error('0x0')).toMatchObject({ code: -32000, message: 'genesis is not traceable' });
+    expect(await error('0xffff')).toMatchObject({ code: -32000, message: 'block #65535 not found' });
+    const { error: unknown } = await node.call('debug_traceBlockByHash', [word(1)]);
+    expect(unknown).toMatchObject({ code: -32000, message: `block ${word(1)} not found` });
+    // Each of them could be shown, both together not.
+    const lean = { disableStack: true };
+    const long = [await send(LOOP_AT, word(15_000), 0n, 2_000_000n), await send(LOOP_AT, word(15_000), 0n, 2_000_000n)];
+    await node.order();
+    const { number } = (await node.call('eth_getBlockByNumber', ['latest', false])).result as { number: Hex };
+    expect(await error(number, { ...lean, limit: 1 })).toMatchObject({ message: expect.stringContaining('steps') });
+    expect(await trace(long[0]!, { ...lean, limit: 1 })).toMatchObject({ failed: false });
+  });
+});
+
+describe('debug_traceCall', () => {
+  const call = async (request: object, block: unknown, options: object = {}) => {
+    const { result, error } = await node.call('debug_traceCall', [request, block, options]);
+    if (error !== undefined) throw Object.assign(new Error(error.message), error);
+    return result as Record<string, never>;
+  };
+  const tracer = 'callTracer';
+
+  it('is on top of the block, or before a transaction in it', async () => {
+    await send(COUNTER_AT, word(1));
+    await send(COUNTER_AT, word(1));
+    await node.order();
+    const { number } = (await node.call('eth_getBlockByNumber', ['latest', false])).result as { number: Hex };
+    const { result: count } = await node.call('eth_call', [{ to: COUNTER_AT }, 'latest']);
+    const read = { to: COUNTER_AT };
+    const output = async (options: object, at: unknown = number) =>
+      BigInt((await call(read, at, { tracer, ...options })).output!);
+    const after = BigInt(count as Hex);
+    expect(await output({})).toBe(after);
+    expect(await output({}, 'latest')).toBe(after);
+    expect([
+      await output({ txIndex: '0x0' }),
+      await output({ txIndex: '0x1' }),
+      await output({ txIndex: '0x2' }),
+    ]).toEqual([after - 2n, after - 1n, after]);
+  });
+
+  it('takes state and block as they are told, and says in geth’s words what it refuses', async () => {
+    const stateOverrides = { [COUNTER_AT]: { code: assemble('NUMBER PUSH0 MSTORE 32 PUSH0 RETURN') } };
+    const options = { tracer, stateOverrides, blockOverrides: { number: '0x99' } };
+    expect((await call({ to: COUNTER_AT }, 'latest', options)).output).toBe(word(0x99));
+    const { structLogs } = await call({ to: COUNTER_AT, gas: '0x186a0' }, 'latest');
+    expect((structLogs as unknown as { gas: number }[])[0]!.gas).toBe(100_000 - 21_000);
+    const poor = { from: recipient(9), to: COUNTER_AT, value: '0x1' };
+    await expect(call(poor, 'latest')).rejects.toMatchObject({
+      code: -32000,
+      message: expect.stringMatching(
+        /^tracing failed: insufficient funds for gas \* price \+ value: address 0x.{40} have 0 want 1$/,
+      ),
+    });
+    await expect(call({ to: COUNTER_AT }, '0xffff')).rejects.toMatchObject({ message: 'block #65535 not found' });
+    await expect(call({ to: COUNTER_AT }, 'latest', { tracer: 'nope' })).rejects.toMatchObject({ code: -32602 });
+    await expect(call({ to: LOOP_AT, data: word(50_000) }, 'latest', { tracer })).rejects.toMatchObject({
+      message: expect.stringContaining('steps'),
+    });
+  });
+});
+
+describe('with ethereumBlocks', () => {
+  it('what was traced began with the system calls of its block', async () => {
+    // EIP-2935: the hash of block 0, which block 1 stores before its transactions.
+    const ethereum = await startRpcNode({ file: { ethereumBlocks: true, hardfork: 'prague' } });
+    const history = '0x0000f90827f1c53a10cb7a02335b175320002935';
+    ethereum.waiting.push(sign(901, 0, { nonce: 0, to: history, data: new Uint8Array(32), gasLimit: 100_000n }));
+    await ethereum.order();
+    const { hash } = (await ethereum.call('eth_getBlockByNumber', ['0x0', false])).result as { hash: Hex };
+    const { result } = await ethereum.call('debug_traceBlockByNumber', ['0x1', { tracer: 'callTracer' }]);
+    expect(result).toMatchObject([{ result: { to: history, output: hash } }]);
+    await ethereum.close();
+  });
+});
+
 describe('traces that wait', () => {
   it('are so many; one more is refused, and not when they are done', async () => {
     const hash = await send(recipient(4));
@@ -225,11 +325,12 @@ describe('traces that wait', () => {
     const found = new EvmHistory(executor).transaction(fromHex(hash))!;
     const parent = new EvmHistory(executor).blockAt(found.block.summary.number - 1)!;
     const reader = new EvmReader(executor);
-    const one = () => {
-      const budget = new TraceBudget();
-      const tracer = new CallTracer({ onlyTopCall: false, withLog: false }, budget, 21_000n);
-      return reader.trace(found, parent, tracer, budget);
-    };
+    const one = () =>
+      reader.trace(
+        found,
+        parent,
+        ({ gasLimit }, budget) => new CallTracer({ onlyTopCall: false, withLog: false }, budget, gasLimit),
+      );
     const waiting = Array.from({ length: MAX_WAITING_TRACES }, one);
     await expect(one()).rejects.toMatchObject({ code: 'TRACE_BUSY' });
     for (const each of await Promise.all(waiting)) expect(each.gasUsed).toBe('0x5208');

@@ -58,7 +58,7 @@ export class RpcState {
   /** Throws `RpcError` if there is no such block. */
   block(reference: BlockReference): StagedBlock {
     const block = this.findBlock(reference);
-    if (block === undefined) throw unknownBlock();
+    if (block === undefined) throw unknownBlock('hash' in reference ? 'header for hash not found' : undefined);
     return block;
   }
 }

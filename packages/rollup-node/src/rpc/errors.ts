@@ -6,7 +6,7 @@ import type { CallResult } from '../execution/evm/reader.ts';
 import { errorString } from '../execution/evm/revert.ts';
 
 /** Execution reverted: the code that geth gives it. */
-const REVERTED = 3;
+export const REVERTED = 3;
 
 /** `data` is the contract's own, plain hex as wallets expect it. */
 class RevertError extends RpcError {
@@ -17,11 +17,15 @@ class RevertError extends RpcError {
 }
 
 export function callError(result: CallResult & { readonly ok: false }): RpcError {
-  if ('refused' in result) return refused(result.refused, 'CALL_REFUSED', 'Change the call as the message says.');
+  if ('refused' in result) return refusedCall(result.refused.sentence);
   if (!result.reverted) {
     return refused(result.reason, 'CALL_FAILED', 'Look at the gas and the input of the call, and at the contract.');
   }
   return new RevertError(revertMessage(result.data), toHex(result.data));
+}
+
+export function refusedCall(message: string): RpcError {
+  return refused(message, 'CALL_REFUSED', 'Change the call as the message says.');
 }
 
 export function revertMessage(data: Uint8Array): string {
@@ -38,8 +42,8 @@ export function refused(
   return new RpcError(RpcCode.refused, message, { code, remedy, ...details });
 }
 
-export function unknownBlock(): RpcError {
-  return refused('header not found', 'UNKNOWN_BLOCK', 'Ask for a block up to eth_blockNumber, or one of the tags.');
+export function unknownBlock(message = 'header not found'): RpcError {
+  return refused(message, 'UNKNOWN_BLOCK', 'Ask for a block up to eth_blockNumber, or one of the tags.');
 }
 
 const PANIC = '4e487b71';

@@ -17,11 +17,17 @@ const NO_UNCLES = '0x1dcc4de8dec75d7aab85b567b6ccd41ad312451b948a7413f0a142fd40d
 const NO_LOGS_BLOOM_HEX = hexOf(NO_LOGS_BLOOM);
 
 /** `squadStage`: a `soft` block may still change; while it is open its hash is provisional. */
-export function formatBlock(block: StagedBlock, full: boolean): JsonObject {
+export function formatBlock(block: StagedBlock, full: boolean, withdrawals: JsonObject[] = []): JsonObject {
   const transactions = full
     ? block.transactions.map((transaction, index) => formatTransaction({ block, index, transaction }))
     : block.transactions.map(({ hash }) => hexOf(hash));
-  return { ...formatHeader(block), size: toQuantity(sizeOf(block)), transactions, uncles: [], withdrawals: [] };
+  return {
+    ...formatHeader(block),
+    size: toQuantity(sizeOf(block, withdrawals)),
+    transactions,
+    uncles: [],
+    withdrawals,
+  };
 }
 
 export function formatHeader(block: StagedBlock): JsonObject {
@@ -186,11 +192,36 @@ export function formatSkipped({ hash, code, reason, height }: SkippedTransaction
   return { hash: hexOf(hash), code, reason, height: height === undefined ? null : toQuantity(height) };
 }
 
-/** Bytes of header and transactions; what RLP adds around the list is not counted. */
-function sizeOf(block: StagedBlock): number {
-  let size = block.header.serialize().length;
-  for (const { raw } of block.transactions) size += raw.length;
-  return size;
+/** Bytes of the block's RLP. */
+function sizeOf(block: StagedBlock, withdrawals: readonly JsonObject[]): number {
+  // A typed transaction is a string of bytes in the list, a legacy one a list itself.
+  const transactions = block.transactions.map(({ raw }) => (raw[0]! < 0xc0 ? withPrefix(raw.length) : raw.length));
+  const payments = withdrawals.map((fields) =>
+    withPrefix(
+      sum(
+        Object.values(fields).map((value) => {
+          const digits = (value as string).slice(2);
+          return digits.length <= 2 && Number.parseInt(digits, 16) < 0x80
+            ? 1
+            : withPrefix(Math.ceil(digits.length / 2));
+        }),
+      ),
+    ),
+  );
+  const header = block.header.serialize().length;
+  return withPrefix(header + withPrefix(sum(transactions)) + NO_ITEMS_BYTES + withPrefix(sum(payments)));
+}
+
+/** Of a block without uncles. */
+const NO_ITEMS_BYTES = 1;
+
+/** Bytes of an RLP item whose payload has so many (yellow paper, appendix B). */
+function withPrefix(payload: number): number {
+  return payload < 56 ? 1 + payload : 1 + Math.ceil(payload.toString(16).length / 2) + payload;
+}
+
+function sum(sizes: readonly number[]): number {
+  return sizes.reduce((total, size) => total + size, 0);
 }
 
 function stageOf(block: StagedBlock): 'soft' | 'final' {

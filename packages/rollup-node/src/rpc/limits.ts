@@ -1,15 +1,19 @@
 /** Limits of the eth_* methods. */
 
-/** Gas that one eth_call, eth_estimateGas or eth_createAccessList may use. */
+/** Gas that one eth_call, eth_estimateGas, eth_createAccessList or debug_traceCall may use; all calls of an eth_simulateV1. */
 export const MAX_CALL_GAS = 50_000_000n;
 /** Bytes of input that one call may bring. */
 export const MAX_CALL_DATA_BYTES: number = 128 * 1024;
 /** EIP-7702 authorizations that one call may bring: each costs a signature recovery of some milliseconds. */
 export const MAX_CALL_AUTHORIZATIONS = 64;
-/** Accounts whose state one simulated block may override. */
+/** Accounts whose state one call or one simulated block may override. */
 export const MAX_OVERRIDDEN_ACCOUNTS = 256;
 /** Slots of one account that it may override. */
 export const MAX_OVERRIDDEN_SLOTS = 1024;
+/** Withdrawals in one simulated block; Ethereum has no more (EIP-4895). */
+export const MAX_SIMULATED_WITHDRAWALS = 16;
+/** Transactions in one answer of txpool_content or txpool_inspect; txpool_status counts all. */
+export const MAX_POOL_TRANSACTIONS = 1024;
 /** Filters that exist at once, of all callers. */
 export const MAX_FILTERS = 1024;
 /** Milliseconds after its last use at which a filter is gone. */

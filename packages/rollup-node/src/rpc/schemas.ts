@@ -2,9 +2,8 @@
 
 import { hexBytes } from '@squad/service';
 import { z } from 'zod';
-import type { CallRequest } from '../execution/evm/call-request.ts';
 import type { LogFilter } from '../execution/evm/history.ts';
-import { MAX_CALL_AUTHORIZATIONS, MAX_CALL_DATA_BYTES, MAX_FILTER_ALTERNATIVES } from './limits.ts';
+import { MAX_FILTER_ALTERNATIVES } from './limits.ts';
 
 const QUANTITY = /^0x(0|[1-9a-fA-F][0-9a-fA-F]{0,63})$/;
 
@@ -38,22 +37,24 @@ const Tag: z.ZodType<BlockReference, string> = z
   .enum(['latest', 'pending', 'safe', 'finalized', 'earliest'])
   .transform((tag) => ({ tag }));
 const Numbered: z.ZodType<BlockReference, string> = SmallQuantity.transform((number) => ({ number }));
+const Hashed: z.ZodType<BlockReference, string> = Word.transform((hash) => ({ hash }));
 const NOT_A_BLOCK = 'expected a block: latest, pending, safe, finalized, earliest, or a quantity';
 
 /** A tag or a quantity. */
 export const BlockNumber: z.ZodType<BlockReference, string> = z.union([Tag, Numbered], { error: NOT_A_BLOCK });
 
-/** A tag, a quantity, or EIP-1898's object. */
+/** A tag, a quantity, a hash, or EIP-1898's object. */
 const AnyBlock: z.ZodType<BlockReference, unknown> = z.union(
   [
     Tag,
     Numbered,
+    Hashed,
     z.strictObject({ blockNumber: Numbered }).transform(({ blockNumber }) => blockNumber),
     z
       .strictObject({ blockHash: Word, requireCanonical: z.boolean().optional() })
       .transform(({ blockHash }): BlockReference => ({ hash: blockHash })),
   ],
-  { error: `${NOT_A_BLOCK}, or {blockHash} or {blockNumber}` },
+  { error: `${NOT_A_BLOCK}, or a hash, or {blockHash} or {blockNumber}` },
 );
 
 /** Absent: latest. */
@@ -61,74 +62,6 @@ export const BlockChoice: z.ZodType<BlockReference, unknown> = AnyBlock.default(
 
 /** Absent: pending, since what is estimated will be executed after that. */
 export const PendingBlockChoice: z.ZodType<BlockReference, unknown> = AnyBlock.default({ tag: 'pending' });
-
-const AccessList = z
-  .array(z.strictObject({ address: Address, storageKeys: z.array(Word).max(1000) }))
-  .max(1000)
-  .transform((items) => items.map(({ address, storageKeys }) => [address, storageKeys] as const));
-
-/** EIP-7702; the fields as of eth_getTransactionByHash. */
-const AuthorizationList = z
-  .array(
-    z.strictObject({
-      chainId: BigQuantity,
-      address: Address,
-      nonce: BigQuantity,
-      yParity: BigQuantity,
-      r: BigQuantity,
-      s: BigQuantity,
-    }),
-  )
-  .max(MAX_CALL_AUTHORIZATIONS);
-
-const Input = hexBytes({ maxBytes: MAX_CALL_DATA_BYTES });
-const ZERO_ADDRESS = new Uint8Array(20);
-
-/** The transaction object of eth_call and eth_estimateGas. `input` goes before `data`; they must not differ. */
-export const Call: z.ZodType<CallRequest, unknown> = z
-  .object({
-    from: Address.optional(),
-    to: Address.nullish(),
-    gas: BigQuantity.optional(),
-    gasPrice: BigQuantity.optional(),
-    maxFeePerGas: BigQuantity.optional(),
-    maxPriorityFeePerGas: BigQuantity.optional(),
-    value: BigQuantity.optional(),
-    nonce: BigQuantity.optional(),
-    data: Input.optional(),
-    input: Input.optional(),
-    accessList: AccessList.optional(),
-    authorizationList: AuthorizationList.optional(),
-  })
-  .transform((call, context): CallRequest => {
-    const { from = ZERO_ADDRESS, to, data, input, ...rest } = call;
-    const fault = faultOf(call);
-    if (fault !== undefined) {
-      context.issues.push({ code: 'custom', input: call, message: fault });
-      return z.NEVER;
-    }
-    return { ...rest, from, to: to ?? undefined, data: input ?? data };
-  });
-
-function faultOf(call: {
-  data?: Uint8Array | undefined;
-  input?: Uint8Array | undefined;
-  gasPrice?: bigint | undefined;
-  maxFeePerGas?: bigint | undefined;
-  maxPriorityFeePerGas?: bigint | undefined;
-}): string | undefined {
-  const { data, input, gasPrice, maxFeePerGas, maxPriorityFeePerGas } = call;
-  if (data !== undefined && input !== undefined && Buffer.compare(data, input) !== 0) {
-    return 'both "data" and "input" are set and not equal. Please use "input" to pass transaction call data';
-  }
-  if (gasPrice !== undefined && (maxFeePerGas !== undefined || maxPriorityFeePerGas !== undefined)) {
-    return 'both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified';
-  }
-  if (maxFeePerGas !== undefined && maxPriorityFeePerGas !== undefined && maxFeePerGas < maxPriorityFeePerGas) {
-    return `maxFeePerGas (${maxFeePerGas}) < maxPriorityFeePerGas (${maxPriorityFeePerGas})`;
-  }
-  return undefined;
-}
 
 /** One value or a list of alternatives; null matches anything. */
 function alternatives(one: z.ZodType<Uint8Array, string>): z.ZodType<readonly Uint8Array[], unknown> {

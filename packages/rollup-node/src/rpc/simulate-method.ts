@@ -1,63 +1,46 @@
-/** eth_simulateV1, in the form of https://github.com/ethereum/execution-apis, without validation. */
+/** eth_simulateV1, in the form of https://github.com/ethereum/execution-apis. */
 
-import { defineMethod, hexBytes, RpcCode, RpcError, type RpcMethod, toQuantity } from '@squad/service';
-import { fromHex, type Hex, toHex } from '@squad/types';
+import { defineMethod, RpcError, type RpcMethod, toQuantity } from '@squad/service';
+import { toHex } from '@squad/types';
 import { z } from 'zod';
-import type { CallRequest } from '../execution/evm/call-request.ts';
-import { logsOf } from '../execution/evm/history.ts';
-import {
-  type AccountOverride,
-  type SimulatedBlock,
-  type SimulatedBlockPlan,
-  type SimulatedCall,
-  SimulationRefused,
-} from '../execution/evm/simulate.ts';
+import { CallRefused } from '../execution/evm/call-request.ts';
+import type { SimulatedBlock, SimulatedBlockPlan, SimulatedCall, Withdrawal } from '../execution/evm/simulate.ts';
+import { hexOf } from '../hex.ts';
+import { BLOCK_OVERRIDES, Call, StateOverrides, Uint64 } from './call-schemas.ts';
 import type { RpcState } from './context.ts';
-import { revertMessage } from './errors.ts';
-import { formatBlock, formatLog } from './format.ts';
-import { MAX_CALL_DATA_BYTES, MAX_CALL_GAS, MAX_OVERRIDDEN_ACCOUNTS, MAX_OVERRIDDEN_SLOTS } from './limits.ts';
-import { Address, BigQuantity, BlockChoice, Call, Word } from './schemas.ts';
+import { REVERTED, revertMessage } from './errors.ts';
+import { formatBlock, formatLog, type JsonObject } from './format.ts';
+import { MAX_CALL_GAS, MAX_SIMULATED_WITHDRAWALS } from './limits.ts';
+import { Address, BlockChoice, Word } from './schemas.ts';
 
-const Uint64 = BigQuantity.refine((value) => value < 1n << 64n, { error: 'above 2^64-1' });
-const few = (most: number) => (record: object) => Object.keys(record).length <= most;
-const Storage = z
-  .record(z.string().regex(/^0x[0-9a-fA-F]{64}$/), Word)
-  .refine(few(MAX_OVERRIDDEN_SLOTS), { error: `more than ${MAX_OVERRIDDEN_SLOTS} slots` })
-  .transform((slots) => Object.entries(slots).map(([slot, value]) => [fromHex(slot as Hex), value] as const));
-
-const Override = z
+const BlockPlan = z
   .strictObject({
-    nonce: Uint64.optional(),
-    balance: BigQuantity.optional(),
-    code: hexBytes({ maxBytes: MAX_CALL_DATA_BYTES }).optional(),
-    state: Storage.optional(),
-    stateDiff: Storage.optional(),
+    blockOverrides: z
+      .strictObject({
+        ...BLOCK_OVERRIDES,
+        beaconRoot: Word.optional(),
+        withdrawals: z
+          .array(z.strictObject({ index: Uint64, validatorIndex: Uint64, address: Address, amount: Uint64 }))
+          .max(MAX_SIMULATED_WITHDRAWALS)
+          .optional(),
+      })
+      .nullish(),
+    stateOverrides: StateOverrides,
+    calls: z
+      .array(Call)
+      .nullish()
+      .transform((calls) => calls ?? []),
   })
-  .refine(({ state, stateDiff }) => state === undefined || stateDiff === undefined, {
-    error: 'has both state and stateDiff',
-  });
-
-const BlockPlan = z.strictObject({
-  blockOverrides: z
-    .strictObject({
-      number: BigQuantity.refine((value) => value <= BigInt(Number.MAX_SAFE_INTEGER)).optional(),
-      time: Uint64.optional(),
-      gasLimit: Uint64.optional(),
-      feeRecipient: Address.optional(),
-      prevRandao: Word.optional(),
-      baseFeePerGas: BigQuantity.optional(),
-    })
-    .default({}),
-  stateOverrides: z
-    .record(z.string().regex(/^0x[0-9a-fA-F]{40}$/), Override)
-    .refine(few(MAX_OVERRIDDEN_ACCOUNTS), { error: `more than ${MAX_OVERRIDDEN_ACCOUNTS} accounts` })
-    .default({}),
-  calls: z.array(Call).default([]),
-});
-type BlockPlan = z.output<typeof BlockPlan>;
+  .transform(
+    ({ blockOverrides, stateOverrides, calls }): SimulatedBlockPlan => ({
+      ...blockOverrides,
+      overrides: stateOverrides,
+      calls,
+    }),
+  );
 
 const Payload = z.strictObject({
-  blockStateCalls: z.array(BlockPlan).min(1),
+  blockStateCalls: z.array(BlockPlan).min(1, { error: 'empty input' }),
   validation: z.boolean().default(false),
   traceTransfers: z.boolean().default(false),
   returnFullTransactions: z.boolean().default(false),
@@ -66,21 +49,18 @@ const Payload = z.strictObject({
 export function simulateMethod(state: RpcState): RpcMethod {
   return defineMethod({
     name: 'eth_simulateV1',
-    summary:
-      'Blocks that could follow a block, with calls and changed state; validation and traceTransfers: not supported',
+    summary: 'Blocks that could follow a block, with calls, and with state and headers as the caller would have them',
     params: { payload: Payload, block: BlockChoice },
     result: { name: 'blocks', description: 'Each block with the results of its calls' },
     handler: async ({ payload, block }) => {
       const { validation, traceTransfers, returnFullTransactions, blockStateCalls } = payload;
-      if (validation) throw notSupported('validation', 'Leave it out: calls then behave as with eth_call.');
-      if (traceTransfers)
-        throw notSupported('traceTransfers', 'Leave it out, and use debug_traceTransaction on what was executed.');
+      const options = { validation, traceTransfers, gasCap: MAX_CALL_GAS };
       try {
-        const blocks = await state.reader.simulate(blockStateCalls.map(planOf), state.block(block), MAX_CALL_GAS);
+        const blocks = await state.reader.simulate(blockStateCalls, state.block(block), options);
         return blocks.map((each) => formatSimulated(each, returnFullTransactions));
       } catch (error) {
-        if (!(error instanceof SimulationRefused)) throw error;
-        throw new RpcError(error.code, error.message, {
+        if (!(error instanceof CallRefused)) throw error;
+        throw new RpcError(error.code, error.sentence, {
           code: 'SIMULATION_REFUSED',
           remedy: 'Change it as the message says.',
         });
@@ -89,37 +69,36 @@ export function simulateMethod(state: RpcState): RpcMethod {
   });
 }
 
-function notSupported(what: string, remedy: string): RpcError {
-  return new RpcError(RpcCode.notSupported, `${what} is not supported`, { code: 'NOT_SUPPORTED', remedy });
+function formatSimulated({ block, calls, withdrawals }: SimulatedBlock, full: boolean): unknown {
+  const { squadStage: _, ...fields } = formatBlock(block, full, withdrawals.map(formatWithdrawal));
+  let logIndex = 0;
+  const formatted = calls.map((call, transactionIndex) => {
+    const transaction = block.transactions[transactionIndex]!;
+    const logs = call.logs.map((log) => formatLog({ block, transaction, transactionIndex, logIndex: logIndex++, log }));
+    return formatCall(call, logs);
+  });
+  return { ...fields, calls: formatted };
 }
 
-function planOf({ blockOverrides, stateOverrides, calls }: BlockPlan): SimulatedBlockPlan {
-  const overrides = Object.entries(stateOverrides).map(
-    ([address, override]): AccountOverride => ({ address: fromHex(address.toLowerCase() as Hex), ...override }),
-  );
-  return { ...blockOverrides, overrides, calls: calls as CallRequest[] };
-}
-
-function formatSimulated({ block, calls }: SimulatedBlock, full: boolean): unknown {
-  const { squadStage: _, ...fields } = formatBlock(block, full);
-  const logs = logsOf(block).map((found) => ({ found, formatted: formatLog(found) }));
+function formatWithdrawal({ index, validatorIndex, address, amount }: Withdrawal): JsonObject {
   return {
-    ...fields,
-    calls: calls.map((call, index) =>
-      formatCall(
-        call,
-        logs.filter(({ found }) => found.transactionIndex === index).map(({ formatted }) => formatted),
-      ),
-    ),
+    index: toQuantity(index),
+    validatorIndex: toQuantity(validatorIndex),
+    address: hexOf(address),
+    amount: toQuantity(amount),
   };
 }
 
-function formatCall({ failure, returned, gasUsed }: SimulatedCall, logs: unknown): unknown {
-  const common = { returnData: toHex(returned), gasUsed: toQuantity(gasUsed), logs };
-  if (failure === undefined) return { status: '0x1', ...common };
+/** The code of a call that failed for another reason than that the contract said so. */
+const FAILED = -32015;
+
+function formatCall({ failure, returned, gasUsed, maxGasUsed }: SimulatedCall, logs: unknown): unknown {
+  const gas = { gasUsed: toQuantity(gasUsed), maxUsedGas: toQuantity(maxGasUsed) };
+  if (failure === undefined) return { status: '0x1', returnData: toHex(returned), ...gas, logs };
+  // What it reverted with is the error's.
   const error =
-    failure === 'revert'
-      ? { code: 3, message: revertMessage(returned), data: toHex(returned) }
-      : { code: -32015, message: failure };
-  return { status: '0x0', ...common, error };
+    failure === 'execution reverted'
+      ? { code: REVERTED, message: revertMessage(returned), data: toHex(returned) }
+      : { code: FAILED, message: failure };
+  return { status: '0x0', returnData: '0x', ...gas, logs, error };
 }

@@ -1,17 +1,25 @@
 /** Methods about state: accounts, code, storage, proofs, calls, gas. */
 
 import { bigIntMin } from '@ethereumjs/util';
-import { defineMethod, type RpcMethod, toQuantity } from '@squad/service';
+import { defineMethod, type RpcError, type RpcMethod, toQuantity } from '@squad/service';
 import { toHex } from '@squad/types';
 import { z } from 'zod';
 import { transactionGasCap } from '../config/rollup-file.ts';
-import { type CallRequest, hasCode } from '../execution/evm/call-request.ts';
+import { type CallRefused, type CallRequest, hasCode } from '../execution/evm/call-request.ts';
 import type { StagedBlock } from '../execution/evm/history.ts';
-import { CALL_TIMEOUT_MS, type CallResult, EMPTY_CODE_HASH, EMPTY_STORAGE_ROOT } from '../execution/evm/reader.ts';
+import type { AccountOverride, BlockOverrides } from '../execution/evm/overrides.ts';
+import {
+  CALL_TIMEOUT_MS,
+  type CallContext,
+  type CallResult,
+  EMPTY_CODE_HASH,
+  EMPTY_STORAGE_ROOT,
+} from '../execution/evm/reader.ts';
+import { BlockOverride, Call, StateOverrides } from './call-schemas.ts';
 import type { RpcState } from './context.ts';
-import { callError, refused } from './errors.ts';
+import { callError, refused, refusedCall } from './errors.ts';
 import { MAX_CALL_GAS, MAX_PROOF_SLOTS } from './limits.ts';
-import { Address, BlockChoice, Call, PendingBlockChoice, Slot } from './schemas.ts';
+import { Address, BlockChoice, PendingBlockChoice, Slot } from './schemas.ts';
 
 export function stateMethods(state: RpcState): RpcMethod[] {
   return [...accountMethods(state), ...callMethods(state)];
@@ -95,15 +103,16 @@ function proofMethod(state: RpcState): RpcMethod {
 }
 
 function callMethods(state: RpcState): RpcMethod[] {
-  const params = { transaction: Call, block: BlockChoice };
+  const overrides = { stateOverrides: StateOverrides, blockOverrides: BlockOverride };
+  const params = { transaction: Call, block: BlockChoice, ...overrides };
   return [
     defineMethod({
       name: 'eth_call',
       summary: 'Runs a call on a block’s state and throws its changes away',
       params,
       result: { name: 'returned', description: 'What the call returned' },
-      handler: async ({ transaction, block }) => {
-        const result = await state.reader.call(transaction, state.block(block), MAX_CALL_GAS);
+      handler: async ({ transaction, block, ...changed }) => {
+        const result = await state.reader.call(transaction, state.block(block), contextOf(changed));
         if (!result.ok) throw callError(result);
         return toHex(result.returned);
       },
@@ -113,9 +122,9 @@ function callMethods(state: RpcState): RpcMethod[] {
       summary: 'The least gas limit with which the transaction succeeds',
       params: { ...params, block: PendingBlockChoice },
       result: { name: 'gas', description: 'A quantity' },
-      handler: async ({ transaction, block }) => {
+      handler: async ({ transaction, block, ...changed }) => {
         const found = state.block(block);
-        return toQuantity(await estimateGas(state, transaction, found));
+        return toQuantity(await estimateGas(state, transaction, found, contextOf(changed)));
       },
     }),
     defineMethod({
@@ -123,8 +132,8 @@ function callMethods(state: RpcState): RpcMethod[] {
       summary: 'The addresses and slots that the transaction touches (EIP-2930)',
       params,
       result: { name: 'accessList', description: 'The list, and the gas used' },
-      handler: async ({ transaction, block }) => {
-        const result = await state.reader.call(transaction, state.block(block), MAX_CALL_GAS);
+      handler: async ({ transaction, block, ...changed }) => {
+        const result = await state.reader.call(transaction, state.block(block), contextOf(changed));
         if (!result.ok && 'refused' in result) throw callError(result);
         const gasUsed = toQuantity(result.gasUsed);
         return result.ok
@@ -135,18 +144,31 @@ function callMethods(state: RpcState): RpcMethod[] {
   ];
 }
 
+function contextOf(changed: {
+  stateOverrides: readonly AccountOverride[];
+  blockOverrides: BlockOverrides;
+}): CallContext {
+  const { stateOverrides: overrides, blockOverrides } = changed;
+  return { gasCap: MAX_CALL_GAS, overrides, blockOverrides };
+}
+
 const TRANSFER_GAS = 21_000n;
 
 /** By bisection: what a call uses may depend on what it is given. A plain transfer costs exactly 21,000. */
-async function estimateGas(state: RpcState, request: CallRequest, block: StagedBlock): Promise<bigint> {
-  const run = (gas: bigint): Promise<CallResult> => state.reader.call({ ...request, gas }, block, MAX_CALL_GAS);
-  if (await isPlainTransfer(state, request, block)) {
+async function estimateGas(
+  state: RpcState,
+  request: CallRequest,
+  block: StagedBlock,
+  context: CallContext,
+): Promise<bigint> {
+  const run = (gas: bigint): Promise<CallResult> => state.reader.call({ ...request, gas }, block, context);
+  if (await isPlainTransfer(state, request, block, context)) {
     const result = await run(TRANSFER_GAS);
     if (result.ok) return TRANSFER_GAS;
   }
-  let high = await highestGas(state, request, block);
+  let high = await highestGas(state, request, block, context);
   const first = await run(high);
-  if (!first.ok) throw callError(first);
+  if (!first.ok) throw 'refused' in first ? refusedEstimate(first.refused) : callError(first);
   let low = first.gasUsed - 1n;
   // Most calls succeed with what they used, the refund that they were given back, and 1/64 that each call holds back.
   const likely = ((first.gasUsed + first.refund + 2300n) * 64n) / 63n;
@@ -164,21 +186,42 @@ async function estimateGas(state: RpcState, request: CallRequest, block: StagedB
   return high;
 }
 
-async function isPlainTransfer(state: RpcState, request: CallRequest, block: StagedBlock): Promise<boolean> {
+/** In geth's words. */
+function refusedEstimate({ suppliedGas, message }: CallRefused): RpcError {
+  return refusedCall(suppliedGas === undefined ? message : `failed with ${suppliedGas} gas: ${message}`);
+}
+
+function overrideOf(context: CallContext, address: Uint8Array): AccountOverride | undefined {
+  return context.overrides?.findLast((override) => Buffer.compare(override.address, address) === 0);
+}
+
+async function isPlainTransfer(
+  state: RpcState,
+  request: CallRequest,
+  block: StagedBlock,
+  context: CallContext,
+): Promise<boolean> {
   if (request.to === undefined || (request.data?.length ?? 0) > 0 || (request.accessList?.length ?? 0) > 0)
     return false;
+  if (overrideOf(context, request.to)?.code !== undefined) return false;
   if (request.gas !== undefined && request.gas < TRANSFER_GAS) return false;
   return !hasCode(await state.reader.account(request.to, block));
 }
 
 /** The caller's limit, the rollup's, and what the sender can pay for. */
-async function highestGas(state: RpcState, request: CallRequest, block: StagedBlock): Promise<bigint> {
+async function highestGas(
+  state: RpcState,
+  request: CallRequest,
+  block: StagedBlock,
+  context: CallContext,
+): Promise<bigint> {
   const limit = transactionGasCap(state.executor.file);
   let high = bigIntMin(limit, MAX_CALL_GAS);
   if (request.gas !== undefined && request.gas < high) high = request.gas;
   const price = request.maxFeePerGas ?? request.gasPrice ?? 0n;
   if (price === 0n) return high;
-  const balance = (await state.reader.account(request.from, block))?.balance ?? 0n;
+  const overridden = overrideOf(context, request.from)?.balance;
+  const balance = overridden ?? (await state.reader.account(request.from, block))?.balance ?? 0n;
   const value = request.value ?? 0n;
   if (balance < value) throw refused('insufficient funds for transfer', 'INSUFFICIENT_FUNDS', 'Fund the sender first.');
   const affordable = (balance - value) / price;

@@ -80,6 +80,7 @@ const Header = {
   parentBeaconBlockRoot: hash32,
   requestsHash: hash32.optional(),
 };
+export const BlockHeader = z.strictObject({ ...Header, squadStage });
 const blockOf = (transactions: z.ZodType) =>
   z.strictObject({
     ...Header,
@@ -156,7 +157,22 @@ export const Syncing = z.union([
   z.strictObject({ startingBlock: uint, currentBlock: uint, highestBlock: uint }),
 ]);
 
-const Call = { returnData: bytes, gasUsed: uint64, logs: z.array(Log) };
+// client.yaml (EIP-7910)
+const ForkConfig = z.strictObject({
+  activationTime: z.int(),
+  blobSchedule: z.strictObject({ target: z.int(), max: z.int(), baseFeeUpdateFraction: z.int() }),
+  chainId: uint,
+  forkId: pattern(/^0x[0-9a-f]{8}$/),
+  precompiles: z.record(z.string(), address),
+  systemContracts: z.record(z.string(), address),
+});
+export const ChainConfig = z.strictObject({
+  current: ForkConfig,
+  next: ForkConfig.nullable(),
+  last: ForkConfig.nullable(),
+});
+
+const Call = { returnData: bytes, gasUsed: uint64, maxUsedGas: uint64, logs: z.array(Log) };
 export const SimulatedBlocks = z.array(
   BlockOfHashes.omit({ squadStage: true }).extend({
     calls: z.array(
@@ -171,6 +187,18 @@ export const SimulatedBlocks = z.array(
     ),
   }),
 );
+
+/** Of a transaction that is in no block; geth's, as txpool_… is not in execution-apis. */
+const Waiting = z.looseObject({
+  blockHash: z.null(),
+  transactionIndex: z.null(),
+  hash: hash32,
+  from: address,
+  nonce: uint,
+});
+const byNonce = z.record(pattern(/^\d+$/), Waiting);
+export const PoolOfSender = z.strictObject({ pending: byNonce, queued: byNonce });
+export const Pool = z.strictObject({ pending: z.record(address, byNonce), queued: z.record(address, byNonce) });
 
 // opcode-tracer.yaml, call-tracer.yaml
 const count = z.int().min(0);
@@ -194,6 +222,7 @@ export const OpcodeTransactionTrace = z.strictObject({
     }),
   ),
 });
+export const blockTrace = (result: z.ZodType) => z.array(z.strictObject({ txHash: hash32, result }));
 export const CallFrame: z.ZodType = z.strictObject({
   type: z.enum(['CALL', 'CALLCODE', 'DELEGATECALL', 'STATICCALL', 'CREATE', 'CREATE2', 'SELFDESTRUCT']),
   from: address,

@@ -1,6 +1,7 @@
 /** Blocks, transactions and receipts of an EVM rollup: in memory, and as stored (RLP). */
 
 import {
+  Block,
   type BlockHeader,
   createBlockHeader,
   createBlockHeaderFromBytesArray,
@@ -165,6 +166,12 @@ export function nextLogIndex(previous: EvmReceipt | undefined): number {
 /** A header with the fields that every block of this rollup has in common. */
 export function makeHeader(common: Common, fields: HeaderData): BlockHeader {
   return createBlockHeader(fields, { common, skipConsensusFormatValidation: true });
+}
+
+/** A block with such a header and nothing in it: what the virtual machine sees of the block it runs in. */
+export function makeBlock(common: Common, fields: HeaderData): Block {
+  const options = { common, skipConsensusFormatValidation: true };
+  return new Block(makeHeader(common, fields), [], [], [], options);
 }
 
 /** The union of blooms. */

@@ -1,8 +1,9 @@
-/** callTracer of debug_traceTransaction: the tree of calls and creations (execution-apis, CallFrame). */
+/** callTracer of debug_trace…: the tree of calls and creations (execution-apis, CallFrame). */
 
 import type { EVMResult, InterpreterStep, Message } from '@ethereumjs/evm';
 import { type Hex, toHex } from '@squad/types';
 import { hexOf } from '../../hex.ts';
+import { failureWords } from './failure.ts';
 import { errorString } from './revert.ts';
 import type { EvmState } from './state.ts';
 import type { TraceBudget, Tracer } from './trace.ts';
@@ -38,6 +39,7 @@ interface CallLog {
 const FRAME_BYTES = 300;
 
 export class CallTracer implements Tracer<CallFrame> {
+  readonly compares = false;
   readonly #options: CallTracerOptions;
   readonly #budget: TraceBudget;
   readonly #gasLimit: bigint;
@@ -80,7 +82,7 @@ export class CallTracer implements Tracer<CallFrame> {
     }
     if (exceptionError === undefined) return;
     const reverted = exceptionError.error === 'revert';
-    frame.error = reverted ? 'execution reverted' : exceptionError.error;
+    frame.error = failureWords(exceptionError.error, this.#last);
     const reason = reverted ? errorString(returnValue) : undefined;
     if (reason !== undefined) frame.revertReason = reason;
     if (!reverted) delete frame.output;
@@ -104,7 +106,7 @@ export class CallTracer implements Tracer<CallFrame> {
       // Who asked for it, which with borrowed code is not whom the callee sees as its caller.
       from: hexOf(borrowsCode ? this.#last!.address.bytes : caller.bytes),
       ...(isCreate ? {} : { to: hexOf(borrowsCode ? message.codeAddress.bytes : to.bytes) }),
-      ...(type === 'DELEGATECALL' || type === 'STATICCALL' ? {} : { value: quantity(value) }),
+      ...(type === 'STATICCALL' ? {} : { value: quantity(value) }),
       gas: quantity(depth === 0 ? this.#gasLimit : gasLimit),
       gasUsed: '0x0',
       input: toHex(data),

@@ -12,7 +12,7 @@ import { genesisAlloc, genesisHeader, headerFields, writeAlloc } from './genesis
 import { EMPTY_STATE, EvmState } from './state.ts';
 
 /** Ethereum's blob parameters. Blocks of the rollup hold no blobs; clients want to be told anyway. */
-const BLOB_SCHEDULE = {
+export const BLOB_SCHEDULE = {
   cancun: { target: 3, max: 6, baseFeeUpdateFraction: 3_338_477 },
   prague: { target: 6, max: 9, baseFeeUpdateFraction: 5_007_716 },
   osaka: { target: 6, max: 9, baseFeeUpdateFraction: 5_007_716 },

@@ -1,9 +1,10 @@
-/** prestateTracer of debug_traceTransaction: what the transaction read as it was before, or, as a difference, what it changed. */
+/** prestateTracer of debug_trace…: what the transaction read as it was before, or, as a difference, what it changed. */
 
 import type { InterpreterStep, Message } from '@ethereumjs/evm';
 import { Address, KECCAK256_NULL } from '@ethereumjs/util';
 import { fromHex, type Hex, toHex } from '@squad/types';
 import { hexOf } from '../../hex.ts';
+import { isBelowSentry } from './failure.ts';
 import type { EvmState } from './state.ts';
 import type { TraceBudget, Tracer } from './trace.ts';
 
@@ -17,6 +18,8 @@ export interface PrestateAccount {
   balance?: Hex;
   nonce?: number;
   code?: Hex;
+  /** If there is code. */
+  codeHash?: Hex;
   storage?: Record<Hex, Hex>;
 }
 
@@ -39,6 +42,7 @@ const ADDRESS_AT: Readonly<Record<string, number>> = {
 };
 
 export class PrestateTracer implements Tracer<PrestateAnswer> {
+  readonly compares = true;
   readonly #options: PrestateOptions;
   readonly #budget: TraceBudget;
   /** Slots that were looked at, by address. */
@@ -51,7 +55,10 @@ export class PrestateTracer implements Tracer<PrestateAnswer> {
     for (const address of addresses) this.#touch(toHex(address));
   }
 
-  step({ opcode, stack, address }: InterpreterStep): void {
+  step(step: InterpreterStep): void {
+    const { opcode, stack, address, gasLeft } = step;
+    // What it cannot pay for it does not touch.
+    if (gasLeft < (opcode.dynamicFee ?? BigInt(opcode.fee)) || isBelowSentry(step)) return;
     if (opcode.name === 'SLOAD' || opcode.name === 'SSTORE') {
       const slot = stack.at(-1);
       if (slot !== undefined) this.#touchSlot(hexOf(address.bytes), `0x${slot.toString(16).padStart(64, '0')}`);
@@ -109,10 +116,13 @@ export class PrestateTracer implements Tracer<PrestateAnswer> {
     if (account === undefined) return undefined;
     const read: PrestateAccount = { balance: `0x${account.balance.toString(16)}` };
     if (account.nonce > 0n) read.nonce = Number(account.nonce);
-    if (!this.#options.disableCode && Buffer.compare(account.codeHash, KECCAK256_NULL) !== 0) {
-      const code = await state.getCode(at);
-      this.#budget.keep(2 * code.length);
-      read.code = toHex(code);
+    if (Buffer.compare(account.codeHash, KECCAK256_NULL) !== 0) {
+      read.codeHash = toHex(account.codeHash);
+      if (!this.#options.disableCode) {
+        const code = await state.getCode(at);
+        this.#budget.keep(2 * code.length);
+        read.code = toHex(code);
+      }
     }
     if (this.#options.disableStorage || slots.size === 0) return read;
     read.storage = {};
@@ -130,9 +140,12 @@ const ZERO_WORD: Hex = `0x${'0'.repeat(64)}`;
 function difference(was: PrestateAccount | undefined, is: PrestateAccount | undefined): PrestateAccount | undefined {
   if (is === undefined) return undefined;
   const changed: PrestateAccount = {};
-  if (is.balance !== undefined && is.balance !== was?.balance) changed.balance = is.balance;
+  if (is.balance !== undefined && is.balance !== (was?.balance ?? '0x0')) changed.balance = is.balance;
   if (is.nonce !== undefined && is.nonce !== was?.nonce) changed.nonce = is.nonce;
-  if (is.code !== undefined && is.code !== was?.code) changed.code = is.code;
+  if (is.codeHash !== undefined && is.codeHash !== was?.codeHash) {
+    changed.codeHash = is.codeHash;
+    if (is.code !== undefined) changed.code = is.code;
+  }
   const slots = Object.entries(is.storage ?? {}).filter(
     ([slot, value]) => value !== (was?.storage?.[slot as Hex] ?? ZERO_WORD) && value !== ZERO_WORD,
   );

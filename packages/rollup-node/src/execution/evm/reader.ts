@@ -1,20 +1,20 @@
 /** Questions to the state of an EVM rollup at some block: accounts, storage, proofs, calls that change nothing. */
 
-import { Block } from '@ethereumjs/block';
-import type { TypedTransaction } from '@ethereumjs/tx';
 import { type Account, Address, KECCAK256_NULL, KECCAK256_RLP } from '@ethereumjs/util';
-import { type RunTxResult, runTx, type VM } from '@ethereumjs/vm';
+import type { RunTxResult } from '@ethereumjs/vm';
 import { SquadError } from '@squad/types';
 import { Mutex } from '../mutex.ts';
-import { makeHeader } from './block.ts';
-import { type CallRequest, hasCode, isDelegated, unsigned } from './call-request.ts';
+import { makeBlock } from './block.ts';
+import { CallRefused, type CallRequest, REFUSAL } from './call-request.ts';
 import type { EvmExecutor } from './executor.ts';
+import { failureWords } from './failure.ts';
 import type { FoundTransaction, StagedBlock } from './history.ts';
-import { BlockSimulation, type SimulatedBlock, type SimulatedBlockPlan } from './simulate.ts';
+import { type AccountOverride, type BlockOverrides, overriddenFields, overrideAccounts } from './overrides.ts';
+import { runCall } from './run-call.ts';
+import { BlockSimulation, type SimulatedBlock, type SimulatedBlockPlan, type SimulationOptions } from './simulate.ts';
 import { EvmState, type StateRoot, stateRootFromHash } from './state.ts';
-import { MAX_WAITING_TRACES, type TraceBudget, type Tracer, traceTransaction } from './trace.ts';
-import { firstSentence } from './transaction.ts';
-import { createRollupVm, type RollupVm } from './vm.ts';
+import { MAX_WAITING_TRACES, Replay, type TracedCall, type TracerOf } from './trace.ts';
+import { createRollupVm, type RollupVm, type ShownFees } from './vm.ts';
 
 /** Simulated calls that run at once, taking turns; more wait. */
 export const MAX_CONCURRENT_CALLS = 4;
@@ -23,8 +23,13 @@ export const MAX_WAITING_CALLS = 256;
 /** Milliseconds after which a simulated call is ended. */
 export const CALL_TIMEOUT_MS = 5000;
 
-/** EIP-7825, from the Osaka rules on. */
-const MAX_TRANSACTION_GAS = 16_777_216n;
+/** What a call has that another than its sender says. */
+export interface CallContext {
+  /** The most gas that it gets. */
+  readonly gasCap: bigint;
+  readonly overrides?: readonly AccountOverride[];
+  readonly blockOverrides?: BlockOverrides;
+}
 
 export type CallResult =
   | {
@@ -43,7 +48,7 @@ export type CallResult =
       readonly gasUsed: bigint;
     }
   /** Refused before it ran, as a transaction would be. */
-  | { readonly ok: false; readonly refused: string };
+  | { readonly ok: false; readonly refused: CallRefused };
 
 export interface ProvenAccount {
   readonly account: Account | undefined;
@@ -53,6 +58,7 @@ export interface ProvenAccount {
 
 interface Worker extends RollupVm {
   readonly state: EvmState;
+  readonly shown: ShownFees;
   readonly mutex: Mutex;
   waiting: number;
 }
@@ -94,14 +100,14 @@ export class EvmReader {
     });
   }
 
-  /** Runs the call on top of the block, with `gasCap` at most, and undoes it. */
-  async call(request: CallRequest, block: StagedBlock, gasCap: bigint): Promise<CallResult> {
+  /** Runs the call on top of the block and undoes it. */
+  async call(request: CallRequest, block: StagedBlock, context: CallContext): Promise<CallResult> {
     if (this.#calls >= MAX_WAITING_CALLS) {
-      return { ok: false, refused: `the node is busy: ${MAX_WAITING_CALLS} calls are waiting` };
+      return refusal(`the node is busy: ${MAX_WAITING_CALLS} calls are waiting`);
     }
     this.#calls++;
     try {
-      return await explained(block, () => this.#run(request, block, gasCap));
+      return await explained(block, () => this.#run(request, block, context));
     } finally {
       this.#calls--;
     }
@@ -109,30 +115,51 @@ export class EvmReader {
 
   /**
    * Runs a transaction again under the eyes of a tracer; `parent` is the block before its own. Throws SquadError
-   * `TRACE_BUSY`, `TRACE_TOO_LARGE` or `TRACE_TIMEOUT`.
+   * `TRACE_BUSY`, `TRACE_TOO_LARGE` or `TRACE_TIMEOUT`, as all traces do.
    */
-  async trace<Answer>(
-    found: FoundTransaction,
-    parent: StagedBlock,
-    tracer: Tracer<Answer>,
-    budget: TraceBudget,
-  ): Promise<Answer> {
-    return this.#alone(() =>
-      explained(found.block, () => traceTransaction(this.#executor, found, this.#rootOf(parent), tracer, budget)),
-    );
+  trace<Answer>({ block, index }: FoundTransaction, parent: StagedBlock, tracerOf: TracerOf<Answer>): Promise<Answer> {
+    return this.#replay(block, this.#rootOf(parent), (replay) => replay.transaction(index, tracerOf));
   }
 
-  /** Blocks that could follow `block`, with calls in them. Throws SquadError `TRACE_BUSY`, or `SimulationRefused`. */
-  async simulate(plan: readonly SimulatedBlockPlan[], block: StagedBlock, gasCap: bigint): Promise<SimulatedBlock[]> {
+  /** All transactions of a block, one budget for them together. */
+  traceBlock<Answer>(block: StagedBlock, parent: StagedBlock, tracerOf: TracerOf<Answer>): Promise<Answer[]> {
+    return this.#replay(block, this.#rootOf(parent), (replay) => replay.all(tracerOf));
+  }
+
+  /** `parent`: needed if the call has an index in its block. Throws `CallRefused`, too. */
+  traceCall<Answer>(
+    call: TracedCall,
+    block: StagedBlock,
+    parent: StagedBlock | undefined,
+    tracerOf: TracerOf<Answer>,
+  ): Promise<Answer> {
+    const open = parent === undefined && block.stage === 'open';
+    const root = open ? this.#executor.latestState : this.#rootOf(parent ?? block);
+    return this.#replay(block, root, async (replay) => {
+      if (open) await this.#executor.mutex.run(async () => replay.state.copyFrom(this.#executor.state));
+      return replay.call(call, tracerOf);
+    });
+  }
+
+  /** Blocks that could follow `block`, with calls in them. Throws SquadError `TRACE_BUSY`, or `CallRefused`. */
+  async simulate(
+    plan: readonly SimulatedBlockPlan[],
+    block: StagedBlock,
+    options: SimulationOptions,
+  ): Promise<SimulatedBlock[]> {
     return this.#alone(() =>
       explained(block, async () => {
         const open = block.stage === 'open';
         const root = open ? this.#executor.latestState : this.#rootOf(block);
-        const simulation = await BlockSimulation.begin(this.#executor, root, block, gasCap);
+        const simulation = await BlockSimulation.begin(this.#executor, root, block, options);
         if (open) await this.#executor.mutex.run(async () => simulation.state.copyFrom(this.#executor.state));
         return simulation.run(plan);
       }),
     );
+  }
+
+  #replay<Answer>(block: StagedBlock, root: StateRoot, run: (replay: Replay) => Promise<Answer>): Promise<Answer> {
+    return this.#alone(() => explained(block, async () => run(await Replay.open(this.#executor, block, root))));
   }
 
   /** What takes long and much memory: one after another. */
@@ -149,7 +176,7 @@ export class EvmReader {
     }
   }
 
-  async #run(request: CallRequest, block: StagedBlock, gasCap: bigint): Promise<CallResult> {
+  async #run(request: CallRequest, block: StagedBlock, context: CallContext): Promise<CallResult> {
     const worker = await this.#worker();
     worker.waiting++;
     try {
@@ -160,9 +187,9 @@ export class EvmReader {
         worker.clearTransientStorage();
         worker.deadline.passed = false;
         worker.deadline.atMs = performance.now() + CALL_TIMEOUT_MS;
-        const result = await simulate(worker.vm, request, block, gasCap);
+        const result = await ask(worker, request, block, context);
         if (!worker.deadline.passed) return result;
-        return { ok: false, refused: `execution aborted (timeout = ${CALL_TIMEOUT_MS} ms)` };
+        return refusal(`execution aborted (timeout = ${CALL_TIMEOUT_MS} ms)`);
       });
     } finally {
       worker.waiting--;
@@ -186,8 +213,10 @@ export class EvmReader {
   async #worker(): Promise<Worker> {
     if (this.#workers.length < MAX_CONCURRENT_CALLS && this.#workers.every(({ waiting }) => waiting > 0)) {
       const state = new EvmState(this.#executor.source, this.#executor.latestState);
-      const rollupVm = await createRollupVm(this.#executor.common, state, (number) => this.#executor.hashAt(number));
-      const worker: Worker = { ...rollupVm, state, mutex: new Mutex(), waiting: 0 };
+      const shown: ShownFees = {};
+      const hashAt = (number: number) => this.#executor.hashAt(number);
+      const rollupVm = await createRollupVm(this.#executor.common, state, hashAt, shown);
+      const worker: Worker = { ...rollupVm, state, shown, mutex: new Mutex(), waiting: 0 };
       this.#workers.push(worker);
       return worker;
     }
@@ -208,72 +237,33 @@ async function explained<T>(block: StagedBlock, read: () => Promise<T>): Promise
   }
 }
 
-async function simulate(vm: VM, request: CallRequest, block: StagedBlock, gasCap: bigint): Promise<CallResult> {
-  const cap = vm.common.isActivatedEIP(7825) && gasCap > MAX_TRANSACTION_GAS ? MAX_TRANSACTION_GAS : gasCap;
-  const gas = request.gas === undefined || request.gas > cap ? cap : request.gas;
-  const state = vm.stateManager;
+/** On the worker's state, of which nothing that the call or the overrides changed is left. */
+async function ask(
+  worker: Worker,
+  request: CallRequest,
+  block: StagedBlock,
+  { gasCap, overrides = [], blockOverrides = {} }: CallContext,
+): Promise<CallResult> {
+  const { vm, state, shown } = worker;
   await state.checkpoint();
+  let restore = () => {};
   try {
-    const sender = await state.getAccount(new Address(request.from));
-    const paid = request.gasPrice ?? request.maxFeePerGas ?? 0n;
-    const needed = (request.value ?? 0n) + paid * (request.gas ?? 0n);
-    if (needed > (sender?.balance ?? 0n)) {
-      const have = sender?.balance ?? 0n;
-      return { ok: false, refused: `insufficient funds for gas * price + value: have ${have} want ${needed}` };
-    }
-    const environment = environmentOf(vm, block, paid === 0n, gas);
-    const tx = unsigned(vm.common, request, gas, sender?.nonce ?? 0n);
-    if (hasCode(sender) && !isDelegated(await state.getCode(new Address(request.from)))) {
-      return await callFromContract(vm, tx, environment);
-    }
-    const result = await runTx(vm, {
-      tx,
-      block: environment,
-      skipNonce: true,
-      skipBalance: true,
-      skipHardForkValidation: true,
-      skipBlockGasLimitValidation: true,
-      reportAccessList: true,
-    });
-    return resultOf(result);
+    restore = await overrideAccounts(worker, overrides);
+    shown.blob = blockOverrides.blobBaseFee;
+    const gas = request.gas === undefined || request.gas > gasCap ? gasCap : request.gas;
+    const environment = makeBlock(vm.common, { ...block.header, ...overriddenFields(blockOverrides) });
+    return resultOf((await runCall(worker, request, gas, environment)).result);
   } catch (error) {
-    if (error instanceof SquadError) throw error;
-    return { ok: false, refused: firstSentence(error) };
+    if (!(error instanceof CallRefused)) throw error;
+    return { ok: false, refused: error };
   } finally {
+    restore();
     await state.revert();
   }
 }
 
-/** A transaction cannot come from a contract (EIP-3607), but a call may ask what would happen if it did. */
-async function callFromContract(vm: VM, tx: TypedTransaction, block: Block): Promise<CallResult> {
-  const intrinsic = tx.getIntrinsicGas();
-  if (tx.gasLimit < intrinsic)
-    return { ok: false, refused: `intrinsic gas too low: have ${tx.gasLimit}, want ${intrinsic}` };
-  const { to, value, data } = tx;
-  const gasLimit = tx.gasLimit - intrinsic;
-  const target = to === undefined ? {} : { to };
-  const { execResult } = await vm.evm.runCall({
-    caller: tx.getSenderAddress(),
-    ...target,
-    value,
-    data,
-    gasLimit,
-    block,
-  });
-  await vm.evm.journal.cleanup();
-  const { exceptionError, returnValue, gasRefund: refund = 0n } = execResult;
-  const gasUsed = execResult.executionGasUsed + intrinsic;
-  if (exceptionError === undefined) return { ok: true, returned: returnValue, gasUsed, refund, accessList: [] };
-  const reverted = exceptionError.error === 'revert';
-  return { ok: false, reverted, reason: exceptionError.error, data: returnValue, gasUsed };
-}
-
-/** As the block saw it; without a base fee if the call offers no price, as other nodes do it. */
-function environmentOf(vm: VM, block: StagedBlock, free: boolean, gas: bigint): Block {
-  const gasLimit = block.header.gasLimit > gas ? block.header.gasLimit : gas;
-  const fields = { ...block.header, gasLimit, ...(free ? { baseFeePerGas: 0n } : {}) };
-  const header = makeHeader(vm.common, fields);
-  return new Block(header, [], [], [], { common: vm.common, skipConsensusFormatValidation: true });
+function refusal(message: string): CallResult {
+  return { ok: false, refused: new CallRefused(REFUSAL.request, message) };
 }
 
 function resultOf(result: RunTxResult): CallResult {
@@ -283,7 +273,8 @@ function resultOf(result: RunTxResult): CallResult {
     return { ok: true, returned: returnValue, gasUsed, refund, accessList };
   }
   const reverted = exceptionError.error === 'revert';
-  return { ok: false, reverted, reason: exceptionError.error, data: returnValue, gasUsed: result.totalGasSpent };
+  const reason = failureWords(exceptionError.error);
+  return { ok: false, reverted, reason, data: returnValue, gasUsed: result.totalGasSpent };
 }
 
 export const EMPTY_CODE_HASH: Uint8Array = KECCAK256_NULL;

@@ -1,12 +1,11 @@
 /**
- * Blocks that could follow a block, with calls of whoever likes, on state that was changed for it: eth_simulateV1 without
- * validation. Nothing is kept; what is made, down to the roots, is what blocks with these transactions would be.
+ * Blocks that could follow a block, with calls of whoever likes, on state that was changed for it: eth_simulateV1. Nothing is
+ * kept; what is made, down to the roots, is what blocks with these transactions would be, system calls included.
  */
 
-import { Block } from '@ethereumjs/block';
-import type { TypedTransaction } from '@ethereumjs/tx';
+import type { HeaderData } from '@ethereumjs/block';
 import { Account, Address, bigIntMin } from '@ethereumjs/util';
-import { Bloom, runTx } from '@ethereumjs/vm';
+import { Bloom } from '@ethereumjs/vm';
 import { SquadError, ZERO_HASH } from '@squad/types';
 import { breatheNow } from '../breathe.ts';
 import { keccak256, keyOf } from '../keccak.ts';
@@ -15,18 +14,25 @@ import {
   type EvmTransaction,
   encodeConsensusReceipt,
   joinBlooms,
+  makeBlock,
   makeHeader,
   nextLogIndex,
   summaryOf,
 } from './block.ts';
-import { type CallRequest, hasCode, isDelegated, unsigned } from './call-request.ts';
+import { CallRefused, type CallRequest, REFUSAL } from './call-request.ts';
 import type { EvmExecutor } from './executor.ts';
+import { failureWords } from './failure.ts';
 import { headerFields } from './genesis.ts';
 import type { StagedBlock } from './history.ts';
+import { type AccountOverride, type BlockOverrides, overriddenFields, overrideAccounts } from './overrides.ts';
+import { encodeList, integerBytes } from './rlp.ts';
+import { runCall } from './run-call.ts';
 import { EvmState, type StateRoot, type StateSource } from './state.ts';
-import { effectiveGasPrice, firstSentence } from './transaction.ts';
+import { callAtBlockStart, requestsHash, takeRequests } from './system-calls.ts';
+import { effectiveGasPrice } from './transaction.ts';
+import { listenForTransfers } from './transfer-logs.ts';
 import { indexedRoot } from './trie.ts';
-import { createRollupVm, type RollupVm } from './vm.ts';
+import { createRollupVm, type RollupVm, type ShownFees } from './vm.ts';
 
 /** Blocks of one simulation, those between numbers that were asked for included. */
 export const MAX_SIMULATED_BLOCKS = 256;
@@ -35,70 +41,58 @@ export const MAX_SIMULATED_CALLS = 1000;
 /** Milliseconds of one simulation. */
 export const SIMULATION_TIMEOUT_MS = 5000;
 
-export interface AccountOverride {
-  readonly address: Uint8Array;
-  readonly nonce?: bigint | undefined;
-  readonly balance?: bigint | undefined;
-  readonly code?: Uint8Array | undefined;
-  /** In place of all slots. */
-  readonly state?: readonly StorageOverride[] | undefined;
-  /** Over the slots that there are. */
-  readonly stateDiff?: readonly StorageOverride[] | undefined;
-}
-export type StorageOverride = readonly [slot: Uint8Array, value: Uint8Array];
-
-export interface SimulatedBlockPlan {
-  readonly number?: bigint | undefined;
-  /** Seconds. */
-  readonly time?: bigint | undefined;
-  readonly gasLimit?: bigint | undefined;
-  readonly feeRecipient?: Uint8Array | undefined;
-  readonly prevRandao?: Uint8Array | undefined;
-  readonly baseFeePerGas?: bigint | undefined;
+export interface SimulatedBlockPlan extends BlockOverrides {
+  readonly beaconRoot?: Uint8Array | undefined;
+  readonly withdrawals?: readonly Withdrawal[] | undefined;
   readonly overrides: readonly AccountOverride[];
   readonly calls: readonly CallRequest[];
+}
+
+/** EIP-4895. */
+export interface Withdrawal {
+  readonly index: bigint;
+  readonly validatorIndex: bigint;
+  readonly address: Uint8Array;
+  /** Gwei. */
+  readonly amount: bigint;
+}
+
+export interface SimulationOptions {
+  /** Nonces and fees must be as a transaction's; without it they are not looked at, and blocks cost nothing. */
+  readonly validation: boolean;
+  /** Ether that moves is told of, as logs among the others (ERC-7528). */
+  readonly traceTransfers: boolean;
+  /** Of all calls together. */
+  readonly gasCap: bigint;
 }
 
 export interface SimulatedCall {
   readonly returned: Uint8Array;
   readonly gasUsed: bigint;
-  /** Undefined: it succeeded. `revert`: the contract said so; else the EVM's own word. */
+  /** Before refunds. */
+  readonly maxGasUsed: bigint;
+  /** Undefined: it succeeded. `execution reverted`: the contract said so; else the EVM's own words. */
   readonly failure: string | undefined;
+  /** The transaction's, and with `traceTransfers` what ether moved. */
+  readonly logs: readonly EvmLog[];
 }
 
 export interface SimulatedBlock {
   readonly block: StagedBlock;
+  readonly withdrawals: readonly Withdrawal[];
   readonly calls: readonly SimulatedCall[];
 }
 
-/** The whole simulation is refused, with the code that execution-apis gives the reason. */
-export class SimulationRefused extends Error {
-  readonly code: number;
-  constructor(code: number, message: string) {
-    super(message);
-    this.code = code;
-  }
-}
-
-const CODES = {
-  timeout: -32016,
-  intrinsicGas: -38013,
-  insufficientFunds: -38014,
-  blockGas: -38015,
-  number: -38020,
-  time: -38021,
-  limit: -38026,
-} as const;
-
-/** As much as one transaction may have from the Osaka rules on (EIP-7825). */
-const OSAKA_GAS = 1n << 24n;
+const GWEI = 10n ** 9n;
 
 export class BlockSimulation {
   readonly state: EvmState;
   readonly #executor: EvmExecutor;
   readonly #rollupVm: RollupVm;
+  readonly #shown: ShownFees;
   readonly #hashes: Map<number, Uint8Array>;
   readonly #untilMs: number;
+  readonly #options: SimulationOptions;
   /** Nodes and code of blocks that were simulated. */
   readonly #made: Map<string, Uint8Array>;
   #parent: StagedBlock;
@@ -108,37 +102,40 @@ export class BlockSimulation {
     executor: EvmExecutor;
     state: EvmState;
     rollupVm: RollupVm;
+    shown: ShownFees;
     hashes: Map<number, Uint8Array>;
     made: Map<string, Uint8Array>;
     untilMs: number;
     parent: StagedBlock;
-    gasCap: bigint;
+    options: SimulationOptions;
   }) {
     this.#executor = parts.executor;
     this.state = parts.state;
     this.#rollupVm = parts.rollupVm;
+    this.#shown = parts.shown;
     this.#hashes = parts.hashes;
     this.#made = parts.made;
     this.#untilMs = parts.untilMs;
     this.#parent = parts.parent;
-    this.#gasLeft = parts.gasCap;
+    this.#options = parts.options;
+    this.#gasLeft = parts.options.gasCap;
   }
 
-  /** `gasCap`: of all calls together. */
   static async begin(
     executor: EvmExecutor,
     root: StateRoot,
     parent: StagedBlock,
-    gasCap: bigint,
+    options: SimulationOptions,
   ): Promise<BlockSimulation> {
     const made = new Map<string, Uint8Array>();
     const hashes = new Map<number, Uint8Array>();
     const state = new EvmState(sourceOver(executor.source, made), root);
     const hashAt = (number: number) => hashes.get(number) ?? executor.hashAt(number);
-    const rollupVm = await createRollupVm(executor.common, state, hashAt);
+    const shown: ShownFees = {};
+    const rollupVm = await createRollupVm(executor.common, state, hashAt, shown);
     const untilMs = performance.now() + SIMULATION_TIMEOUT_MS;
     rollupVm.deadline.atMs = untilMs;
-    return new BlockSimulation({ executor, state, rollupVm, hashes, made, untilMs, parent, gasCap });
+    return new BlockSimulation({ executor, state, rollupVm, shown, hashes, made, untilMs, parent, options });
   }
 
   async run(plans: readonly SimulatedBlockPlan[]): Promise<SimulatedBlock[]> {
@@ -146,67 +143,61 @@ export class BlockSimulation {
     for (const plan of this.#withGapsFilled(plans)) {
       await breatheNow();
       this.#checkTime();
-      for (const override of plan.overrides) await this.#override(override);
+      const restore = await overrideAccounts(this.#rollupVm, plan.overrides);
       simulated.push(await this.#block(plan));
+      restore();
     }
     return simulated;
   }
 
-  /** Numbers that were left out are blocks without calls, one second after the other. */
+  /** Numbers that were left out are blocks without calls, one slot after the other. */
   #withGapsFilled(plans: readonly SimulatedBlockPlan[]): SimulatedBlockPlan[] {
     const filled: SimulatedBlockPlan[] = [];
+    const slotSeconds = BigInt(Math.ceil(this.#executor.file.blockTimeMs / 1000));
     let { number, timestamp } = this.#parent.header;
     for (const plan of plans) {
       const wanted = plan.number ?? number + 1n;
       if (wanted <= number)
-        throw new SimulationRefused(CODES.number, `block numbers must be in order: ${wanted} <= ${number}`);
+        throw new CallRefused(REFUSAL.blockNumber, `block numbers must be in order: ${wanted} <= ${number}`);
       if (BigInt(filled.length) + wanted - number > BigInt(MAX_SIMULATED_BLOCKS)) {
-        throw new SimulationRefused(CODES.limit, `too many blocks: more than ${MAX_SIMULATED_BLOCKS}`);
+        throw new CallRefused(REFUSAL.limit, `too many blocks: more than ${MAX_SIMULATED_BLOCKS}`);
       }
       for (number += 1n; number < wanted; number += 1n) {
-        filled.push({ number, time: ++timestamp, overrides: [], calls: [] });
+        timestamp += slotSeconds;
+        filled.push({ number, time: timestamp, overrides: [], calls: [] });
       }
-      const time = plan.time ?? timestamp + 1n;
+      const time = plan.time ?? timestamp + slotSeconds;
       if (time <= timestamp) {
-        throw new SimulationRefused(CODES.time, `block timestamps must be in order: ${time} <= ${timestamp}`);
+        throw new CallRefused(REFUSAL.blockTime, `block timestamps must be in order: ${time} <= ${timestamp}`);
       }
       timestamp = time;
       filled.push({ ...plan, number, time });
     }
     const calls = plans.reduce((sum, plan) => sum + plan.calls.length, 0);
     if (calls > MAX_SIMULATED_CALLS) {
-      throw new SimulationRefused(CODES.limit, `too many calls: ${calls}, more than ${MAX_SIMULATED_CALLS}`);
+      throw new CallRefused(REFUSAL.limit, `too many calls: ${calls}, more than ${MAX_SIMULATED_CALLS}`);
     }
     return filled;
-  }
-
-  async #override({ address, nonce, balance, code, state, stateDiff }: AccountOverride): Promise<void> {
-    const at = new Address(address);
-    const account = (await this.state.getAccount(at)) ?? new Account();
-    if (nonce !== undefined) account.nonce = nonce;
-    if (balance !== undefined) account.balance = balance;
-    await this.state.putAccount(at, account);
-    if (code !== undefined) await this.state.putCode(at, code);
-    if (state !== undefined) await this.state.clearStorage(at);
-    for (const [slot, value] of state ?? stateDiff ?? []) await this.state.putStorage(at, slot, withoutZeros(value));
   }
 
   async #block(plan: SimulatedBlockPlan): Promise<SimulatedBlock> {
     const { common, file } = this.#executor;
     const parent = this.#parent;
-    const fields = {
+    const fields: HeaderData = {
       ...headerFields(file),
       parentHash: parent.summary.hash,
-      number: plan.number!,
-      timestamp: plan.time!,
-      gasLimit: plan.gasLimit ?? parent.header.gasLimit,
-      coinbase: plan.feeRecipient === undefined ? parent.header.coinbase : new Address(plan.feeRecipient),
-      mixHash: plan.prevRandao ?? ZERO_HASH,
+      gasLimit: parent.header.gasLimit,
+      coinbase: parent.header.coinbase,
+      mixHash: ZERO_HASH,
       // What is not validated costs nothing, unless it is told to.
-      baseFeePerGas: plan.baseFeePerGas ?? 0n,
+      baseFeePerGas: this.#options.validation ? nextBaseFee(parent) : 0n,
+      ...(plan.beaconRoot === undefined ? {} : { parentBeaconBlockRoot: plan.beaconRoot }),
+      ...overriddenFields(plan),
     };
-    const options = { common, skipConsensusFormatValidation: true };
-    const environment = new Block(makeHeader(common, fields), [], [], [], options);
+    const environment = makeBlock(common, fields);
+    this.#shown.base = environment.header.baseFeePerGas;
+    this.#shown.blob = plan.blobBaseFee;
+    if (file.ethereumBlocks) await this.#systemCalls(() => callAtBlockStart(this.#rollupVm, environment));
     const transactions: EvmTransaction[] = [];
     const calls: SimulatedCall[] = [];
     for (const request of plan.calls) {
@@ -216,53 +207,52 @@ export class BlockSimulation {
       calls.push(call);
       transactions.push(transaction);
     }
+    const { withdrawals = [] } = plan;
+    await this.#withdraw(withdrawals);
+    const requests = file.ethereumBlocks
+      ? await this.#systemCalls(() => takeRequests(this.#rollupVm, environment))
+      : [];
+    const receipts = transactions.map(({ decoded, receipt }) => encodeConsensusReceipt(decoded.type, receipt));
     const header = makeHeader(common, {
       ...fields,
       stateRoot: this.#flush(),
       transactionsTrie: indexedRoot(transactions.map(({ raw }) => raw)),
-      receiptTrie: indexedRoot(
-        transactions.map(({ decoded, receipt }) => encodeConsensusReceipt(decoded.type, receipt)),
-      ),
+      receiptTrie: indexedRoot(receipts),
       logsBloom: joinBlooms(transactions.map(({ receipt }) => receipt.bloom)),
       gasUsed: transactions.at(-1)?.receipt.cumulativeGasUsed ?? 0n,
+      withdrawalsRoot: indexedRoot(withdrawals.map(encodeWithdrawal)),
+      ...(file.ethereumBlocks ? { requestsHash: requestsHash(requests) } : {}),
     });
     const summary = summaryOf(header, parent.summary.slot + 1, transactions.length);
-    this.#parent = { stage: 'soft', header, summary, transactions, requests: [] };
+    this.#parent = { stage: 'soft', header, summary, transactions, requests };
     this.#hashes.set(summary.number, summary.hash);
-    return { block: this.#parent, calls };
+    return { block: this.#parent, withdrawals, calls };
   }
 
-  async #call(request: CallRequest, block: Block, previous: EvmTransaction | undefined) {
+  async #call(request: CallRequest, block: ReturnType<typeof makeBlock>, previous: EvmTransaction | undefined) {
     const used = previous?.receipt.cumulativeGasUsed ?? 0n;
-    const free = block.header.gasLimit - used;
-    if (request.gas !== undefined && request.gas > free) {
-      throw new SimulationRefused(
-        CODES.blockGas,
-        `block gas limit reached: ${used} + ${request.gas} > ${block.header.gasLimit}`,
-      );
+    const { gasLimit } = block.header;
+    const asked = request.gas ?? gasLimit - used;
+    if (used + asked > gasLimit) {
+      throw new CallRefused(REFUSAL.blockGas, `block gas limit reached: ${used} + ${asked} >= ${gasLimit}`);
     }
-    const sender = await this.state.getAccount(new Address(request.from));
-    const gas = bigIntMin(
-      request.gas ?? free,
-      this.#gasLeft,
-      this.#executor.common.isActivatedEIP(7825) ? OSAKA_GAS : free,
-    );
-    const tx = unsigned(this.#executor.common, request, gas, sender?.nonce ?? 0n);
-    const price = request.gasPrice ?? request.maxFeePerGas ?? 0n;
-    const needed = (request.value ?? 0n) + price * gas;
-    const have = sender?.balance ?? 0n;
-    if (needed > have) {
-      const message = `insufficient funds for gas * price + value: have ${have} want ${needed}`;
-      throw new SimulationRefused(CODES.insufficientFunds, message);
+    if (this.#gasLeft === 0n) {
+      throw new CallRefused(REFUSAL.limit, `gas limit reached: all calls have ${this.#options.gasCap} together`);
     }
-    const minimum = tx.getMinimumGasLimit();
-    if (gas < minimum) {
-      throw new SimulationRefused(CODES.intrinsicGas, `intrinsic gas too low: have ${gas}, want ${minimum}`);
+    const gas = bigIntMin(asked, this.#gasLeft);
+    const transfers = this.#options.traceTransfers ? listenForTransfers(this.#rollupVm) : undefined;
+    let run: Awaited<ReturnType<typeof runCall>>;
+    try {
+      run = await runCall(this.#rollupVm, request, gas, block, this.#options.validation);
+    } finally {
+      transfers?.stop();
+      if (this.#rollupVm.deadline.passed) this.#checkTime(true);
     }
-    const isContract = hasCode(sender) && !isDelegated(await this.state.getCode(new Address(request.from)));
-    const effects = isContract ? await this.#fromContract(tx, block) : await this.#fromAccount(tx, block);
-    if (this.#rollupVm.deadline.passed) this.#checkTime(true);
-    const { returned, gasUsed, failure, logs, contractAddress } = effects;
+    const { tx, result, maxGasUsed } = run;
+    const { exceptionError, returnValue } = result.execResult;
+    const gasUsed = result.totalGasSpent;
+    const failure = exceptionError && failureWords(exceptionError.error);
+    const logs = (result.execResult.logs ?? []).map(([address, topics, data]) => ({ address, topics, data }));
     this.#gasLeft -= gasUsed;
     const raw = tx.serialize();
     const transaction: EvmTransaction = {
@@ -278,41 +268,31 @@ export class BlockSimulation {
         logs,
         firstLogIndex: nextLogIndex(previous?.receipt),
         bloom: bloomOf(logs),
-        contractAddress,
+        contractAddress: result.createdAddress?.bytes,
       },
     };
-    return { transaction, call: { returned, gasUsed, failure } };
+    const told = transfers?.among(logs) ?? logs;
+    return { transaction, call: { returned: returnValue, gasUsed, maxGasUsed, failure, logs: told } };
   }
 
-  async #fromAccount(tx: TypedTransaction, block: Block): Promise<CallEffects> {
-    try {
-      const { execResult, totalGasSpent, createdAddress } = await runTx(this.#rollupVm.vm, {
-        tx,
-        block,
-        skipNonce: true,
-        skipBalance: true,
-        skipHardForkValidation: true,
-        skipBlockGasLimitValidation: true,
-      });
-      return effectsOf(execResult, totalGasSpent, createdAddress?.bytes);
-    } catch (error) {
-      if (error instanceof SquadError) throw error;
-      throw new SimulationRefused(-32000, firstSentence(error));
+  async #withdraw(withdrawals: readonly Withdrawal[]): Promise<void> {
+    for (const { address, amount } of withdrawals) {
+      const at = new Address(address);
+      const account = (await this.state.getAccount(at)) ?? new Account();
+      account.balance += amount * GWEI;
+      await this.state.putAccount(at, account);
     }
   }
 
-  /** A transaction cannot come from a contract (EIP-3607), but a call may ask what would happen if it did. */
-  async #fromContract(tx: TypedTransaction, block: Block): Promise<CallEffects> {
-    const { evm } = this.#rollupVm.vm;
-    const intrinsic = tx.getIntrinsicGas();
-    const { to, value, data } = tx;
-    const target = to === undefined ? {} : { to };
-    const caller = tx.getSenderAddress();
-    const gasLimit = tx.gasLimit - intrinsic;
-    const { execResult, createdAddress } = await evm.runCall({ caller, ...target, value, data, gasLimit, block });
-    await evm.journal.cleanup();
-    this.state.originalStorageCache.clear();
-    return effectsOf(execResult, execResult.executionGasUsed + intrinsic, createdAddress?.bytes);
+  /** The caller may have put other code in the place of a system contract's. */
+  async #systemCalls<T>(run: () => Promise<T>): Promise<T> {
+    try {
+      return await run();
+    } catch (error) {
+      if (this.#rollupVm.deadline.passed) this.#checkTime(true);
+      if (!(error instanceof SquadError && error.code === 'SYSTEM_CALL_FAILED')) throw error;
+      throw new CallRefused(REFUSAL.request, error.message);
+    }
   }
 
   #flush(): Uint8Array {
@@ -323,26 +303,18 @@ export class BlockSimulation {
   }
 
   #checkTime(passed = performance.now() > this.#untilMs): void {
-    if (passed) throw new SimulationRefused(CODES.timeout, `execution aborted (timeout = ${SIMULATION_TIMEOUT_MS} ms)`);
+    if (passed) throw new CallRefused(REFUSAL.timeout, `execution aborted (timeout = ${SIMULATION_TIMEOUT_MS} ms)`);
   }
 }
 
-interface CallEffects extends SimulatedCall {
-  readonly logs: readonly EvmLog[];
-  readonly contractAddress: Uint8Array | undefined;
+function nextBaseFee({ header, transactions }: StagedBlock): bigint {
+  // A block that is open does not say yet what it used.
+  const gasUsed = transactions.at(-1)?.receipt.cumulativeGasUsed ?? 0n;
+  return makeHeader(header.common, { ...header, gasUsed }).calcNextBaseFee();
 }
 
-type ExecResult = Awaited<ReturnType<typeof runTx>>['execResult'];
-
-function effectsOf(result: ExecResult, gasUsed: bigint, contractAddress: Uint8Array | undefined): CallEffects {
-  const { exceptionError, returnValue, logs = [] } = result;
-  return {
-    returned: returnValue,
-    gasUsed,
-    failure: exceptionError?.error,
-    logs: logs.map(([address, topics, data]) => ({ address, topics, data })),
-    contractAddress,
-  };
+function encodeWithdrawal({ index, validatorIndex, address, amount }: Withdrawal): Uint8Array {
+  return encodeList([integerBytes(index), integerBytes(validatorIndex), address, integerBytes(amount)]);
 }
 
 /** What the simulation made is found beside what there is; nodes in memory are counted where they are shared. */
@@ -364,9 +336,4 @@ function bloomOf(logs: readonly EvmLog[]): Uint8Array {
   const bloom = new Bloom();
   for (const { address, topics } of logs) for (const item of [address, ...topics]) bloom.add(item);
   return bloom.bitvector;
-}
-
-function withoutZeros(word: Uint8Array): Uint8Array {
-  const first = word.findIndex((byte) => byte !== 0);
-  return word.subarray(first === -1 ? word.length : first);
 }

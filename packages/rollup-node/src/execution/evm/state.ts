@@ -88,6 +88,7 @@ export class EvmState implements StateManagerInterface {
   #codes = new Map<string, Uint8Array>();
   #undo: (() => void)[] = [];
   #checkpoints: number[] = [];
+  #codeHiddenOf: string | undefined;
 
   constructor(source: StateSource, root: StateRoot) {
     this.#shared = source;
@@ -121,8 +122,20 @@ export class EvmState implements StateManagerInterface {
   }
 
   async getAccount(address: Address): Promise<Account | undefined> {
-    const account = this.#account(keyOf(address.bytes), address.bytes);
-    return account && copyOf(account);
+    const key = keyOf(address.bytes);
+    const account = this.#account(key, address.bytes);
+    const copy = account && copyOf(account);
+    if (copy === undefined || this.#codeHiddenOf !== key) return copy;
+    this.#codeHiddenOf = undefined;
+    return withCodeHiddenOnce(copy);
+  }
+
+  /**
+   * Whoever looks at the account next does not see at once that it has code. No transaction may come from a contract (EIP-3607),
+   * which the library checks first of all; a call may ask what would happen if it did.
+   */
+  hideCodeOnce(address: Uint8Array): void {
+    this.#codeHiddenOf = keyOf(address);
   }
 
   async putAccount(address: Address, account?: Account): Promise<void> {
@@ -407,6 +420,17 @@ export class EvmState implements StateManagerInterface {
 }
 
 /** The state without accounts. */
+function withCodeHiddenOnce(account: Account): Account {
+  return Object.defineProperty(account, 'codeHash', {
+    configurable: true,
+    get: () => {
+      // Behind it is the account's own, which is what is written back.
+      Reflect.deleteProperty(account, 'codeHash');
+      return KECCAK256_NULL;
+    },
+  });
+}
+
 export const EMPTY_STATE: StateRoot = { hash: EMPTY_TRIE_ROOT, trie: undefined };
 
 export function stateRootFromHash(hash: Uint8Array): StateRoot {

@@ -1,9 +1,10 @@
-/** The default tracer of debug_traceTransaction: each operation with gas, stack, memory and storage (execution-apis, StructLog). */
+/** The default tracer of debug_trace…: each operation with gas, stack, memory and storage (execution-apis, StructLog). */
 
 import type { EVMResult, InterpreterStep, Message } from '@ethereumjs/evm';
 import { bigIntToHex } from '@ethereumjs/util';
 import type { Hex } from '@squad/types';
 import { hexOf } from '../../hex.ts';
+import { failureWords } from './failure.ts';
 import type { TraceBudget, Tracer } from './trace.ts';
 
 export interface StructLoggerOptions {
@@ -42,6 +43,7 @@ const LOG_BYTES = 100;
 const WORD_BYTES = 70;
 
 export class StructLogger implements Tracer<StructTrace> {
+  readonly compares = false;
   readonly #options: StructLoggerOptions;
   readonly #budget: TraceBudget;
   readonly #logs: StructLog[] = [];
@@ -51,6 +53,8 @@ export class StructLogger implements Tracer<StructTrace> {
   readonly #storage = new Map<string, Record<Hex, Hex>>();
   /** Of the last call that each depth made. */
   readonly #returned: Hex[] = [];
+  #last: InterpreterStep | undefined;
+  #depth = 0;
   #read: { readonly log: StructLog; readonly address: string; readonly slot: Hex } | undefined;
 
   constructor(options: StructLoggerOptions, budget: TraceBudget) {
@@ -60,6 +64,7 @@ export class StructLogger implements Tracer<StructTrace> {
 
   step(step: InterpreterStep): void {
     const { stack } = step;
+    this.#last = step;
     this.#finishRead(stack);
     const log: StructLog = {
       pc: step.pc,
@@ -78,16 +83,18 @@ export class StructLogger implements Tracer<StructTrace> {
       this.#budget.keep(stack.length * 8);
       log.stack = stack.map((word) => this.#quantity(word));
     }
-    if (this.#options.enableMemory) log.memory = this.#words(step.memory);
-    if (this.#options.enableReturnData) {
-      log.returnData = this.#returned[step.depth] ?? '0x';
-      this.#budget.keep(log.returnData.length);
+    if (this.#options.enableMemory && step.memory.length > 0) log.memory = this.#words(step.memory);
+    const returned = this.#returned[step.depth] ?? '0x';
+    if (this.#options.enableReturnData && returned !== '0x') {
+      log.returnData = returned;
+      this.#budget.keep(returned.length);
     }
     if (!this.#options.disableStorage) this.#touch(step, log);
   }
 
   enter({ depth, gasLimit, value, delegatecall }: Message): void {
     this.#finishRead(undefined);
+    this.#depth = depth;
     this.#returned.length = depth;
     const caller = depth === 0 ? undefined : this.#newest[depth - 1];
     // What a call hands to the callee is part of its cost; of a creation it is not.
@@ -96,19 +103,25 @@ export class StructLogger implements Tracer<StructTrace> {
     caller.gasCost += Number(gasLimit - stipend);
   }
 
-  leave({ execResult }: EVMResult): void {
+  leave({ execResult, createdAddress }: EVMResult): void {
     this.#finishRead(undefined);
-    const depth = this.#newest.length - 1;
+    // Of a precompile there are no operations.
+    const depth = this.#depth--;
     const { exceptionError, returnValue } = execResult;
     const log = this.#newest[depth];
     if (exceptionError !== undefined && exceptionError.error !== 'revert' && log !== undefined) {
-      log.error = exceptionError.error;
+      log.error = failureWords(exceptionError.error, this.#last);
     }
-    if (depth > 0) this.#returned[depth - 1] = hexOf(returnValue);
+    // A creation gives its code to the new account, and nothing to its caller.
+    const isCreated = createdAddress !== undefined && exceptionError === undefined;
+    if (depth > 0) this.#returned[depth - 1] = isCreated ? '0x' : hexOf(returnValue);
   }
 
   async answer({ result }: Parameters<Tracer<StructTrace>['answer']>[0]): Promise<StructTrace> {
-    const { execResult, totalGasSpent } = result;
+    const { execResult, totalGasSpent, gasRefund = 0n } = result;
+    // What authorizations gave back is there from the beginning (EIP-7702); the library counts it in the end.
+    const given = Number(gasRefund - (execResult.gasRefund ?? 0n));
+    if (given > 0) for (const log of this.#logs) log.refund += given;
     return {
       gas: Number(totalGasSpent),
       failed: execResult.exceptionError !== undefined,

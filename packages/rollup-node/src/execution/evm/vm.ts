@@ -1,7 +1,8 @@
 /**
  * The virtual machine over a rollup's state. Two additions to the library's, neither of which changes what a program
  * computes or pays: at jump destinations, through which every loop must go, the event loop gets its turn; and a run that
- * only answers a question can be given an end in time.
+ * only answers a question can be given an end in time. One that answers a question can also be shown other fees than the
+ * block's.
  */
 
 import type { Common } from '@ethereumjs/common';
@@ -19,6 +20,12 @@ export interface Deadline {
   passed: boolean;
 }
 
+/** What BASEFEE and BLOBBASEFEE answer, in wei, in place of what the block says. */
+export interface ShownFees {
+  base?: bigint | undefined;
+  blob?: bigint | undefined;
+}
+
 export interface RollupVm {
   readonly vm: VM;
   /** Its `atMs` is infinite until someone sets it. */
@@ -27,13 +34,17 @@ export interface RollupVm {
   clearTransientStorage(): void;
 }
 
+const BASEFEE = 0x48;
+const BLOBBASEFEE = 0x4a;
 const JUMPDEST = 0x5b;
+type CustomOpcodes = NonNullable<EVMOpts['customOpcodes']>;
 
-/** `hashAt`: what the BLOCKHASH instruction sees. */
+/** `hashAt`: what the BLOCKHASH instruction sees. `shown`: for questions only, never for transactions. */
 export async function createRollupVm(
   common: Common,
   stateManager: EvmState,
   hashAt: (number: number) => Bytes32,
+  shown?: ShownFees,
 ): Promise<RollupVm> {
   const blockchain: EVMMockBlockchainInterface = {
     getBlock: async (number) => ({ hash: () => hashAt(number) }),
@@ -41,12 +52,30 @@ export async function createRollupVm(
     shallowCopy: () => blockchain,
   };
   const deadline: Deadline = { atMs: Number.POSITIVE_INFINITY, passed: false };
-  const customOpcodes: NonNullable<EVMOpts['customOpcodes']> = [
+  const customOpcodes: CustomOpcodes = [
     { opcode: JUMPDEST, opcodeName: 'JUMPDEST', baseFee: 1, logicFunction: () => stepFrom(deadline) },
+    ...(shown === undefined ? [] : feesOf(shown)),
   ];
   const evm = await createEVM({ common, stateManager, blockchain, customOpcodes });
   const vm = await createVM({ common, stateManager, blockchain, evm });
   return { vm, deadline, clearTransientStorage: () => evm.transientStorage.clear() };
+}
+
+function feesOf(shown: ShownFees): CustomOpcodes {
+  return [
+    {
+      opcode: BASEFEE,
+      opcodeName: 'BASEFEE',
+      baseFee: 2,
+      logicFunction: ({ stack, interpreter }) => stack.push(shown.base ?? interpreter.getBlockBaseFee()),
+    },
+    {
+      opcode: BLOBBASEFEE,
+      opcodeName: 'BLOBBASEFEE',
+      baseFee: 2,
+      logicFunction: ({ stack, interpreter }) => stack.push(shown.blob ?? interpreter.getBlobBaseFee()),
+    },
+  ];
 }
 
 /** The library awaits what it returns. */
