@@ -1,7 +1,7 @@
 /** What the methods answer to input that is wrong, too large, or out of range; and how they bound what a caller can grow. */
 
 import { createTxFromRLP } from '@ethereumjs/tx';
-import { toHex } from '@squad/types';
+import { type Hex, toHex } from '@squad/types';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEVELOPMENT_ACCOUNTS } from '../src/config/development-accounts.ts';
 import { createSharedCommon } from '../src/execution/evm/common.ts';
@@ -10,6 +10,7 @@ import { keccak256 } from '../src/execution/keccak.ts';
 import {
   FILTER_EXPIRY_MS,
   MAX_FILTERS,
+  MAX_POOL_TRANSACTIONS,
   MAX_PROOF_SLOTS,
   MAX_SUBMITTED_PER_SENDER,
   SUBMITTED_EXPIRY_MS,
@@ -93,8 +94,8 @@ const WRONG: [string, unknown][] = [
   ['eth_call', [{ to: ADDRESS, data: '0x01', input: '0x02' }]],
   ['eth_call', [{ to: ADDRESS, data: `0x${'00'.repeat(128 * 1024 + 1)}` }]],
   ['eth_call', [{ to: ADDRESS, gas: 'lots' }]],
-  ['eth_call', [{ to: ADDRESS, gasPrice: '0x1', maxFeePerGas: '0x1' }]],
-  ['eth_call', [{ to: ADDRESS, maxFeePerGas: '0x1', maxPriorityFeePerGas: '0x2' }]],
+  ['eth_call', [{ to: ADDRESS, blobVersionedHashes: [HASH] }]],
+  ['eth_call', [{ to: ADDRESS }, 'latest', { [ADDRESS]: { storage: {} } }]],
   ['eth_call', [{ to: ADDRESS, accessList: [{ address: ADDRESS }] }]],
   ['eth_call', [{ to: ADDRESS, accessList: [{ address: ADDRESS, storageKeys: ['0x1'] }] }]],
   ['eth_estimateGas', [[]]],
@@ -199,7 +200,7 @@ describe('what is not there', () => {
       });
     }
     expect((await node.call('eth_call', [{ to: ADDRESS }, { blockHash: HASH }])).error?.message).toBe(
-      'header not found',
+      'header for hash not found',
     );
     expect((await node.call('eth_subscribe', ['newHeads'])).error?.message).toMatch(/WebSocket/);
   });
@@ -226,7 +227,51 @@ describe('calls', () => {
     expect((await node.call('eth_call', [{ from: contract, to: contract }])).result).toBe(`0x${'0'.repeat(64)}`);
     expect((await node.call('eth_call', [{ from: recipient(6), to: contract }])).result).toBe(`0x${'0'.repeat(64)}`);
     const { error } = await node.call('eth_call', [{ from: recipient(6), to: contract, value: '0x1' }]);
-    expect(error?.message).toMatch(/^insufficient funds for gas \* price \+ value/);
+    expect(error?.message).toMatch(
+      /^err: insufficient funds for gas \* price \+ value: address 0x.{40} have 0 want 1 \(supplied gas 50000000\)$/,
+    );
+  });
+
+  it('are refused in geth’s words', async () => {
+    const call = async (fields: object) => (await node.call('eth_call', [{ to: ADDRESS, ...fields }])).error;
+    const refused = { code: -32000 };
+    expect(await call({ gasPrice: '0x1', maxFeePerGas: '0x1' })).toMatchObject({
+      ...refused,
+      message: 'both gasPrice and (maxFeePerGas or maxPriorityFeePerGas) specified',
+    });
+    expect(await call({ maxFeePerGas: '0x1', maxPriorityFeePerGas: '0x2' })).toMatchObject({
+      ...refused,
+      message: expect.stringMatching(/^err: max priority fee per gas higher than max fee per gas: address 0x0{40}, /),
+    });
+    expect(await call({ chainId: '0x2' })).toMatchObject({
+      ...refused,
+      message: "chainId does not match node's (have=2, want=901)",
+    });
+    const { error } = await node.call('eth_estimateGas', [{ from: recipient(6), to: ADDRESS, value: '0x1' }]);
+    expect(error?.message).toMatch(/^failed with \d+ gas: insufficient funds/);
+  });
+
+  it('see state and block as they are told to', async () => {
+    const fees = (field: object, code: Hex, block = {}) =>
+      node.call('eth_call', [{ to: recipient(6), ...field }, 'latest', { [recipient(6)]: { code } }, block]);
+    const word = (value: number) => `0x${value.toString(16).padStart(64, '0')}`;
+    const returning = (operation: string): Hex => assemble(`${operation} PUSH0 MSTORE 32 PUSH0 RETURN`);
+    expect((await fees({}, returning('NUMBER'), { number: '0x77' })).result).toBe(word(0x77));
+    expect((await fees({}, returning('BASEFEE'))).result).toBe(word(0));
+    expect((await fees({}, '0x4a5f5260205ff3', { blobBaseFee: '0x9' })).result).toBe(word(9));
+    expect((await fees({}, '0x4a5f5260205ff3')).result).toBe(word(1));
+    const sha256 = `0x${'2'.padStart(40, '0')}`;
+    const asked = (overrides: object) => node.call('eth_call', [{ to: sha256 }, 'latest', overrides]);
+    const { result: hash } = await asked({});
+    expect((await asked({ [sha256]: { code: returning('CHAINID') } })).result).toBe(word(901));
+    expect((await asked({})).result).toBe(hash);
+    const estimate = async (overrides: object) =>
+      (await node.call('eth_estimateGas', [{ from: recipient(6), to: ADDRESS, value: '0x1' }, 'latest', overrides]))
+        .result;
+    expect(await estimate({ [recipient(6)]: { balance: '0x1' } })).toBe('0x5208');
+    expect(await estimate({ [recipient(6)]: { balance: '0x1' }, [ADDRESS]: { code: returning('CHAINID') } })).not.toBe(
+      '0x5208',
+    );
   });
 
   it('run at once without disturbing each other, or the state', async () => {
@@ -309,5 +354,56 @@ describe('limits', () => {
     now += SUBMITTED_EXPIRY_MS;
     expect(submitted.nextNonce(from, 0n)).toBe(0n);
     expect(submitted.size).toBe(0);
+  });
+});
+
+describe('the pool', () => {
+  it('has what was sent and waits: by sender and nonce, with what has its turn apart from what has not', async () => {
+    const pool = await startRpcNode();
+    const [sender] = DEVELOPMENT_ACCOUNTS;
+    const raws = [0n, 1n, 3n].map((nonce) => sign(901, 0, { nonce, to: recipient(1), value: 5n }));
+    const hashes = [];
+    for (const raw of raws) hashes.push((await pool.call('eth_sendRawTransaction', [toHex(raw)])).result);
+    const { result: status } = await pool.call('txpool_status');
+    expect(status).toEqual({ pending: '0x2', queued: '0x1' });
+    const { result: content } = await pool.call('txpool_contentFrom', [sender]);
+    expect(content).toMatchObject({
+      pending: { 0: { hash: hashes[0] }, 1: { hash: hashes[1] } },
+      queued: { 3: { hash: hashes[2], blockHash: null } },
+    });
+    const { result: whole } = await pool.call('txpool_content');
+    const checksummed = '0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266';
+    const { pending, queued } = content as Record<string, object>;
+    expect(whole).toEqual({ pending: { [checksummed]: pending }, queued: { [checksummed]: queued } });
+    const { result: lines } = await pool.call('txpool_inspect');
+    expect((lines as { queued: Record<string, object> }).queued[checksummed]).toEqual({
+      3: expect.stringMatching(/^0x.{40}: 5 wei \+ 21000 gas × 100000000000 wei$/),
+    });
+    await pool.order();
+    expect((await pool.call('txpool_status')).result).toEqual({ pending: '0x0', queued: '0x0' });
+    await pool.close();
+  });
+
+  it('tells so many, and counts one more', async () => {
+    const pool = await startRpcNode();
+    const raws = Array.from({ length: MAX_SUBMITTED_PER_SENDER }, (_, nonce) =>
+      sign(901, 0, { nonce, to: recipient(1) }),
+    );
+    raws.push(sign(901, 1, { nonce: 0, to: recipient(1) }));
+    const told = async () => {
+      const { result } = await pool.call('txpool_inspect');
+      return Object.values((result as { pending: object }).pending).flatMap((theirs) => Object.keys(theirs)).length;
+    };
+    const send = (some: Uint8Array[]) =>
+      Promise.all(some.map((raw) => pool.call('eth_sendRawTransaction', [toHex(raw)])));
+    await send(raws.slice(0, MAX_POOL_TRANSACTIONS));
+    expect(await told()).toBe(MAX_POOL_TRANSACTIONS);
+    await send(raws.slice(MAX_POOL_TRANSACTIONS));
+    expect(await told()).toBe(MAX_POOL_TRANSACTIONS);
+    expect((await pool.call('txpool_status')).result).toEqual({
+      pending: `0x${(MAX_POOL_TRANSACTIONS + 1).toString(16)}`,
+      queued: '0x0',
+    });
+    await pool.close();
   });
 });

@@ -124,6 +124,14 @@ const CASES: [string, () => unknown[], z.ZodType][] = [
     () => [{ blockStateCalls: [{ calls: [call, { ...call, input: word(13) }] }] }],
     schema.SimulatedBlocks,
   ],
+  ['eth_getHeaderByNumber', () => ['0x1'], schema.BlockHeader],
+  ['eth_getHeaderByNumber', () => ['0xffff'], z.null()],
+  ['eth_getRawTransactionByBlockNumberAndIndex', () => ['0x1', '0x1'], bytes],
+  ['eth_config', () => [], schema.ChainConfig],
+  ['txpool_status', () => [], z.strictObject({ pending: uint, queued: uint })],
+  ['txpool_content', () => [], schema.Pool],
+  ['txpool_contentFrom', () => [account.address], schema.PoolOfSender],
+  ['txpool_inspect', () => [], z.strictObject({ pending: z.object(), queued: z.object() })],
   ['net_version', () => [], z.string().regex(/^\d+$/)],
   ['net_listening', () => [], z.boolean()],
   ['net_peerCount', () => [], uint],
@@ -137,6 +145,18 @@ const CASES: [string, () => unknown[], z.ZodType][] = [
   ],
 ];
 
+CASES.push(
+  ['debug_traceBlockByNumber', () => ['0x1'], schema.blockTrace(schema.OpcodeTransactionTrace).length(6)],
+  ['debug_traceBlockByNumber', () => ['0x1', { tracer: 'callTracer' }], schema.blockTrace(schema.CallFrame).length(6)],
+  ['debug_traceCall', () => [call, 'latest', { tracer: 'callTracer' }], schema.CallFrame],
+  ['debug_traceCall', () => [call, 'latest', { enableMemory: true }], schema.OpcodeTransactionTrace],
+  ['debug_getRawHeader', () => ['0x1'], bytes],
+  ['debug_getRawBlock', () => ['0x1'], bytes],
+  ['debug_getRawReceipts', () => ['0x1'], z.array(bytes).length(6)],
+  ['debug_getRawTransaction', () => [hashes[0]], bytes],
+  ['debug_getBadBlocks', () => [], z.array(z.never())],
+);
+
 describe('answers by the schemas of execution-apis', () => {
   it.each(CASES)('%s', async (method, params, expected) => {
     expect(expected.safeParse(await ask(method, ...params())).error).toBeUndefined();
@@ -146,6 +166,9 @@ describe('answers by the schemas of execution-apis', () => {
     const { hash } = await block(false);
     for (const [byHash, byNumber, ...more] of [
       ['eth_getBlockByHash', 'eth_getBlockByNumber', true],
+      ['eth_getHeaderByHash', 'eth_getHeaderByNumber'],
+      ['debug_traceBlockByHash', 'debug_traceBlockByNumber'],
+      ['eth_getRawTransactionByBlockHashAndIndex', 'eth_getRawTransactionByBlockNumberAndIndex', '0x1'],
       ['eth_getBlockTransactionCountByHash', 'eth_getBlockTransactionCountByNumber'],
       ['eth_getUncleCountByBlockHash', 'eth_getUncleCountByBlockNumber'],
       ['eth_getTransactionByBlockHashAndIndex', 'eth_getTransactionByBlockNumberAndIndex', '0x1'],
@@ -212,6 +235,15 @@ describe('hashes and roots, computed again from the answers', () => {
         ...[header.requestsHash],
       ] as Hex[];
       expect(keccak256(toRlp(fields))).toBe(header.hash);
+    }
+  });
+
+  it('the raw header is what the hash is of, the raw block has the size that is told, and raw receipts make the root', async () => {
+    for (const number of ['0x0', '0x1']) {
+      const { hash, size, receiptsRoot }: Answer = await ask('eth_getBlockByNumber', number, false);
+      expect(keccak256(await ask('debug_getRawHeader', number))).toBe(hash);
+      expect((((await ask('debug_getRawBlock', number)) as Hex).length - 2) / 2).toBe(Number(size));
+      expect(await rootOf(await ask('debug_getRawReceipts', number))).toBe(receiptsRoot);
     }
   });
 

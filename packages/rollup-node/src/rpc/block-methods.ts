@@ -13,6 +13,7 @@ import type { RpcState } from './context.ts';
 import { refused, unknownBlock } from './errors.ts';
 import {
   formatBlock,
+  formatHeader,
   formatLog,
   formatReceipt,
   formatSkipped,
@@ -35,6 +36,8 @@ function wholeBlockMethods(state: RpcState): RpcMethod[] {
   const result = { name: 'block', description: 'The block with transactions or their hashes; null if there is none' };
   const format = (block: StagedBlock | undefined, whole: boolean) =>
     block === undefined ? null : formatBlock(block, whole);
+  const header = { name: 'header', description: 'The block without transactions; null if there is none' };
+  const formatted = (block: StagedBlock | undefined) => (block === undefined ? null : formatHeader(block));
   return [
     defineMethod({
       name: 'eth_getBlockByNumber',
@@ -49,6 +52,20 @@ function wholeBlockMethods(state: RpcState): RpcMethod[] {
       params: { ...BY_HASH, fullTransactions: full },
       result,
       handler: ({ blockHash, fullTransactions }) => format(state.history.blockByHash(blockHash), fullTransactions),
+    }),
+    defineMethod({
+      name: 'eth_getHeaderByNumber',
+      summary: 'A block’s header by number or tag',
+      params: BY_NUMBER,
+      result: header,
+      handler: ({ block }) => formatted(state.findBlock(block)),
+    }),
+    defineMethod({
+      name: 'eth_getHeaderByHash',
+      summary: 'A block’s header by hash',
+      params: BY_HASH,
+      result: header,
+      handler: ({ blockHash }) => formatted(state.history.blockByHash(blockHash)),
     }),
     defineMethod({
       name: 'eth_getBlockReceipts',
@@ -116,6 +133,7 @@ function uncles(): RpcMethod[] {
 function transactionMethods(state: RpcState): RpcMethod[] {
   const { history, submitted, skipped } = state;
   const result = { name: 'transaction', description: 'null if it is not known' };
+  const raw = { name: 'raw', description: 'EIP-2718 bytes; null if it was not executed' };
   const transactionIndex = SmallQuantity;
   return [
     defineMethod({
@@ -136,7 +154,7 @@ function transactionMethods(state: RpcState): RpcMethod[] {
       name: 'eth_getRawTransactionByHash',
       summary: 'A transaction as it was ordered, byte by byte',
       params: { transactionHash: Word },
-      result: { name: 'raw', description: 'EIP-2718 bytes; null if it was not executed' },
+      result: raw,
       handler: ({ transactionHash }) => {
         const found = history.transaction(transactionHash);
         return found === undefined ? null : hexOf(found.transaction.raw);
@@ -155,6 +173,20 @@ function transactionMethods(state: RpcState): RpcMethod[] {
       params: { ...BY_NUMBER, transactionIndex },
       result,
       handler: ({ block, transactionIndex: index }) => transactionAt(state.findBlock(block), index),
+    }),
+    defineMethod({
+      name: 'eth_getRawTransactionByBlockHashAndIndex',
+      summary: 'A transaction by its place, byte by byte',
+      params: { ...BY_HASH, transactionIndex },
+      result: raw,
+      handler: ({ blockHash, transactionIndex: index }) => rawAt(history.blockByHash(blockHash), index),
+    }),
+    defineMethod({
+      name: 'eth_getRawTransactionByBlockNumberAndIndex',
+      summary: 'A transaction by its place, byte by byte',
+      params: { ...BY_NUMBER, transactionIndex },
+      result: raw,
+      handler: ({ block, transactionIndex: index }) => rawAt(state.findBlock(block), index),
     }),
     defineMethod({
       name: 'eth_getTransactionReceipt',
@@ -204,6 +236,11 @@ function transactionAt(block: StagedBlock | undefined, index: number): JsonObjec
   return found === undefined ? null : formatTransaction(found);
 }
 
+function rawAt(block: StagedBlock | undefined, index: number): string | null {
+  const transaction = block?.transactions[index];
+  return transaction === undefined ? null : hexOf(transaction.raw);
+}
+
 function logMethod(state: RpcState): RpcMethod {
   return defineMethod({
     name: 'eth_getLogs',
@@ -233,7 +270,7 @@ export async function findLogs(state: RpcState, query: LogQuery): Promise<JsonOb
 function rangeOf(state: RpcState, from: BlockReference, to: BlockReference): [number, number] {
   const first = state.numberOf(from);
   const last = state.numberOf(to);
-  if (first === undefined || last === undefined) throw unknownBlock();
+  if (first === undefined || last === undefined) throw unknownBlock('unknown block');
   if (first > last) {
     throw refused('invalid block range params', 'INVALID_RANGE', 'fromBlock must not be after toBlock.', {
       first,

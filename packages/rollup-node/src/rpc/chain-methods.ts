@@ -7,6 +7,7 @@ import type { StagedBlock } from '../execution/evm/history.ts';
 import { keccak256 } from '../execution/keccak.ts';
 import type { RpcState } from './context.ts';
 import { refused } from './errors.ts';
+import { forkConfig } from './fork-config.ts';
 import { MAX_FEE_HISTORY_BLOCKS, MAX_FEE_HISTORY_PERCENTILES, MAX_SHA3_BYTES } from './limits.ts';
 import { BlockNumber, SmallQuantity } from './schemas.ts';
 
@@ -37,6 +38,7 @@ function identityMethods(state: RpcState): RpcMethod[] {
         highestBlock: toQuantity(highestBlock),
       };
     }),
+    constant('eth_config', 'The rules of the chain, which never change (EIP-7910)', () => forkConfig(state.executor)),
     defineMethod({
       name: 'web3_sha3',
       summary: 'Keccak-256 of the bytes',
@@ -70,7 +72,12 @@ function feeMethods(state: RpcState): RpcMethod[] {
       },
       result: { name: 'feeHistory', description: 'As in execution-apis' },
       handler: ({ blockCount, newestBlock, rewardPercentiles }) => {
-        const newest = state.block(newestBlock);
+        const newest = state.findBlock(newestBlock);
+        if (newest === undefined) {
+          const { latestNumber } = state.history;
+          const message = `request beyond head block: requested ${state.numberOf(newestBlock)}, head ${latestNumber}`;
+          throw refused(message, 'UNKNOWN_BLOCK', 'Ask for a block up to eth_blockNumber, or one of the tags.');
+        }
         const count = Math.min(blockCount, MAX_FEE_HISTORY_BLOCKS, newest.summary.number + 1);
         return feeHistory(state, newest, count, rewardPercentiles ?? undefined);
       },
@@ -89,8 +96,11 @@ export function nextBaseFee(state: RpcState): bigint {
 }
 
 function feeHistory(state: RpcState, newest: StagedBlock, count: number, percentiles: readonly number[] | undefined) {
-  if (percentiles?.some((value, index) => index > 0 && value < percentiles[index - 1]!)) {
-    throw refused('invalid reward percentile: they must not decrease', 'INVALID_PERCENTILES', 'Sort the percentiles.');
+  const falling = percentiles?.findIndex((value, index) => index > 0 && value < percentiles[index - 1]!) ?? -1;
+  if (falling > 0) {
+    const [before, after] = percentiles!.slice(falling - 1, falling + 1) as [number, number];
+    const message = `invalid reward percentile: #${falling - 1}:${before.toFixed(6)} >= #${falling}:${after.toFixed(6)}`;
+    throw refused(message, 'INVALID_PERCENTILES', 'Sort the percentiles.');
   }
   const oldest = newest.summary.number - count + 1;
   const blocks = Array.from({ length: count }, (_, index) =>
@@ -104,7 +114,7 @@ function feeHistory(state: RpcState, newest: StagedBlock, count: number, percent
     gasUsedRatio: blocks.map((block) => Number(gasUsedOf(block)) / Number(block.header.gasLimit)),
     baseFeePerBlobGas: baseFees.map(() => '0x1'),
     blobGasUsedRatio: blocks.map(() => 0),
-    ...(percentiles === undefined || count === 0
+    ...(percentiles === undefined || percentiles.length === 0 || count === 0
       ? {}
       : { reward: blocks.map((block) => rewardsOf(block, percentiles)) }),
   };

@@ -11,6 +11,7 @@ import { RpcState } from './context.ts';
 import { debugMethods } from './debug-methods.ts';
 import { Filters, filterMethods } from './filters.ts';
 import { opMethods } from './op-methods.ts';
+import { poolMethods } from './pool-methods.ts';
 import type { RollupRpcPorts } from './ports.ts';
 import { simulateMethod } from './simulate-method.ts';
 import { stateMethods } from './state-methods.ts';
@@ -45,6 +46,7 @@ export function createEthApi(
       ...debugMethods(state),
       ...filterMethods(filters),
       submitMethod(state),
+      ...poolMethods(state),
       ...(opRollupConfig === undefined ? [] : opMethods(state, opRollupConfig)),
     ],
     subscriptions: ethSubscriptions(state),

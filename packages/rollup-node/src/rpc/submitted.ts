@@ -49,6 +49,23 @@ export class SubmittedTransactions {
     return this.#byHash.get(keyOf(hash));
   }
 
+  /** The oldest, so many at most. */
+  first(count: number): SubmittedTransaction[] {
+    this.#expire();
+    const first: SubmittedTransaction[] = [];
+    for (const entry of this.#byHash.values()) {
+      if (first.length >= count) break;
+      first.push(entry);
+    }
+    return first;
+  }
+
+  of(from: Uint8Array): SubmittedTransaction[] {
+    this.#expire();
+    const keys = this.#nonces.get(keyOf(from))?.values() ?? [];
+    return [...keys].flatMap((key) => this.#byHash.get(key) ?? []);
+  }
+
   /** Executed, skipped or refused: no longer waiting. */
   remove(hash: Uint8Array): void {
     this.#remove(keyOf(hash));
