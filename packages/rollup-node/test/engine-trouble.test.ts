@@ -200,6 +200,12 @@ describe('ends the driver', () => {
       { result: status('INVALID', null, 'gas used mismatch') },
       /ENGINE_BLOCK_INVALID.*block 1 .*gas used mismatch/,
     ],
+    [
+      'INVALID, with the newest block before that is valid',
+      NEW_PAYLOAD,
+      { result: status('INVALID', `0x${'22'.repeat(32)}`, 'links to previously rejected block') },
+      /ENGINE_BLOCK_INVALID.*previously rejected/,
+    ],
     ['INVALID_BLOCK_HASH', NEW_PAYLOAD, { result: status('INVALID_BLOCK_HASH') }, /ENGINE_BLOCK_INVALID/],
     [
       'VALID with another hash',
@@ -266,6 +272,19 @@ describe('ends the driver', () => {
     const said = engine.server.calls.length;
     await engine.chain.grow(1);
     expect(engine.server.calls).toHaveLength(said);
+  });
+
+  it('INVALID of what it was SYNCING about before: the ancestor turned out to be wrong', async () => {
+    let asked = 0;
+    const engine = await start({
+      prepare: async (server, chain) => {
+        await chain.grow(3);
+        server.intercept = ({ method }) =>
+          method === NEW_PAYLOAD ? { result: status(++asked < 3 ? 'SYNCING' : 'INVALID') } : undefined;
+      },
+    });
+    expect((await engine.failed).code).toBe('ENGINE_BLOCK_INVALID');
+    expect(asked).toBe(3);
   });
 
   it(`${MAX_FORKCHOICE_REFUSALS} refusals of a forkchoice, not one less`, async () => {
