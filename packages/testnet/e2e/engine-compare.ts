@@ -70,7 +70,7 @@ export async function compareWithGeth({ hardfork, blocks, killAfter, seed }: Com
     );
   try {
     driver.start();
-    const order = orderInto(rollup.derivation);
+    const order = orderInto(rollup.derivation, GENESIS_TIME_MS, 1000);
     const load = new MixedLoad(CHAIN_ID, seed);
     await order(await load.contracts());
     let killed = false;
@@ -108,15 +108,19 @@ export async function compareWithGeth({ hardfork, blocks, killAfter, seed }: Com
   }
 }
 
-/** Orders slots of a second each, every one final at once. */
-function orderInto(derivation: Derivation): (transactions: readonly Hex[]) => Promise<void> {
+/** Orders slots, every one final at once. */
+export function orderInto(
+  derivation: Derivation,
+  genesisTimeMs: number,
+  slotMs: number,
+): (transactions: readonly Hex[]) => Promise<void> {
   let height = 0;
   let parentHash: Uint8Array = createHash('sha256').update('before').digest();
   return async (transactions) => {
     height++;
     const hash = createHash('sha256').update(parentHash).update(transactions.join()).digest();
     const batch = { digest: hash, transactions: transactions.map(bytesOf) };
-    const timestampMs = GENESIS_TIME_MS + height * 1000;
+    const timestampMs = genesisTimeMs + height * slotMs;
     const batches = transactions.length === 0 ? [] : [batch];
     await derivation.applyFinal({ stage: 'final', height, view: height, hash, parentHash, timestampMs, batches });
     parentHash = hash;

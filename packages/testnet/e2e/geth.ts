@@ -50,7 +50,12 @@ export class Geth {
 
   /** `genesis`: the text of a genesis file; by default made of the rollup file. */
   static create(folder: string, rollup: RollupFile, genesis?: string): Promise<Geth> {
-    return Geth.launch(folder, 'geth', genesis ?? JSON.stringify(ethereumGenesis(rollup)));
+    return Geth.launch(folder, 'geth', genesis ?? Geth.genesis(rollup));
+  }
+
+  /** The text of a rollup's genesis file. */
+  static genesis(rollup: RollupFile): string {
+    return JSON.stringify(ethereumGenesis(rollup));
   }
 
   /** `flags`: besides those that all have. */
