@@ -138,11 +138,16 @@ export async function startEthPair(hardfork: RollupFile['hardfork']): Promise<Et
       hashes.push(...block.map((raw) => keccak256(raw)));
     }
     await order([]);
-    await waitFor('geth has all blocks', async () => {
-      if (failure !== undefined) throw failure;
-      if (driver.headNumber === executor.latest.number) return true;
-      throw new Error(`it is at ${driver.headNumber} of ${executor.head.number}: ${driver.reason ?? driver.state}`);
-    });
+    await waitFor(
+      'geth has all blocks',
+      async () => {
+        if (failure !== undefined) throw failure;
+        if (driver.headNumber === executor.latest.number) return true;
+        throw new Error(`it is at ${driver.headNumber} of ${executor.head.number}: ${driver.reason ?? driver.state}`);
+      },
+      120_000,
+      20,
+    );
     return {
       ours: (method, params) => ask(server.url, method, params),
       geths: (method, params) => ask(`http://127.0.0.1:${httpPort}`, method, params),
