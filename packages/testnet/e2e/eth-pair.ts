@@ -12,7 +12,8 @@ import { z } from 'zod';
 import { waitFor } from '../src/index.ts';
 import { ACCOUNTS } from './accounts.ts';
 import { orderInto } from './engine-compare.ts';
-import { freePort, Geth } from './geth.ts';
+import { Geth } from './geth.ts';
+import { freePort } from './support.ts';
 
 export const CHAIN_ID = 901;
 const GENESIS_TIME_MS = 1_700_000_000_000;
