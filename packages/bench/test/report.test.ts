@@ -9,7 +9,7 @@ import { reportHtml } from '../src/report/html.ts';
 import { plotsOf } from '../src/report/plots.ts';
 import { BenchReport, type Entry, REPORT_FORMAT, REPORT_VERSION, RunResult } from '../src/report/schema.ts';
 import { summarize } from '../src/report/summarize.ts';
-import { ticks } from '../src/report/svg.ts';
+import { lineChart, ticks } from '../src/report/svg.ts';
 import { reportText } from '../src/report/table.ts';
 import type { Measured } from '../src/run/measurement.ts';
 
@@ -137,6 +137,15 @@ it('divides by the baseline', () => {
     ratio: 0.5,
     ratios: { finalizedTps: 0.5, finalP50: 1, finalP99: 1, cpuSecondsPer1000: 1 },
   });
+});
+
+it('shows a long name beside a plot in lines that are not cut', () => {
+  const labels = { title: 'T', x: 'x', y: 'y' };
+  const name = 'accepted → in a block (others hold it) of <one> validator alone';
+  const svg = lineChart({ ...labels, series: [{ name, points: [[1, 1]] }] });
+  const lines = [...svg.matchAll(/<tspan[^>]*>([^<]*)<\/tspan>/g)].map(([, text]) => text!);
+  expect(lines.join(' ')).toBe(name.replace('<', '&lt;').replace('>', '&gt;'));
+  for (const line of lines) expect(line.replaceAll(/&[lg]t;/g, '<').length).toBeLessThanOrEqual(27);
 });
 
 it('becomes a page and plots that are well formed, with every name escaped', () => {

@@ -42,6 +42,9 @@ const COLORS = [
   '#4d2d00',
 ];
 const LEGEND_LINE = 16;
+const LEGEND_TEXT_LINE = 12;
+/** What fits beside the plot, at 11 px. */
+const LEGEND_CHARACTERS = 27;
 
 export function lineChart({ series, logY = false, marks = [], ...labels }: LineChart): string {
   const points = series.flatMap((one) => one.points).filter(([, y]) => !logY || y > 0);
@@ -138,15 +141,31 @@ function grid(xs: readonly (readonly [number, number])[], ys: readonly (readonly
 }
 
 function legend(names: readonly string[]): string {
+  const x = LEFT + PLOT_WIDTH + 14;
+  let y = TOP;
   return names
     .map((name, index) => {
-      const y = TOP + index * LEGEND_LINE;
-      return (
-        `<rect x="${LEFT + PLOT_WIDTH + 14}" y="${y}" width="10" height="10" fill="${colorOf(index)}"/>` +
-        `<text x="${LEFT + PLOT_WIDTH + 28}" y="${y + 9}">${escaped(name)}</text>`
+      const lines = inLines(name);
+      const text = lines.map(
+        (line, i) => `<tspan x="${x + 14}" y="${y + 9 + i * LEGEND_TEXT_LINE}">${escaped(line)}</tspan>`,
       );
+      const entry = `<rect x="${x}" y="${y}" width="10" height="10" fill="${colorOf(index)}"/><text>${text.join('')}</text>`;
+      y += LEGEND_LINE + (lines.length - 1) * LEGEND_TEXT_LINE;
+      return entry;
     })
     .join('');
+}
+
+/** A name in lines that fit beside the plot, broken between words. */
+function inLines(name: string): string[] {
+  const lines: string[] = [];
+  for (const word of name.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= LEGEND_CHARACTERS)
+      lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(word);
+  }
+  return lines;
 }
 
 /** Some round numbers between two. */
