@@ -36,6 +36,7 @@ import type {
   Evidence,
   HandOverProof,
   Height,
+  L1BlockId,
   UnixMs,
   ValidatorIndex,
   ValidatorSet,
@@ -55,6 +56,8 @@ export interface ConsensusOptions {
   readonly blockIntervalMs: number;
   /** Least time between retries of what was sent in the current view. */
   readonly retryMs: number;
+  /** How long this node has held an L1 block for confirmed before it makes it an anchor (R24). */
+  readonly anchorDelayMs: number;
   /** A validator not heard from for this long, while a quorum is, is skipped as leader (R17). */
   readonly inactiveAfterMs: number;
 }
@@ -66,6 +69,7 @@ export const DEFAULT_CONSENSUS_OPTIONS: ConsensusOptions = {
   heartbeatMs: 1_000,
   blockIntervalMs: 0,
   retryMs: 250,
+  anchorDelayMs: 4_000,
   inactiveAfterMs: 2_000,
 };
 
@@ -93,6 +97,8 @@ export interface ConsensusConfig {
   readonly self: ValidatorIndex | undefined;
   readonly scheme: VoteScheme;
   readonly options: ConsensusOptions;
+  /** The genesis file's anchor (`firstL1Anchor`); undefined: the network follows no L1 (R24). */
+  readonly l1Anchor?: L1BlockId;
   /** Undefined: `validatorSet` validates for ever, from genesis on. */
   readonly epoch?: EpochConfig;
 }
@@ -136,6 +142,11 @@ export type Input =
   | { readonly type: 'laterEpoch' }
   /** Every body of every block up to this height is held durably here. */
   | { readonly type: 'bodiesComplete'; readonly height: Height }
+  /**
+   * The L1 blocks that this node holds for confirmed, in place of those it was told before (R24): ascending without gaps, each
+   * the parent of the next, the first not above the anchor of the final head. A new core knows none.
+   */
+  | { readonly type: 'l1Blocks'; readonly blocks: readonly L1BlockId[] }
   /** The time asked for by `wakeAt` has come. Harmless when early. */
   | { readonly type: 'tick' };
 

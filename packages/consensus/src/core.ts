@@ -42,6 +42,8 @@ export interface ConsensusSizes {
   /** Of the lane with the most: places at which a batch is held; of the place with the most: batches. */
   readonly placesInLane: number;
   readonly batchesAtPlace: number;
+  /** Held for confirmed. */
+  readonly l1Blocks: number;
 }
 
 export class Consensus {
@@ -72,7 +74,7 @@ export class Consensus {
   }
 
   get sizes(): ConsensusSizes {
-    const { tally, watch, held, chain, lanes } = this.#state;
+    const { tally, watch, held, chain, lanes, l1 } = this.#state;
     const { places, batchesAtPlace } = lanes.most;
     return {
       talliedViews: tally.views,
@@ -82,6 +84,7 @@ export class Consensus {
       orphanBlocks: chain.orphans,
       placesInLane: places,
       batchesAtPlace,
+      l1Blocks: l1.size,
     };
   }
 
@@ -176,6 +179,9 @@ export class Consensus {
         break;
       case 'bodiesComplete':
         s.bodiesHeight = Math.max(s.bodiesHeight ?? 0, input.height);
+        break;
+      case 'l1Blocks':
+        s.l1.replace(input.blocks, nowMs);
         break;
       case 'tick':
         break;

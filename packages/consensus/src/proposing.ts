@@ -21,6 +21,7 @@ import {
 import type { ChainBlock } from './chain.ts';
 import { nextSetHashAt } from './epochs.ts';
 import { watchVote, watchWrongSkip } from './evidence.ts';
+import { anchorAfter, anchorFaultOf, anchorOf, nextAnchor } from './l1-anchor.ts';
 import { proposalFault, wrongSkipIn } from './proposal.ts';
 import type { State } from './state.ts';
 import { graceEndsMs, nextBlockAtMs } from './timers.ts';
@@ -126,8 +127,12 @@ export function judgeProposal(s: State): void {
   if (header.height !== above.height + 1)
     return abandon(s, `height ${header.height} on a parent of height ${above.height}`);
   if (header.timestampMs < above.timestampMs) return abandon(s, 'it is older than its parent');
-  if (header.l1AnchorNumber !== above.l1AnchorNumber || !equalBytes(header.l1AnchorHash, above.l1AnchorHash)) {
-    return abandon(s, 'its L1 anchor is none that this network follows');
+  const anchorFault = anchorFaultOf(s, header, parent.block);
+  if (anchorFault) return abandon(s, anchorFault);
+  const anchor = s.l1.judge(anchorAfter(s, parent.block), anchorOf(header));
+  if (anchor === 'other') {
+    round.abandoned = true; // R24: this node and the leader see two L1s, and it cannot know whose is right
+    return;
   }
   const nextSetHash = nextSetHashAt(s, header.height);
   if (nextSetHash === undefined) return; // looked at again when it is known
@@ -150,6 +155,7 @@ export function judgeProposal(s: State): void {
     }
     return;
   }
+  if (anchor === 'unknown') return; // R24: looked at again when more of the L1 is known
   if (s.lagsInBodies) return; // R21
   const block = s.chain.get(hash);
   if (!block) return; // the tree is full
@@ -181,6 +187,7 @@ export function propose(s: State): void {
   if (!isEpilogue && s.now < nextBlockAtMs(s)) return; // before the lanes are looked through
   const refs = isEpilogue ? [] : s.lanes.collect(s.view, parent.block.tips, s.now, s.pacemaker.delayMs);
   if (refs.length === 0 && !isEpilogue && s.now < round.enteredAtMs + heartbeatMs) return; // R18
+  const { number: l1AnchorNumber, hash: l1AnchorHash } = nextAnchor(s, parent.block, height);
   const block: Block = {
     header: {
       version: BLOCK_VERSION,
@@ -192,8 +199,8 @@ export function propose(s: State): void {
       parentHash: fromHex(parent.block.hash),
       leader: s.self,
       timestampMs: Math.max(s.now, above.timestampMs),
-      l1AnchorNumber: above.l1AnchorNumber,
-      l1AnchorHash: above.l1AnchorHash,
+      l1AnchorNumber,
+      l1AnchorHash,
       refsRoot: BatchRefs.hashTreeRoot(refs),
       skipsRoot: SkipCertificates.hashTreeRoot(parent.skips),
       nextValidatorSetHash,

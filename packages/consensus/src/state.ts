@@ -26,6 +26,7 @@ import {
 import type { Checkpoint, ConsensusConfig, ConsensusRecord, Output } from './api.ts';
 import { HeldCertificates } from './certificates.ts';
 import { Chain, type ChainBlock } from './chain.ts';
+import { L1Blocks } from './l1-blocks.ts';
 import { emptyTips, Lanes, type LaneTip } from './lanes.ts';
 import { Pacemaker } from './pacemaker.ts';
 import type { PendingRelay } from './relay.ts';
@@ -64,6 +65,7 @@ export class State {
   readonly held: HeldCertificates = new HeldCertificates();
   readonly lanes: Lanes;
   readonly chain: Chain;
+  readonly l1: L1Blocks = new L1Blocks();
 
   view: View = 1;
   round: Round;

@@ -19,6 +19,7 @@ import { sameCertificate } from './certificates.ts';
 import type { ChainBlock } from './chain.ts';
 import { endByFinalization } from './epochs.ts';
 import { watchCertificate, watchHeldCertificate, watchVote } from './evidence.ts';
+import { advancesAnchor } from './l1-anchor.ts';
 import { relay, showsCertificate } from './relay.ts';
 import { newRound, type State } from './state.ts';
 import { VOTE_WINDOW_VIEWS } from './tally.ts';
@@ -148,6 +149,7 @@ function onNotarization(s: State, certificate: Certificate): void {
   if (view === s.view) {
     const votedAtMs = s.round.notarizedAtMs;
     s.pacemaker.certified(votedAtMs === undefined ? undefined : s.now - votedAtMs);
+    if (advancesAnchor(s)) s.l1.advanced();
   }
   const known = s.chain.get(toHex(hash));
   if (known) certified(s, known);
@@ -159,7 +161,10 @@ function onNotarization(s: State, certificate: Certificate): void {
 /** R14. It does not undo a notarization that is held. */
 function onNullification(s: State, certificate: Certificate): void {
   s.held.hold(certificate);
-  if (certificate.view === s.view) s.pacemaker.uncertified();
+  if (certificate.view === s.view) {
+    s.pacemaker.uncertified();
+    if (advancesAnchor(s)) s.l1.failed(s.now);
+  }
   enterView(s, certificate.view + 1, certificate);
 }
 

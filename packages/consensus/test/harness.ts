@@ -10,7 +10,9 @@ import {
   type Certificate,
   genesisBlock,
   genesisCertificate,
+  type L1BlockId,
   LeaderSchedule,
+  NO_L1_ANCHOR,
   type Proposal,
   SkipCertificates,
   signerBits,
@@ -47,6 +49,8 @@ export interface FixtureOptions {
   readonly options?: Partial<ConsensusOptions>;
   /** Of two fixtures that share one, either's signatures are genuine to the other. */
   readonly registry?: SignatureRegistry;
+  /** The genesis file's anchor; without it the network follows no L1. */
+  readonly l1Anchor?: L1BlockId;
   /** The epoch's number and its bounds; without it the set validates for ever. */
   readonly epoch?: { readonly number: number; readonly config: EpochConfig };
 }
@@ -91,8 +95,10 @@ export class Fixture {
   readonly #registry: SignatureRegistry;
   readonly #options: ConsensusOptions;
   readonly #epochConfig: EpochConfig | undefined;
+  readonly #l1Anchor: L1BlockId | undefined;
 
-  constructor({ weights = [1, 1, 1, 1], leaderOf, observer, options, epoch, registry }: FixtureOptions = {}) {
+  constructor({ weights = [1, 1, 1, 1], leaderOf, observer, options, epoch, registry, l1Anchor }: FixtureOptions = {}) {
+    this.#l1Anchor = l1Anchor;
     this.#registry = registry ?? new SignatureRegistry(7);
     this.weights = weights;
     this.epoch = epoch?.number ?? 0;
@@ -118,7 +124,12 @@ export class Fixture {
       options: this.#options,
     };
     const epoch = this.#epochConfig;
-    return new Consensus({ ...config, ...(epoch && { epoch }) }, this.nowMs, this.records);
+    const l1Anchor = this.#l1Anchor;
+    return new Consensus(
+      { ...config, ...(epoch && { epoch }), ...(l1Anchor && { l1Anchor }) },
+      this.nowMs,
+      this.records,
+    );
   }
 
   leaderAt(view: View): ValidatorIndex {
@@ -190,9 +201,15 @@ export class Fixture {
     return this.step({ type: 'message', from, message: { type: 'certificate', certificate } });
   }
 
+  anchorAfter({ header }: Block): L1BlockId {
+    if (header.height === 0) return this.#l1Anchor ?? NO_L1_ANCHOR;
+    return { number: header.l1AnchorNumber, hash: header.l1AnchorHash };
+  }
+
   proposal(parts: ProposalParts): Proposal {
     const { view, parent = this.genesis, skips = [], refs = [] } = parts;
     const parentView = parent === this.genesis ? 0 : parent.header.view;
+    const { number, hash } = this.anchorAfter(parent);
     const block: Block = {
       header: {
         version: BLOCK_VERSION,
@@ -204,8 +221,8 @@ export class Fixture {
         parentHash: blockHash(parent.header),
         leader: this.leaderAt(view),
         timestampMs: this.nowMs,
-        l1AnchorNumber: 0,
-        l1AnchorHash: ZERO_HASH,
+        l1AnchorNumber: number,
+        l1AnchorHash: hash,
         refsRoot: BatchRefs.hashTreeRoot(refs),
         skipsRoot: SkipCertificates.hashTreeRoot(skips),
         nextValidatorSetHash: ZERO_HASH,

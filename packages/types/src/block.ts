@@ -68,6 +68,15 @@ export interface Proposal {
   leaderSignature: Uint8Array;
 }
 
+/** A block of the L1 that a network follows (R24). */
+export interface L1BlockId {
+  readonly number: number;
+  readonly hash: Bytes32;
+}
+
+/** Of a network that follows no L1. */
+export const NO_L1_ANCHOR: L1BlockId = { number: 0, hash: ZERO_HASH };
+
 /** A header is never changed once it is made, and asked for its hash in many places. */
 const hashes = new WeakMap<BlockHeader, Bytes32>();
 

@@ -6,7 +6,8 @@
 import { ByteListType, ContainerType, ListCompositeType } from '@chainsafe/ssz';
 // The namespace, not its copy `z`: a bundler then leaves out what is not used, three quarters of it.
 import * as z from 'zod';
-import type { Bytes32 } from './ids.ts';
+import { type L1BlockId, NO_L1_ANCHOR } from './block.ts';
+import { type Bytes32, fromHex, type Hex, ZERO_HASH } from './ids.ts';
 import { MAX_SCHEDULED_VALIDATOR_SETS, MAX_TRANSACTION_BYTES } from './limits.ts';
 import { err, ok, type Result, SquadError } from './result.ts';
 import { Bytes32Type, EpochType, HeightType, RollupIdType, Uint32, Uint64, UnixMsType } from './ssz.ts';
@@ -47,6 +48,26 @@ export const GenesisRollup = z
   });
 export type GenesisRollup = z.infer<typeof GenesisRollup>;
 
+/** The furthest that an L1 block may have to be below the head. */
+export const MAX_L1_CONFIRMATIONS = 10_000;
+
+/** The L1 that the network follows (R24). */
+export const GenesisL1 = z.strictObject({
+  /** EIP-155. */
+  chainId: z.int().min(1).max(Number.MAX_SAFE_INTEGER),
+  /** The first blocks' anchor; every later one descends from it. */
+  anchor: z.strictObject({
+    number: z.int().min(0).max(Number.MAX_SAFE_INTEGER),
+    hash: z
+      .string()
+      .regex(/^0x[0-9a-fA-F]{64}$/, { error: 'expected 0x and 64 hex digits' })
+      .refine((hash) => !/^0x0*$/.test(hash), { error: 'no L1 block has the hash zero' }),
+  }),
+  /** Blocks that stand on an L1 block before it may be an anchor. */
+  confirmations: z.int().min(0).max(MAX_L1_CONFIRMATIONS),
+});
+export type GenesisL1 = z.infer<typeof GenesisL1>;
+
 export const GenesisFile = z
   .strictObject({
     version: z.literal(1),
@@ -58,6 +79,8 @@ export const GenesisFile = z
     /** Of later epochs, as far as they were known; none: those of epoch 0 stay until an operator's file says otherwise. */
     validatorSchedule: ValidatorSchedule.optional(),
     rollups: z.array(GenesisRollup).min(1).max(MAX_ROLLUPS),
+    /** None: the network follows no L1, and its anchors stay zero. */
+    l1: GenesisL1.optional(),
   })
   .check((context) => {
     const { validators, rollups } = context.value;
@@ -95,7 +118,28 @@ const NetworkIdentity = new ContainerType({
     }),
     MAX_ROLLUPS,
   ),
+  /** Hash tree root of an `L1Identity`; zero without an L1, which is the root of the container before there was this field. */
+  l1: Bytes32Type,
 });
+
+const L1Identity = new ContainerType({
+  chainId: Uint64,
+  anchorNumber: Uint64,
+  anchorHash: Bytes32Type,
+  confirmations: Uint64,
+});
+
+/** What the first blocks of a network take for their parent's anchor (R24). */
+export function firstL1Anchor({ l1 }: Pick<GenesisFile, 'l1'>): L1BlockId {
+  return l1 ? { number: l1.anchor.number, hash: fromHex(l1.anchor.hash as Hex) } : NO_L1_ANCHOR;
+}
+
+function l1Root(file: GenesisFile): Bytes32 {
+  if (!file.l1) return ZERO_HASH;
+  const { number, hash } = firstL1Anchor(file);
+  const { chainId, confirmations } = file.l1;
+  return L1Identity.hashTreeRoot({ chainId, anchorNumber: number, anchorHash: hash, confirmations });
+}
 
 /**
  * Checks form and derives the network id. Proofs of possession are checked by `checkPossession`.
@@ -138,6 +182,7 @@ export function parseGenesis(json: unknown): Result<Genesis, SquadError> {
         minFeePerGas,
       }),
     ),
+    l1: l1Root(file),
   });
   return ok({ file, networkId, validatorSet });
 }

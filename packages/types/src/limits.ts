@@ -35,6 +35,8 @@ export const MAX_SCHEDULED_VALIDATOR_SETS = 64;
 /** Bytes of a genesis file, and of an operator's validator schedule: all that their form allows is 50 MB of them. */
 export const MAX_GENESIS_FILE_BYTES: number = 64 * 1024 * 1024;
 export const MAX_VALIDATOR_SCHEDULE_FILE_BYTES: number = 64 * 1024 * 1024;
+/** L1 blocks by which the anchor of one block may be above its parent's (R24): what a rollup has to take in at once. */
+export const MAX_L1_ANCHOR_ADVANCE_BLOCKS = 16;
 /** Voting weight of one validator. */
 export const MAX_VALIDATOR_WEIGHT = 1_000_000;
 /** Bytes of a chunk of a batch body, the leaf of its body root. */

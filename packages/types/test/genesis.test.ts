@@ -2,7 +2,14 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { MAX_TRANSACTION_BYTES, MAX_VALIDATORS, parseGenesis, toHex } from '../src/index.ts';
+import {
+  firstL1Anchor,
+  MAX_L1_CONFIRMATIONS,
+  MAX_TRANSACTION_BYTES,
+  MAX_VALIDATORS,
+  parseGenesis,
+  toHex,
+} from '../src/index.ts';
 import { genesis, genesisJson, pattern } from './samples.ts';
 
 /** The sample with the value at a path such as `validators.0.weight` replaced; `undefined` removes the field. */
@@ -105,6 +112,54 @@ describe('parseGenesis', () => {
       }),
       { numRuns: 200 },
     );
+  });
+});
+
+describe('the L1', () => {
+  const l1 = { chainId: 1, anchor: { number: 20_000_000, hash: toHex(pattern(32, 0xa0)) }, confirmations: 64 };
+  const parsed = (value: unknown) => parseGenesis(changed('l1', value));
+  const idOf = (value: unknown): string => {
+    const result = parsed(value);
+    if (!result.ok) throw result.error;
+    return toHex(result.value.networkId);
+  };
+
+  it('gives the first anchor; without one there is none', () => {
+    const result = parsed(l1);
+    expect(result.ok && firstL1Anchor(result.value.file)).toEqual({ number: 20_000_000, hash: pattern(32, 0xa0) });
+    expect(firstL1Anchor(genesis.file)).toEqual({ number: 0, hash: new Uint8Array(32) });
+  });
+
+  it('is bound by the network id, in every part', () => {
+    const { anchor } = l1;
+    const others = [
+      undefined,
+      { ...l1, chainId: 2 },
+      { ...l1, confirmations: 65 },
+      { ...l1, anchor: { ...anchor, number: 20_000_001 } },
+      { ...l1, anchor: { ...anchor, hash: toHex(pattern(32, 0xa1)) } },
+    ];
+    expect(new Set([l1, ...others].map(idOf)).size).toBe(6);
+  });
+
+  it('may be confirmed by as many blocks as the limit says, and by no more', () => {
+    expect(parsed({ ...l1, confirmations: MAX_L1_CONFIRMATIONS }).ok).toBe(true);
+    expect(errorOf(changed('l1', { ...l1, confirmations: MAX_L1_CONFIRMATIONS + 1 })).message).toContain(
+      ': l1.confirmations: ',
+    );
+  });
+
+  it.each<readonly [field: string, value: unknown]>([
+    ['l1.chainId', { ...l1, chainId: 0 }],
+    ['l1.anchor', { ...l1, anchor: undefined }],
+    ['l1.anchor.number', { ...l1, anchor: { ...l1.anchor, number: -1 } }],
+    ['l1.anchor.hash', { ...l1, anchor: { ...l1.anchor, hash: '0x12' } }],
+    ['l1.anchor.hash', { ...l1, anchor: { ...l1.anchor, hash: `0x${'0'.repeat(64)}` } }],
+    ['l1.confirmations', { ...l1, confirmations: undefined }],
+  ])('names %s when it is wrong', (field, value) => {
+    const error = errorOf(changed('l1', value));
+    expect(error.code).toBe('GENESIS_INVALID');
+    expect(error.message).toContain(`: ${field}: `);
   });
 });
 
