@@ -118,6 +118,18 @@ describe('squad init', () => {
     ]);
   });
 
+  it('takes the L1 that the network follows', async () => {
+    const output = join(temporaryDirectory(), 'genesis.json');
+    const hash = `0x${'ab'.repeat(32)}`;
+    const wrong = await initialize(output, '--validator', files[0]!, '--l1', '1:20000000');
+    expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining('CHAIN_ID:NUMBER:HASH')]);
+    const l1 = ['--l1', `1:20000000:${hash}`, '--l1-confirmations', '32'];
+    expect((await initialize(output, '--validator', files[0]!, ...l1)).code).toBe(0);
+    const genesis = parseGenesis(JSON.parse(readFileSync(output, 'utf8')));
+    const expected = { chainId: 1, anchor: { number: 20_000_000, hash }, confirmations: 32 };
+    expect(genesis.ok && genesis.value.file.l1).toEqual(expected);
+  });
+
   it('writes a schedule of later validators that nodes accept, and adds to one', async () => {
     const file = join(temporaryDirectory(), 'validator-schedule.json');
     const schedule = (epoch: number, ...of: string[]) =>

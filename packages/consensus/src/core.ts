@@ -6,11 +6,22 @@
  * `timers.ts` and `catch-up.ts`; what a validator may sign is in `signer.ts`.
  */
 
-import type { Block, BlockHash, Bytes32, ConsensusMessage, Height, UnixMs, ValidatorIndex, View } from '@squad/types';
+import type {
+  Block,
+  BlockHash,
+  Bytes32,
+  ConsensusMessage,
+  Height,
+  L1BlockId,
+  UnixMs,
+  ValidatorIndex,
+  View,
+} from '@squad/types';
 import type { Checkpoint, ConsensusConfig, ConsensusRecord, Input, Output } from './api.ts';
 import { fetchAwaited, onBlockFetched, onRangeFetched } from './catch-up.ts';
 import { answerAfterTheEnd, askForHandOver, endByHandOver, epochOf, onHandOver, onOtherEpoch } from './epochs.ts';
 import { watchHeldCertificates } from './evidence.ts';
+import { anchorAfter } from './l1-anchor.ts';
 import type { LaneTip } from './lanes.ts';
 import { judgeProposal, onProposal, propose, takeEarlyProposal } from './proposing.ts';
 import { relayDue } from './relay.ts';
@@ -120,6 +131,11 @@ export class Consensus {
   /** The last final block. */
   get finalBlock(): Block {
     return this.#state.chain.head.block;
+  }
+
+  /** The final head's, or the genesis file's (R24). */
+  get l1Anchor(): L1BlockId {
+    return anchorAfter(this.#state, this.finalBlock);
   }
 
   /** A block above the final head, or the final head itself: what peers ask for by hash. */

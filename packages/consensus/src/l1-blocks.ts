@@ -5,8 +5,8 @@ import { equalBytes, type L1BlockId, MAX_L1_ANCHOR_ADVANCE_BLOCKS, type UnixMs }
 /** L1 blocks from the final head's anchor on: those above come once it has advanced. */
 export const MAX_L1_BLOCKS_HELD = 128;
 /** How long no anchor advances after the view of one that did was lost; doubled each time that it happens again. */
-export const FIRST_ANCHOR_PAUSE_MS = 15_000;
-export const MAX_ANCHOR_PAUSE_MS: number = 16 * FIRST_ANCHOR_PAUSE_MS;
+export const FIRST_ANCHOR_PAUSE_MS = 5_000;
+export const MAX_ANCHOR_PAUSE_MS: number = 64 * FIRST_ANCHOR_PAUSE_MS;
 
 /** seen: on the L1 that this node sees, on the parent's anchor. other: not on it. unknown: not yet. */
 export type AnchorStanding = 'seen' | 'other' | 'unknown';

@@ -15,6 +15,7 @@ import {
   decodeBatch,
   type Epoch,
   equalBytes,
+  firstL1Anchor,
   genesisBlock,
   type Height,
   type LaneFork,
@@ -111,6 +112,7 @@ export class EpochRun implements Ordering {
       {
         networkId,
         genesisTimeMs,
+        l1Anchor: firstL1Anchor(genesis.file),
         validatorSet,
         self,
         scheme: this.scheme,
@@ -118,6 +120,7 @@ export class EpochRun implements Ordering {
           ...DEFAULT_CONSENSUS_OPTIONS,
           heartbeatMs: parts.heartbeatMs,
           blockIntervalMs: parts.blockIntervalMs,
+          ...(parts.anchorDelayMs === undefined ? {} : { anchorDelayMs: parts.anchorDelayMs }),
         },
         epoch: {
           startsAfter: startedBy?.block ?? genesisBlock(networkId, genesisTimeMs),

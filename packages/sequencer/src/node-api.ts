@@ -238,8 +238,8 @@ function isNotHeld(error: unknown): boolean {
 }
 
 function headOf({ block }: Head): BlockHead {
-  const { height, timestampMs } = block.header;
-  return { height, hash: blockHashHex(block.header), timestampMs };
+  const { height, timestampMs, l1AnchorNumber: number, l1AnchorHash } = block.header;
+  return { height, hash: blockHashHex(block.header), timestampMs, l1Anchor: { number, hash: toHex(l1AnchorHash) } };
 }
 
 function stagedFinal(block: Block | undefined): StagedBlock | undefined {

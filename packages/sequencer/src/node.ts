@@ -17,6 +17,7 @@ import { createAdmission } from './admission/index.ts';
 import { beginAt, readCheckpoint, refuseToValidate } from './checkpoint.ts';
 import { createFeed } from './feed/index.ts';
 import { checkIsValidator, type Identity, readIdentity } from './identity.ts';
+import { createL1Follower } from './l1-follower.ts';
 import { createNetworkMetrics } from './network-metrics.ts';
 import { createSequencerApi } from './node-api.ts';
 import type { SequencerOptions } from './options.ts';
@@ -131,6 +132,13 @@ async function open(
   });
   const network = decorateNetwork(realNetwork, identity);
   createNetworkMetrics(metrics, network);
+  const l1Follower = createL1Follower(genesis.file.l1, {
+    urls: options.l1Rpc,
+    anchor: () => sequencer.core.l1Anchor,
+    onBlocks: (blocks) => sequencer.seeL1(blocks),
+    metrics,
+    logger,
+  });
   const api = createSequencerApi({
     genesis,
     validatorSets,
@@ -172,6 +180,8 @@ async function open(
 
   await sequencer.start(network, feed);
   await network.start();
+  l1Follower?.start();
+  closing.add(async () => l1Follower?.stop());
   closing.add(startNotifier(options, api, network));
   logger.info(
     {

@@ -11,6 +11,9 @@ import { MAX_ADMISSION_THREADS } from './admission/limits.ts';
  */
 export const MIN_KEPT_BODIES_BLOCKS = 4_096;
 
+/** L1 endpoints of one node. */
+export const MAX_L1_ENDPOINTS = 8;
+
 const port = z.int().min(0).max(65_535);
 
 export const sequencerOptions = defineOptions({
@@ -68,6 +71,13 @@ export const sequencerOptions = defineOptions({
     env: 'SQUAD_KEEP_BODIES',
     flag: '--keep-bodies',
     help: `final blocks whose transactions are kept on disk, at least ${MIN_KEPT_BODIES_BLOCKS}; older ones are pruned. By default all are kept`,
+  },
+  l1Rpc: {
+    type: z.array(z.url({ protocol: /^https?$/ })).max(MAX_L1_ENDPOINTS),
+    default: [],
+    env: 'SQUAD_L1_RPC',
+    flag: '--l1-rpc',
+    help: 'JSON-RPC address of an own node of the L1 that the genesis file names; may be repeated: the next one is asked when one fails',
   },
   nodeKey: {
     type: z.string().min(1),

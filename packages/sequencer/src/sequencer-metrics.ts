@@ -38,6 +38,10 @@ export function createSequencerMetrics(metrics: Metrics): SequencerMetrics {
   const view = metrics.gauge({ name: 'squad_consensus_view_number', help: 'The current view' });
   const epoch = metrics.gauge({ name: 'squad_consensus_epoch_number', help: 'Epoch of the last final block' });
   const height = metrics.gauge({ name: 'squad_consensus_final_height_blocks', help: 'Height of the last final block' });
+  const l1Anchor = metrics.gauge({
+    name: 'squad_consensus_l1_anchor_number_blocks',
+    help: 'Number of the L1 block that is the anchor of the last final block',
+  });
   const bodiesFrom = metrics.gauge({
     name: 'squad_storage_bodies_from_height_blocks',
     help: 'The lowest height whose bodies are held; 1 if none were pruned or left out',
@@ -83,6 +87,7 @@ export function createSequencerMetrics(metrics: Metrics): SequencerMetrics {
       finalBatches.add(refs.length);
       epoch.set(header.epoch);
       height.set(header.height);
+      l1Anchor.set(header.l1AnchorNumber);
       lag.observe(lagMs / 1000);
     },
     get sealedTransactions() {

@@ -32,6 +32,8 @@ export interface SequencerParts {
   readonly heartbeatMs: number;
   readonly blockIntervalMs: number;
   readonly gossipTakeoverMs: number;
+  /** How long an L1 block is held for confirmed before it is made an anchor (R24). Default: the core's. */
+  readonly anchorDelayMs?: number;
   /** Final blocks between two checkpoints of the log. */
   readonly checkpointIntervalBlocks?: number;
   /** Final blocks whose bodies are kept; undefined: all (R23). */

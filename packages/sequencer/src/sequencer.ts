@@ -15,6 +15,7 @@ import {
   type Epoch,
   encodeValidatorMessage,
   type Height,
+  type L1BlockId,
   type RollupId,
   type SignedBatchHeader,
   type TransactionHash,
@@ -194,9 +195,8 @@ export class Sequencer {
       isOrdered,
       logger,
     });
-    const head: Head = { block: core.finalBlock, lagMs: 0 };
-    this.#soft = head;
-    this.#final = head;
+    this.#soft = { block: core.finalBlock, lagMs: 0 };
+    this.#final = this.#soft;
   }
 
   #createRun(
@@ -283,6 +283,9 @@ export class Sequencer {
     onGossip: (_from, message): Promise<GossipVerdict> => this.#gossip.onMessage(message),
     onFeed: (stream) => this.#feed.onStream(stream),
   };
+
+  /** What is confirmed of the L1 (R24): said again and again, so that each epoch's core hears it. */
+  readonly seeL1 = (blocks: readonly L1BlockId[]): void => this.#actor.submit({ type: 'l1Blocks', blocks });
 
   /** Before the network starts: what comes from it has to find the core started. */
   async start(network: Network, feed: Feed): Promise<void> {
@@ -399,10 +402,8 @@ export class Sequencer {
   #onEffect(effect: Effect): void {
     const { metrics } = this.#parts;
     switch (effect.type) {
-      case 'send': {
-        const frame = encodeValidatorMessage(effect.message);
-        return this.#network.send(effect.to ?? 'all', 'consensus', frame);
-      }
+      case 'send':
+        return this.#network.send(effect.to ?? 'all', 'consensus', encodeValidatorMessage(effect.message));
       case 'fetchBatches':
         return this.#run.provideBatches(effect.refs, effect.holders);
       case 'fetchBlock':

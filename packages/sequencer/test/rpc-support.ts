@@ -98,7 +98,12 @@ export class FakeNode implements SequencerApi {
   }
 
   status(): SequencerStatus {
-    const head = (height: Height) => ({ height, hash: blockHashHex(blockAt(height).header), timestampMs: 1_000 });
+    const head = (height: Height) => ({
+      height,
+      hash: blockHashHex(blockAt(height).header),
+      timestampMs: 1_000,
+      l1Anchor: { number: 0, hash: toHex(ZERO_HASH) },
+    });
     return {
       networkId: toHex(NETWORK_ID),
       networkName: 'test',

@@ -22,6 +22,7 @@ import {
   encodeBody,
   equalBytes,
   type Genesis,
+  type GenesisL1,
   type GenesisRollup,
   type GenesisValidator,
   parseGenesis,
@@ -129,13 +130,14 @@ export function describeMember({ key, bls = key, weight = 1 }: Member): GenesisV
 export interface GenesisOptions {
   readonly rollups?: readonly GenesisRollup[];
   readonly epochLengthBlocks?: number;
+  readonly l1?: GenesisL1;
   readonly schedule?: readonly { readonly fromEpoch: number; readonly members: readonly Member[] }[];
 }
 
 export function createGenesis(
   validators = 4,
   genesisTimeMs = 1_700_000_000_000,
-  { epochLengthBlocks = 1_000_000, schedule = [], rollups = ROLLUPS }: GenesisOptions = {},
+  { epochLengthBlocks = 1_000_000, schedule = [], rollups = ROLLUPS, l1 }: GenesisOptions = {},
 ): Genesis {
   const genesis = parseGenesis({
     version: 1,
@@ -148,6 +150,7 @@ export function createGenesis(
       validators: members.map(describeMember),
     })),
     rollups: [...rollups],
+    l1,
   });
   if (!genesis.ok) throw genesis.error;
   return genesis.value;
@@ -300,6 +303,7 @@ export class TestNode {
       heartbeatMs: options.heartbeatMs ?? 20,
       blockIntervalMs: 0,
       gossipTakeoverMs: 200,
+      anchorDelayMs: 100,
       keepBodies: this.keepBodies,
       onFailure: (error) => {
         if (run === this.#run) this.failures.push(error);

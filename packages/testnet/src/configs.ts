@@ -26,6 +26,7 @@ export interface ProcessPlan {
 
 export interface ConfigOverrides {
   readonly logLevel?: string | undefined;
+  readonly l1RpcOf?: ((name: string) => string) | undefined;
   readonly sequencerOptions?: Readonly<Record<string, unknown>>;
   readonly rollupNodeOptions?: Readonly<Record<string, unknown>>;
 }
@@ -84,6 +85,7 @@ function sequencerConfig(paths: TestnetPaths, plan: ProcessPlan, overrides: Conf
     keystore: at.keystorePath,
     keystorePasswordFile: at.passwordPath,
     listen: [`/ip4/${plan.place.host}/tcp/${plan.ports.p2p}`],
+    ...(overrides.l1RpcOf ? { l1Rpc: [overrides.l1RpcOf(plan.name)] } : {}),
     ...overrides.sequencerOptions,
   };
 }

@@ -54,6 +54,7 @@ export async function ensureGenesis(
       rollupId,
       kind: index < manifest.rollups ? manifest.rollupKind : 'opaque',
     })),
+    ...(manifest.l1 ? { l1: manifest.l1 } : {}),
   };
   const genesis = parseGenesis(file);
   if (!genesis.ok) throw genesis.error;

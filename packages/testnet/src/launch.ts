@@ -8,6 +8,7 @@ import { SquadError, toHex } from '@squad/types';
 import { type Place, type ProcessPlan, writeConfigs } from './configs.ts';
 import { ensureGenesis } from './genesis.ts';
 import { ensureKeyFiles } from './keys.ts';
+import { readGenesisL1 } from './l1.ts';
 import { pathsOf, sequencerNames, type TestnetPaths } from './layout.ts';
 import { type DirectoryLock, lockDirectory } from './lock.ts';
 import {
@@ -41,6 +42,8 @@ export interface TestnetOptions {
   readonly opaqueRollups?: number | undefined;
   /** Of a new testnet. Default: all sequencers validate, in an epoch that does not end. */
   readonly epochs?: TestnetEpochs | undefined;
+  /** By the name of a sequencer: the JSON-RPC address of the L1 that it asks. A new testnet then follows that L1 (R24). */
+  readonly l1RpcOf?: ((name: string) => string) | undefined;
   /** Milliseconds, of a new testnet's rollups. Default: the folder's own, or 1,000. */
   readonly blockTimeMs?: number | undefined;
   /** `free`: any free ports. A base of 0: any free ports for this use. */
@@ -124,6 +127,7 @@ export async function startTestnet(options: TestnetOptions): Promise<Testnet> {
       opaqueRollups: options.opaqueRollups,
       blockTimeMs: options.blockTimeMs,
       epochs: options.epochs,
+      l1: options.l1RpcOf && (() => readGenesisL1(options.l1RpcOf!('sequencer-0'))),
     });
     const testnet = await prepare(options, paths, manifest, created, lock);
     progress(`starting ${testnet.processes.length} processes`);

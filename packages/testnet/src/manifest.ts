@@ -8,7 +8,7 @@ import { constants, existsSync, readdirSync } from 'node:fs';
 import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { BlockTimeMs, DEFAULT_BLOCK_TIME_MS } from '@squad/rollup-node/options';
-import { isHex, SquadError, toHex } from '@squad/types';
+import { GenesisL1, isHex, SquadError, toHex } from '@squad/types';
 import { z } from 'zod';
 import { pathsOf, sequencerNames } from './layout.ts';
 
@@ -50,6 +50,8 @@ const Manifest = z.strictObject({
   blockTimeMs: BlockTimeMs.default(DEFAULT_BLOCK_TIME_MS),
   /** Absent: all sequencers validate, in an epoch that does not end. */
   epochs: Epochs.optional(),
+  /** Absent: it follows none. */
+  l1: GenesisL1.optional(),
 });
 export type Manifest = z.infer<typeof Manifest>;
 
@@ -93,6 +95,8 @@ export async function openManifest(
     readonly opaqueRollups?: number | undefined;
     readonly blockTimeMs?: number | undefined;
     readonly epochs?: TestnetEpochs | undefined;
+    /** Reads the L1 of a new testnet. One that is there follows its own, or none. */
+    readonly l1?: (() => Promise<GenesisL1>) | undefined;
   },
 ): Promise<OpenedManifest> {
   checkCounts(asked.sequencers ?? MIN_TESTNET_SEQUENCERS, asked.rollups ?? 1);
@@ -110,6 +114,7 @@ export async function openManifest(
       opaqueRollups: asked.opaqueRollups ?? 0,
       blockTimeMs: asked.blockTimeMs ?? DEFAULT_BLOCK_TIME_MS,
       ...(asked.epochs ? { epochs: Epochs.parse(asked.epochs) } : {}),
+      ...(asked.l1 ? { l1: await asked.l1() } : {}),
     };
     await makeDirectory(directory);
     await writeFile(manifestPath, `${JSON.stringify(manifest, null, 2)}\n`, { mode: 0o600 });
@@ -127,6 +132,13 @@ export async function openManifest(
       'TESTNET_DIFFERS',
       `${flag} ${want}: the testnet in ${directory} has ${have}`,
       `Start it with ${flag} ${have}, begin anew with --reset (deletes its data), or choose another folder with --dir.`,
+    );
+  }
+  if (asked.l1 && !manifest.l1) {
+    throw new SquadError(
+      'TESTNET_DIFFERS',
+      `--l1-rpc: the testnet in ${directory} follows no L1`,
+      'Start it without, begin anew with --reset (deletes its data), or choose another folder with --dir.',
     );
   }
   return { manifest, created: false };

@@ -6,7 +6,7 @@ import { z } from 'zod';
 /** Longer, and a node counts as one that does not answer. */
 export const OBSERVATION_TIMEOUT_MS = 2_000;
 
-const Head = z.object({ height: z.number() });
+const Head = z.object({ height: z.number(), l1Anchor: z.object({ number: z.number() }).optional() });
 
 /** Both roles' answers; each has some of the fields. */
 const Status = z
@@ -40,6 +40,8 @@ export interface NodeObservation {
   readonly finalLagMs?: number;
   readonly peers?: number;
   readonly transactions?: number;
+  /** Number of the L1 block that is the final head's anchor; 0: the network follows no L1. */
+  readonly l1Anchor?: number;
   readonly observedAtMs: number;
 }
 
@@ -47,7 +49,13 @@ export async function observe(name: string, rpcUrl: string): Promise<NodeObserva
   try {
     const status = await rpcCall(rpcUrl, 'squad_status', [], Status, { timeoutMs: OBSERVATION_TIMEOUT_MS });
     const { ready, reasons, soft, final, peerCount, ...rest } = status;
-    const numbers = { softHeight: soft?.height, finalHeight: final?.height, peers: peerCount, ...rest };
+    const numbers = {
+      softHeight: soft?.height,
+      finalHeight: final?.height,
+      peers: peerCount,
+      l1Anchor: final?.l1Anchor?.number,
+      ...rest,
+    };
     return {
       name,
       state: ready ? 'ready' : 'syncing',

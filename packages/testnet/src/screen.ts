@@ -75,6 +75,7 @@ export function statusLines(
   nodes: readonly NodeObservation[],
   previous: readonly NodeObservation[] | undefined,
 ): string {
+  const followsL1 = nodes.some(({ l1Anchor = 0 }) => l1Anchor > 0);
   const rows = nodes.map((node, index) => {
     const before = previous?.[index];
     return [
@@ -87,9 +88,11 @@ export function statusLines(
       numeric(node.peers),
       rate(node, before),
       numeric(node.transactions),
+      ...(followsL1 ? [numeric(node.l1Anchor)] : []),
     ];
   });
-  return plainTable(style, HEAD, rows, [2, 3, 4, 5, 6, 7, 8]);
+  const head = followsL1 ? [...HEAD, 'L1 anchor'] : HEAD;
+  return plainTable(style, head, rows, [2, 3, 4, 5, 6, 7, 8, 9]);
 }
 
 /** One line for output that is not a terminal. */

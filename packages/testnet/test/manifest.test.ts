@@ -28,6 +28,18 @@ describe('openManifest', () => {
     expect(found).toEqual({ created: false, manifest: made.manifest });
   });
 
+  it('keeps the L1 that it was made with, and follows none that it was not', async () => {
+    const parent = temporaryDirectory();
+    const l1 = { chainId: 1337, anchor: { number: 3, hash: `0x${'ab'.repeat(32)}` }, confirmations: 2 };
+    const made = await openManifest(join(parent, 'with'), { l1: async () => l1 });
+    expect(made.manifest.l1).toEqual(l1);
+    const other = async () => ({ ...l1, chainId: 1 });
+    expect((await openManifest(join(parent, 'with'), { l1: other })).manifest.l1).toEqual(l1);
+    await openManifest(join(parent, 'without'), {});
+    const error = await refusal(openManifest(join(parent, 'without'), { l1: other }));
+    expect([error.code, error.message]).toEqual(['TESTNET_DIFFERS', expect.stringContaining('--l1-rpc')]);
+  });
+
   it('draws another seed for each testnet', async () => {
     const parent = temporaryDirectory();
     const [a, b] = await Promise.all(['a', 'b'].map((name) => openManifest(join(parent, name), {})));

@@ -32,6 +32,14 @@ describe('statusLines', () => {
     expect(lines[0]!.indexOf('state')).toBe(lines[1]!.indexOf('ready'));
   });
 
+  it('shows the L1 anchor of a network that has one', () => {
+    const lines = statusLines(PLAIN, [node({ l1Anchor: 77 }), node({ name: 'rollup-901' })], undefined).split('\n');
+    expect(lines[0]).toMatch(/transactions +L1 anchor$/);
+    expect(lines[1]).toMatch(/500 +77$/);
+    expect(lines[2]).toMatch(/500 +–$/);
+    expect(statusLines(PLAIN, [node({ l1Anchor: 0 })], undefined)).not.toContain('L1');
+  });
+
   it('shows what is not known as such, and why a node is down', () => {
     const dead: NodeObservation = { name: 'sequencer-3', state: 'exited', detail: 'signal SIGKILL', observedAtMs: 1 };
     const line = statusLines(PLAIN, [dead], undefined).split('\n')[1]!;

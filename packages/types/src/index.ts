@@ -6,6 +6,7 @@ export * from './feed.ts';
 export * from './genesis.ts';
 export * from './hand-over.ts';
 export * from './ids.ts';
+export * from './l1-header.ts';
 export * from './limits.ts';
 export * from './receipt.ts';
 export * from './result.ts';

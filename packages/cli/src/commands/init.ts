@@ -3,7 +3,16 @@
 import { writeFile } from 'node:fs/promises';
 import { checkPossession, nobleBls } from '@squad/crypto';
 import { defineOptions } from '@squad/service';
-import { faultyWeight, type GenesisRollup, parseGenesis, SquadError, toHex, totalWeight } from '@squad/types';
+import {
+  faultyWeight,
+  type GenesisL1,
+  type GenesisRollup,
+  MAX_L1_CONFIRMATIONS,
+  parseGenesis,
+  SquadError,
+  toHex,
+  totalWeight,
+} from '@squad/types';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { addOptions, readOptions } from '../options.ts';
@@ -28,6 +37,22 @@ const initOptions = defineOptions({
     env: 'SQUAD_INIT_ROLLUPS',
     flag: '--rollup',
     help: 'a rollup that the network orders: its id (for an EVM its chain id), then :evm (default) or :opaque, then :maxTransactionBytes=N, :maxBytesPerSecond=N, :minFeePerGas=WEI; may be repeated',
+  },
+  l1: {
+    type: z
+      .string()
+      .regex(/^\d+:\d+:0x[0-9a-fA-F]{64}$/, { error: 'expected CHAIN_ID:NUMBER:HASH' })
+      .optional(),
+    env: 'SQUAD_INIT_L1',
+    flag: '--l1',
+    help: 'the L1 that the network follows, as CHAIN_ID:NUMBER:HASH: its chain id, and one of its final blocks, from which anchors go on',
+  },
+  l1Confirmations: {
+    type: z.int().min(0).max(MAX_L1_CONFIRMATIONS),
+    default: 64,
+    env: 'SQUAD_INIT_L1_CONFIRMATIONS',
+    flag: '--l1-confirmations',
+    help: 'blocks that stand on an L1 block before it may be an anchor',
   },
   genesisTime: {
     type: z.union([z.literal('now'), z.iso.datetime({ offset: true })]),
@@ -72,6 +97,7 @@ async function init(command: Command): Promise<void> {
     epochLengthBlocks: options.epochLengthBlocks,
     validators,
     rollups: options.rollups.map(rollupOf),
+    ...(options.l1 === undefined ? {} : { l1: l1Of(options.l1, options.l1Confirmations) }),
   });
   if (!parsed.ok) throw parsed.error;
   const genesis = parsed.value;
@@ -97,6 +123,11 @@ async function init(command: Command): Promise<void> {
       '',
     ].join('\n'),
   );
+}
+
+function l1Of(text: string, confirmations: number): GenesisL1 {
+  const [chainId, number, hash] = text.split(':');
+  return { chainId: Number(chainId), anchor: { number: Number(number), hash: hash! }, confirmations };
 }
 
 /** What stands before the parameters. */

@@ -37,6 +37,12 @@ export const testnetOptions = defineOptions({
     flag: '--block-time',
     help: `block time of the rollups in ms; default: as the folder has, or ${DEFAULT_BLOCK_TIME_MS}`,
   },
+  l1Rpc: {
+    type: z.url({ protocol: /^https?$/ }).optional(),
+    env: 'SQUAD_TESTNET_L1_RPC',
+    flag: '--l1-rpc',
+    help: 'JSON-RPC address of an L1, such as geth --dev or anvil: a new testnet follows it, and its blocks have anchors there',
+  },
   directory: {
     type: z.string().min(1),
     default: '.squad',

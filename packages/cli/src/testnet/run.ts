@@ -30,6 +30,7 @@ const RATE_WINDOW = 5;
 export async function runTestnet(options: TestnetCommandOptions): Promise<number> {
   const output = createOutput(process.stdout);
   const startedAtMs = performance.now();
+  const { l1Rpc } = options;
   const interrupts = stoppable();
   output.line(`${paint(output.style, 'bold', 'SQUAD testnet')}  data in ${shown(resolve(options.directory))}`);
   let testnet: Testnet;
@@ -42,6 +43,7 @@ export async function runTestnet(options: TestnetCommandOptions): Promise<number
       rollups: options.rollups,
       opaqueRollups: options.opaqueRollups,
       blockTimeMs: options.blockTimeMs,
+      l1RpcOf: l1Rpc === undefined ? undefined : () => l1Rpc,
       reset: options.reset,
       logLevel: options.logLevel,
       ports: options.freePorts

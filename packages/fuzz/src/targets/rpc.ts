@@ -117,7 +117,12 @@ const VALIDATOR_SET: ValidatorSet = {
 };
 const genesis: Block = genesisBlock(NETWORK_ID, 1_000);
 const staged: StagedBlock = { stage: 'final', block: genesis };
-const head = { height: 0, hash: blockHashHex(genesis.header), timestampMs: 1_000 };
+const head = {
+  height: 0,
+  hash: blockHashHex(genesis.header),
+  timestampMs: 1_000,
+  l1Anchor: { number: 0, hash: toHex(ZERO_HASH) },
+};
 
 const sequencer: SequencerApi = {
   rollups,

@@ -57,6 +57,7 @@ export interface BlockHead {
   readonly height: Height;
   readonly hash: BlockHash;
   readonly timestampMs: UnixMs;
+  readonly l1Anchor: { readonly number: number; readonly hash: Hex };
 }
 
 export interface SequencerStatus {

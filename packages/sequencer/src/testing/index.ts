@@ -9,3 +9,4 @@ export type { CheckpointFile } from '../checkpoint-file.ts';
 export { decodeRecord, encodeRecord, type NodeRecord } from '../records.ts';
 export type { SequencerApi, StagedBlock } from '../rpc/api.ts';
 export { sequencerMethods, sequencerSubscriptions } from '../rpc/methods.ts';
+export { FakeL1, type FakeL1Endpoint, serveFakeL1 } from './fake-l1.ts';

@@ -15,6 +15,7 @@ const MAX_BATCHES_AT_PLACE = 4;
 const MAX_VIEWS_OF_VOTES = 64 + 2;
 const MAX_TREE_BLOCKS = 8_192;
 const MAX_ORPHAN_BLOCKS = 256;
+const MAX_L1_BLOCKS = 128;
 const MAX_BATCHES_IN_FETCH = 512;
 const MAX_BLOCKS_IN_FETCH = 16;
 const MAX_WAITING_TRANSACTIONS = 262_144;
@@ -43,6 +44,7 @@ export function beyondBounds({ sequencer, feed, epoch }: NodeOfWorld): string | 
     beyond('places of a lane in the core', core.placesInLane, MAX_HELD_BATCHES) ??
     beyond('batches of one place', core.batchesAtPlace, MAX_BATCHES_AT_PLACE) ??
     beyond('batches of a lane', Math.max(0, ...heldBatches), MAX_HELD_BATCHES) ??
+    beyond('L1 blocks', core.l1Blocks, MAX_L1_BLOCKS) ??
     beyond('own batches that are not ordered', lane?.unordered ?? 0, MAX_UNORDERED_BATCHES) ??
     beyond('bytes of own batches under way', lane?.bytesInFlight ?? 0, 512 * KIB + 16 * 512 * KIB) ??
     beyond('bytes that wait to be sealed', lane?.waitingBytes ?? 0, 32 * MIB) ??
