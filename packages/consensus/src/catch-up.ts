@@ -94,7 +94,11 @@ export function onRangeFetched(
   s.awaited = { certificate, fetchAgainAtMs: s.now };
   finalizeAwaited(s);
   enterView(s, certificate.view + 1, certificate);
-  if (fresh.at(-1)!.header.height === s.lastHeight) return; // R22: over, or held back until the next set is known
+  if (fresh.at(-1)!.header.height === s.lastHeight) {
+    // R22: over, or held back until the next set is known; the later finalization stays, or it would be taken in again.
+    if (target && target.certificate.view > certificate.view) s.awaited = { ...target, fetchAgainAtMs: s.now };
+    return;
+  }
   // There may be more to fetch, up to the finalization that started it.
   if (target && target.certificate.view > s.finalView) s.awaited = { ...target, fetchAgainAtMs: s.now };
   else if (s.awaited?.certificate === certificate) s.awaited = undefined;
