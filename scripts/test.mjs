@@ -119,6 +119,7 @@ const NEEDS = {
   unit: ['types'],
   sim: ['types'],
   'sim-epochs': ['types'],
+  'sim-l1': ['types'],
   'sim-node': ['types'],
   'sim-node-epochs': ['types'],
   bundle: ['types'],
@@ -136,6 +137,7 @@ const stages = [
   // The campaigns of the simulator, and every schedule that ever failed.
   ['sim', () => single([simulator, '--seeds', '20000', '--complete'])],
   ['sim-epochs', () => single([simulator, '--mode', 'epochs', '--seeds', '400', '--complete', '--no-corpus'])],
+  ['sim-l1', () => single([simulator, '--mode', 'l1', '--seeds', '100', '--no-corpus'])],
   ['sim-node', () => single([simulator, '--mode', 'node', '--seeds', '40', '--no-corpus'])],
   ['sim-node-epochs', () => single([simulator, '--mode', 'node-epochs', '--seeds', '5', '--no-corpus'])],
   ['bundle', () => single([join(root, 'scripts/bundle.mjs')])],
@@ -143,7 +145,7 @@ const stages = [
 ].filter(([name]) => chosen(name));
 if (stages.length === 0) {
   process.stdout.write(
-    `unknown stage "${only}"; choose types, lint, architecture, unit, model, sim, sim-epochs, sim-node, sim-node-epochs, bundle or e2e, or none for all\n`,
+    `unknown stage "${only}"; choose types, lint, architecture, unit, model, sim, sim-epochs, sim-l1, sim-node, sim-node-epochs, bundle or e2e, or none for all\n`,
   );
   process.exitCode = 1;
 } else {

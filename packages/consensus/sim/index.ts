@@ -4,7 +4,7 @@
  */
 
 export type { Adversary, AdversaryContext } from './adversaries/adversary.ts';
-export { ADVERSARIES, ADVERSARY_NAMES, type AdversaryName } from './adversaries/index.ts';
+export { ADVERSARIES, ADVERSARY_NAMES, type AdversaryName, CORE_ADVERSARY_NAMES } from './adversaries/index.ts';
 export { BatchStore } from './batches.ts';
 export {
   EpochPlan,
@@ -24,6 +24,7 @@ export {
   InvariantViolation,
   type ObservedNode,
 } from './invariants/index.ts';
+export { EYES, type L1Schedule } from './l1.ts';
 export { encodingOf, hexOf, rememberRoots } from './memo.ts';
 export { type CountedScheme, forgedSignature, SignatureRegistry } from './mock-scheme.ts';
 export { type LinkFaults, SimulatedNetwork } from './network.ts';

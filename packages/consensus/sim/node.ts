@@ -40,6 +40,8 @@ export type LogEntry =
 /** A checkpoint is written each time so many blocks became final. */
 const CHECKPOINT_EVERY_BLOCKS = 8;
 
+const LOOK_INTERVAL_MS = 150;
+
 /** Position of a node that is in no set of the present epoch: it follows. */
 const NONE = -1;
 
@@ -155,6 +157,15 @@ export class SimulatedNode {
     this.run({ type: 'start' });
     this.#resume();
     this.exchange.start();
+    this.#look();
+  }
+
+  /** As its L1 endpoint shows it now, and again and again (R24). */
+  #look(): void {
+    const { l1, queue } = this.world;
+    if (!l1) return;
+    this.run({ type: 'l1Blocks', blocks: l1.look(this.identity, this.core!.l1Anchor, queue.nowMs) });
+    this.later(LOOK_INTERVAL_MS, () => this.#look());
   }
 
   /** Makes the core of the epoch that the records have come to (R22). */
@@ -283,7 +294,8 @@ export class SimulatedNode {
       case 'persist':
         this.disk.append({ type: 'record', record: output.record });
         this.#keepRecord(output.record);
-        if (output.record.type === 'certificate') this.rules.onTaken(this.observed, output.record.certificate);
+        if (output.record.type === 'certificate')
+          this.rules.onTaken(this.observed, output.record.certificate, this.#view || 1);
         if (output.record.type === 'vote')
           this.rules.onVoteMade(this.observed, output.record.vote, this.#view, this.#heard);
         return;

@@ -4,8 +4,9 @@
  */
 
 import { faultyWeight, quorumWeight } from '@squad/types';
-import { ADVERSARY_NAMES, type AdversaryName } from './adversaries/index.ts';
+import { ADVERSARY_NAMES, type AdversaryName, CORE_ADVERSARY_NAMES } from './adversaries/index.ts';
 import { drawEpochs, type EpochSchedule, type SetDispute } from './epoch-plan.ts';
+import { drawL1, EYES, type L1Schedule } from './l1.ts';
 import { Random } from './prng.ts';
 
 /** Kinds of trouble, each switched on or off as a whole in one schedule. */
@@ -73,6 +74,8 @@ export interface ScheduleOptions {
   readonly settles?: boolean;
   /** Whether there are more adversaries than the protocol tolerates; drawn if undefined. */
   readonly overload?: boolean;
+  /** Whether the network follows an L1; never if left out. */
+  readonly l1?: boolean;
   /** Whether the set changes at the end of short epochs; never if left out. */
   readonly epochs?: boolean;
 }
@@ -93,6 +96,8 @@ export interface Schedule {
   readonly reconnects: boolean;
   /** Whether what a crash would leave is checked after every sync. */
   readonly checksRestore: boolean;
+  /** Undefined: the network follows none (R24). */
+  readonly l1?: L1Schedule | undefined;
   /** Undefined: one set for ever. */
   readonly epochs?: EpochSchedule | undefined;
   /** Single acts of the faults that do not happen, such as `crash#2`: the schedule was shrunk. */
@@ -119,7 +124,12 @@ export function drawSchedule(seed: number, options: ScheduleOptions = {}): Sched
   if (forced) faults.add('byzantine');
   const overload = (options.overload ?? random.fork('overload').chance(OVERLOAD_CHANCE)) && !options.epochs;
   const byzantine = faults.has('byzantine')
-    ? drawByzantine(random.fork('byzantine'), weights, options.adversaries ?? ADVERSARY_NAMES, overload)
+    ? drawByzantine(
+        random.fork('byzantine'),
+        weights,
+        options.adversaries ?? (options.l1 ? ADVERSARY_NAMES : CORE_ADVERSARY_NAMES),
+        overload,
+      )
     : new Map<number, AdversaryName>();
   const settles = options.settles ?? random.fork('settles').chance(SETTLE_CHANCE);
   return {
@@ -134,6 +144,10 @@ export function drawSchedule(seed: number, options: ScheduleOptions = {}): Sched
     reconnects: !random.fork('reconnects').chance(UNBROKEN_CHANCE),
     checksRestore: random.fork('restore').chance(RESTORE_CHANCE),
     without: new Set(),
+    ...(options.l1 && {
+      l1: drawL1(random.fork('l1-eyes'), size),
+      troubleMs: options.troubleMs ?? random.fork('l1-trouble').integer(1_000, 6_000),
+    }),
     ...(options.epochs && {
       ...epochsOf(random, options, weights, byzantine),
       troubleMs: options.troubleMs ?? random.fork('epochs-trouble').integer(1_000, 5_000),
@@ -208,6 +222,7 @@ export function formatSchedule(schedule: Schedule): string {
     const { dispute } = epochs;
     if (dispute) parts.push(`dispute=${dispute.epoch}:${dispute.identities.join('+')}:${dispute.lastsMs}`);
   }
+  if (schedule.l1) parts.push(`l1=${schedule.l1.intervalMs}:${schedule.l1.eyes.join(',')}`);
   if (without.size > 0) parts.push(`without=${[...without].join(',')}`);
   return parts.join(' ');
 }
@@ -258,6 +273,7 @@ export function parseSchedule(text: string): Schedule {
     reconnects: number('reconnects', 1) === 1,
     checksRestore: number('restore', 0) === 1,
     without: new Set(list('without')),
+    ...(fields.has('l1') && { l1: l1Of(fields.get('l1')!, weights.length) }),
     ...(fields.has('epochs') && {
       epochs: {
         lengthBlocks: number('epochs'),
@@ -268,6 +284,16 @@ export function parseSchedule(text: string): Schedule {
       },
     }),
   };
+}
+
+function l1Of(text: string, size: number): L1Schedule {
+  const [intervalMs, eyes = ''] = text.split(':');
+  const named = eyes.split(',').flatMap((name) => EYES.filter((eye) => eye === name));
+  const isRight = Number.isInteger(Number(intervalMs)) && Number(intervalMs) > 0;
+  if (!isRight || named.length !== size || eyes.split(',').length !== size) {
+    throw new RangeError(`l1=${text}: expected milliseconds and ${size} of ${EYES.join(' ')}`);
+  }
+  return { intervalMs: Number(intervalMs), eyes: named };
 }
 
 function againOf(repeatsFrom: number, sets: string): Pick<EpochSchedule, 'repeatsFrom'> {

@@ -22,6 +22,14 @@ export function* simplerSchedules(schedule: Schedule, acts: readonly string[]): 
       if (sets.length > 0) yield { ...schedule, epochs: { ...epochs, sets, repeatsFrom } };
     }
   }
+  const { l1 } = schedule;
+  if (l1) {
+    if (![...byzantine.values()].includes('anchor-liar')) yield { ...schedule, l1: undefined };
+    for (const [identity, eye] of l1.eyes.entries()) {
+      const eyes = l1.eyes.with(identity, 'good');
+      if (eye !== 'good') yield { ...schedule, l1: { ...l1, eyes } };
+    }
+  }
   if (schedule.checksRestore) yield { ...schedule, checksRestore: false };
   for (const part of parts([...faults])) yield { ...schedule, faults: minus(faults, part) };
   for (const part of parts([...byzantine.keys()])) {
@@ -34,7 +42,8 @@ export function* simplerSchedules(schedule: Schedule, acts: readonly string[]): 
     if (sets && !sets.every((set) => isFit(set, new Set(kept.keys())))) continue;
     if (epochs?.dispute?.identities.some((identity) => identity >= size)) continue;
     const fewer = epochs && sets ? { epochs: { ...epochs, sets } } : {};
-    yield { ...schedule, weights: weights.slice(0, size), byzantine: kept, ...fewer };
+    const seeing = l1 ? { l1: { ...l1, eyes: l1.eyes.slice(0, size) } } : {};
+    yield { ...schedule, weights: weights.slice(0, size), byzantine: kept, ...fewer, ...seeing };
   }
   if (weights.some((weight) => weight > 1)) yield { ...schedule, weights: weights.map(() => 1) };
   for (const share of [0.25, 0.5, 0.75, 0.9]) {

@@ -9,6 +9,7 @@ import {
   type ConsensusMessage,
   genesisBlock,
   MAX_BUNDLE_BATCHES,
+  NO_L1_ANCHOR,
   type ValidatorIndex,
   type ValidatorSet,
   validatorSetHash,
@@ -23,6 +24,7 @@ import { EpochPlan, identityOfFollower, isFit, type PlannedEpoch } from './epoch
 import { FaultInjector } from './faults.ts';
 import { FinalLedger } from './invariants/epochs.ts';
 import { Invariants, InvariantViolation } from './invariants/index.ts';
+import { SimulatedL1 } from './l1.ts';
 import { forgedSignature, SignatureRegistry } from './mock-scheme.ts';
 import { SimulatedNetwork } from './network.ts';
 import { SimulatedNode } from './node.ts';
@@ -35,6 +37,8 @@ import { Trace } from './trace.ts';
 const GENESIS_TIME_MS = 1_700_000_000_000;
 /** How far the clock of an adversary may be off that does not care. */
 const MAX_WILD_SKEW_MS = 30_000;
+/** Most see a block of the L1 within this time; a schedule is short. */
+const ANCHOR_DELAY_MS = 300;
 /** How often what a node seals is a bundle. */
 const BUNDLE_CHANCE = 0.15;
 /** Virtual time after the freeze within which everything must be final. */
@@ -61,6 +65,8 @@ export class World {
   readonly roundTrip: boolean;
   readonly checkpoints: boolean;
   readonly #genesis: Block;
+  /** Undefined: the network follows none. */
+  readonly l1: SimulatedL1 | undefined;
   steps = 0;
   readonly batches: BatchRegistry;
   readonly #networkId: Uint8Array;
@@ -91,6 +97,8 @@ export class World {
     this.#registry = new SignatureRegistry(random.fork('scheme').uint32());
     this.#genesis = genesisBlock(this.#networkId, GENESIS_TIME_MS);
     this.final = new FinalLedger(this.#genesis);
+    this.l1 = schedule.l1 && new SimulatedL1(schedule.l1, random.fork('l1'));
+    for (const eye of new Set(schedule.l1?.eyes)) this.count(`eye ${eye}`);
     const twins = [...schedule.byzantine].flatMap(([index, name]) => (name === 'twins' ? [index] : []));
     const indexes = [...weights.keys(), ...twins];
     this.network = new SimulatedNetwork(this.queue, random.fork('links'), indexes.length, schedule.latencyMs, (kind) =>
@@ -180,6 +188,11 @@ export class World {
         latestLocalNowMs: () => Math.max(...this.honest.map((node) => node.localNowMs)),
         nowMs: () => this.queue.nowMs,
         count: (kind) => this.count(kind),
+        l1: this.l1 && {
+          anchor: this.l1.anchor,
+          hasSeen: (place, block) => this.l1!.hasSeen(this.nodes[place]!.identity, block),
+          leadsTo: (below, above) => this.l1!.leadsTo(below, above),
+        },
         epoch: this.schedule.epochs && bounds,
       },
       this.final,
@@ -201,7 +214,8 @@ export class World {
       validatorSet: ended?.proof.nextValidatorSet ?? epoch.validatorSet,
       self,
       scheme: this.#registry.schemeFor(self),
-      options: DEFAULT_CONSENSUS_OPTIONS,
+      options: { ...DEFAULT_CONSENSUS_OPTIONS, anchorDelayMs: ANCHOR_DELAY_MS },
+      ...(this.l1 && { l1Anchor: this.l1.anchor }),
       ...(this.schedule.epochs && { epoch: bounds }),
     };
   }
@@ -430,6 +444,7 @@ export class World {
       random: this.#random.fork(epoch.number === 0 ? `adversary-${identity}` : `adversary-${identity}-${epoch.number}`),
       side: new Set(this.#random.fork('side').subset(positions)),
       leaderAt: (view) => epoch.leaders.leaderAt(view),
+      l1At: (number, fork) => this.l1?.at(number, fork) ?? NO_L1_ANCHOR,
       sign: (kind, view, blockHash, ofEpoch = epoch.number) => {
         const content = { kind, epoch: ofEpoch, view, blockHash };
         // In another epoch its key stands at another position, or at none.

@@ -101,6 +101,8 @@ describe('a schedule', () => {
       expect(parseSchedule(formatSchedule(schedule))).toEqual(schedule);
       const withEpochs = drawSchedule(seed, { epochs: true });
       expect(parseSchedule(formatSchedule(withEpochs))).toEqual(withEpochs);
+      const withL1 = drawSchedule(seed, { l1: true });
+      expect(parseSchedule(formatSchedule(withL1))).toEqual(withL1);
     }
     const away = parseSchedule(LEAVER);
     expect(away.epochs).toMatchObject({ repeatsFrom: 1, dispute: { epoch: 1, identities: [0, 3], lastsMs: 2_500 } });
@@ -118,6 +120,10 @@ describe('a schedule', () => {
     expect(() => parseSchedule(epochs.replace(/sets=\S*/, 'sets=1,1,1/1,1'))).toThrow('expected 4 weights');
     expect(() => parseSchedule(epochs.replace(/sets=\S*/, 'sets=0,0,0,0'))).toThrow('not all 0');
     expect(() => parseSchedule(`${epochs.replace(/sets=\S*/, 'sets=1,1,1,1/1,1,1,2')} again=2`)).toThrow('again=2');
+    const l1 = formatSchedule(drawSchedule(1, { l1: true, nodes: 4 }));
+    for (const wrong of ['0:good,good,good,good', '300:good,good,good', '300:good,good,good,blind']) {
+      expect(() => parseSchedule(l1.replace(/l1=\S*/, `l1=${wrong}`))).toThrow(`l1=${wrong}`);
+    }
     for (const wrong of ['0:1:100', '1:4:100', '1:1:soon', '1::100x']) {
       expect(() => parseSchedule(`${epochs} dispute=${wrong}`)).toThrow(`dispute=${wrong}`);
     }

@@ -1,7 +1,7 @@
 /** The fast simulator: the real consensus core with a model of everything around it. Hundreds of schedules a second. */
 
 import {
-  ADVERSARY_NAMES,
+  CORE_ADVERSARY_NAMES,
   CORE_FAULT_NAMES,
   drawSchedule,
   formatSchedule,
@@ -15,7 +15,7 @@ import type { Mode, Outcome } from './mode.ts';
 export const coreMode: Mode = {
   name: 'core',
   faults: CORE_FAULT_NAMES,
-  adversaries: ADVERSARY_NAMES,
+  adversaries: CORE_ADVERSARY_NAMES,
   rules: {
     R8: ['a block that skips views', 'proposal'],
     R9: ['enteredView', 'certificate'],
@@ -35,7 +35,7 @@ export const coreMode: Mode = {
     'more than F': ['more adversaries than tolerated', 'certificates that exclude each other'],
     links: ['blocked by a partition', 'duplicated', 'lost', 'queued for bandwidth', 'one-way partition', 'heal'],
     faults: CORE_FAULT_NAMES.map((name) => `fault ${name}`),
-    adversaries: ADVERSARY_NAMES.map((name) => `adversary ${name}`),
+    adversaries: CORE_ADVERSARY_NAMES.map((name) => `adversary ${name}`),
   },
   draw: (seed, options) => formatSchedule(drawSchedule(seed, options as ScheduleOptions)),
   run: runCore,

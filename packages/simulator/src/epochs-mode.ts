@@ -1,7 +1,7 @@
 /** The fast simulator with short epochs (R22): sets change at boundaries, under the same faults and adversaries. */
 
 import {
-  ADVERSARY_NAMES,
+  CORE_ADVERSARY_NAMES,
   CORE_FAULT_NAMES,
   drawSchedule,
   formatSchedule,
@@ -13,7 +13,7 @@ import type { Mode } from './mode.ts';
 export const epochsMode: Mode = {
   name: 'epochs',
   faults: CORE_FAULT_NAMES,
-  adversaries: ADVERSARY_NAMES,
+  adversaries: CORE_ADVERSARY_NAMES,
   rules: {
     R1: ['a batch sealed anew', 'a batch given to a validator'],
     R16: ['restart', 'crash between sync and send', 'a crash after a sync looked at'],
@@ -33,7 +33,7 @@ export const epochsMode: Mode = {
     E3: ['evidence E3'],
     E4: ['evidence E4'],
     faults: CORE_FAULT_NAMES.map((name) => `fault ${name}`),
-    adversaries: ADVERSARY_NAMES.map((name) => `adversary ${name}`),
+    adversaries: CORE_ADVERSARY_NAMES.map((name) => `adversary ${name}`),
   },
   draw: (seed, options) => formatSchedule(drawSchedule(seed, { ...(options as ScheduleOptions), epochs: true })),
   run: runCore,

@@ -1,7 +1,7 @@
 /** The deep simulator with short epochs (R22): whole sequencers go from set to set, join, leave, and start again anywhere. */
 
 import {
-  ADVERSARY_NAMES,
+  CORE_ADVERSARY_NAMES,
   EpochPlan,
   type EpochSchedule,
   formatSchedule,
@@ -30,7 +30,7 @@ const SPLIT_CHANCE = 0.5;
 export const nodeEpochsMode: Mode = {
   name: 'node-epochs',
   faults: NODE_FAULTS,
-  adversaries: ADVERSARY_NAMES,
+  adversaries: CORE_ADVERSARY_NAMES,
   rules: {
     R1: ['accepted', 'batch'],
     R20: ['crash', 'restart', 'crash between sync and send', 'a sync fails'],
@@ -60,7 +60,7 @@ export const nodeEpochsMode: Mode = {
     ],
     'section 6': ['a block derived', 'everything accepted is in the sequence'],
     faults: NODE_FAULTS.map((name) => `fault ${name}`),
-    adversaries: ADVERSARY_NAMES.map((name) => `adversary ${name}`),
+    adversaries: CORE_ADVERSARY_NAMES.map((name) => `adversary ${name}`),
   },
   draw: (seed, options) => formatSchedule(draw(seed, options as ScheduleOptions)),
   run: runNode,

@@ -1,8 +1,8 @@
 /** The deep simulator: whole sequencers and the rollups that follow them, in virtual time. Tens of schedules a second. */
 
 import {
-  ADVERSARY_NAMES,
   type AdversaryName,
+  CORE_ADVERSARY_NAMES,
   drawSchedule,
   FAULT_NAMES,
   type FaultName,
@@ -42,7 +42,7 @@ export const DISK_RULES: readonly string[] = [
 export const nodeMode: Mode = {
   name: 'node',
   faults: NODE_FAULTS,
-  adversaries: ADVERSARY_NAMES,
+  adversaries: CORE_ADVERSARY_NAMES,
   rules: {
     R1: ['accepted', 'batch'],
     R3: ['acknowledgements'],
@@ -69,14 +69,14 @@ export const nodeMode: Mode = {
     E3: ['evidence E3'],
     links: ['blocked by a partition', 'duplicated', 'lost', 'queued for bandwidth', 'one-way partition', 'heal'],
     faults: NODE_FAULTS.map((name) => `fault ${name}`),
-    adversaries: ADVERSARY_NAMES.map((name) => `adversary ${name}`),
+    adversaries: CORE_ADVERSARY_NAMES.map((name) => `adversary ${name}`),
   },
   draw: (seed, options) => formatSchedule(drawNodes(seed, options as ScheduleOptions)),
   run: runNode,
 };
 
 export function drawNodes(seed: number, options: ScheduleOptions): Schedule {
-  const adversaries = ADVERSARY_NAMES.filter((name) => !LATER_ADVERSARIES.includes(name));
+  const adversaries = CORE_ADVERSARY_NAMES.filter((name) => !LATER_ADVERSARIES.includes(name));
   const drawn = drawSchedule(seed, { faults: NODE_FAULTS, adversaries, ...options });
   if (options.adversaries) return drawn;
   const random = randomOf(drawn).fork('later-adversaries');

@@ -3,10 +3,13 @@
 import { describe, expect, it } from 'vitest';
 import { MODES, modeOf } from '../src/modes.ts';
 
-const SEEDS = { core: [21, 22, 23, 24], epochs: [5, 6, 7], node: [3, 4, 5], 'node-epochs': [3, 5] } as Record<
-  string,
-  readonly number[]
->;
+const SEEDS = {
+  core: [21, 22, 23, 24],
+  epochs: [5, 6, 7],
+  l1: [2, 3, 4],
+  node: [3, 4, 5],
+  'node-epochs': [3, 5],
+} as Record<string, readonly number[]>;
 
 describe.each(MODES.map(({ name }) => name))('the %s simulator', (name) => {
   const mode = modeOf(name)!;

@@ -10,6 +10,7 @@ import type {
   Epoch,
   HandOverProof,
   Height,
+  L1BlockId,
   ValidatorIndex,
   View,
   Vote,
@@ -31,6 +32,8 @@ export interface AdversaryContext {
   /** A part of the others that is the same for all adversaries of a schedule: they may act as one. */
   readonly side: ReadonlySet<ValidatorIndex>;
   leaderAt(view: View): ValidatorIndex;
+  /** A block of the L1, or of a fork of it (R24). */
+  l1At(number: number, fork: number): L1BlockId;
   /** `epoch`: of the vote; the present one if left out. In one that it is not in nobody takes its signature for genuine. */
   sign(kind: VoteKind, view: View, blockHash: Uint8Array, epoch?: number): Vote;
   send(to: ValidatorIndex, message: ConsensusMessage): void;

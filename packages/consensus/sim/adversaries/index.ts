@@ -1,6 +1,7 @@
 /** All adversaries by name. */
 
 import type { AdversaryFactory } from './adversary.ts';
+import { anchorLiar } from './anchor-liar.ts';
 import { batchWithholder } from './batch-withholder.ts';
 import { bundleCutter } from './bundle-cutter.ts';
 import { censor } from './censor.ts';
@@ -21,6 +22,7 @@ import { staleReplayer } from './stale-replayer.ts';
 import { twins } from './twins.ts';
 
 export const ADVERSARIES = {
+  'anchor-liar': anchorLiar,
   'batch-withholder': batchWithholder,
   'bundle-cutter': bundleCutter,
   censor,
@@ -43,3 +45,5 @@ export const ADVERSARIES = {
 
 export type AdversaryName = keyof typeof ADVERSARIES;
 export const ADVERSARY_NAMES = Object.keys(ADVERSARIES) as AdversaryName[];
+/** Those that need no L1. */
+export const CORE_ADVERSARY_NAMES: readonly AdversaryName[] = ADVERSARY_NAMES.filter((name) => name !== 'anchor-liar');

@@ -1,6 +1,6 @@
 /** What the invariants look at, and what they throw. */
 
-import type { Block, Epoch, Height, ValidatorIndex, ValidatorSet, View, Vote } from '@squad/types';
+import type { Block, Epoch, Height, L1BlockId, ValidatorIndex, ValidatorSet, View, Vote } from '@squad/types';
 import type { HeldBatch } from '../../src/api.ts';
 import type { SignatureRegistry } from '../mock-scheme.ts';
 
@@ -67,6 +67,14 @@ export interface InvariantContext {
   /** Virtual time. */
   nowMs(): number;
   count(kind: string): void;
+  /** What the nodes see of an L1 (R24); undefined: the network follows none. */
+  readonly l1?:
+    | {
+        readonly anchor: L1BlockId;
+        hasSeen(place: number, block: L1BlockId): boolean;
+        leadsTo(below: L1BlockId, above: L1BlockId): boolean;
+      }
+    | undefined;
   /** Undefined: the set validates for ever. */
   readonly epoch?: EpochBounds | undefined;
 }

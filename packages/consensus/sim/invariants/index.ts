@@ -28,6 +28,7 @@ import {
 } from '@squad/types';
 import type { Consensus } from '../../src/core.ts';
 import type { Heard } from '../observations.ts';
+import { AnchorRules } from './anchors.ts';
 import { type InvariantContext, InvariantViolation, type ObservedNode } from './api.ts';
 import { cutBundle } from './bundles.ts';
 import { EpochRules, FinalLedger } from './epochs.ts';
@@ -61,6 +62,7 @@ export class Invariants {
   readonly #epoch: Epoch;
   readonly #epochRules: EpochRules;
   readonly #seen: SeenBlocks;
+  readonly #anchors: AnchorRules;
   readonly #context: InvariantContext;
   readonly #ledger: CertificateLedger;
   /** What an honest quorum's majority weighs more than. */
@@ -83,6 +85,7 @@ export class Invariants {
     const genesis = genesisBlock(context.networkId, context.genesisTimeMs);
     this.final = final ?? new FinalLedger(genesis);
     this.#seen = new SeenBlocks(context.epoch?.root ?? genesis);
+    this.#anchors = new AnchorRules(context, this.#seen);
     const { weights } = context;
     const total = weights.reduce((sum, weight) => sum + weight, 0);
     this.#ledger = new CertificateLedger(context);
@@ -156,10 +159,13 @@ export class Invariants {
   /** A node starts, and again after a crash. */
   onStarted(node: ObservedNode): void {
     this.#taken[node.place]!.clear();
+    this.#anchors.onStarted(node);
   }
 
-  /** R9, R12, R14: a certificate is taken in, and relayed, once. */
-  onTaken(node: ObservedNode, { kind, view, blockHash: hash }: Certificate): void {
+  /** R9, R12, R14: a certificate is taken in, and relayed, once. `inView`: where the node is. */
+  onTaken(node: ObservedNode, certificate: Certificate, inView: View): void {
+    const { kind, view, blockHash: hash } = certificate;
+    this.#anchors.onTaken(node, certificate, inView);
     const taken = this.#taken[node.place]!;
     const name = `${kind} ${view} ${hexOf(hash)}`;
     if (taken.has(name) && !this.#context.isByzantine(node.index)) {
@@ -243,8 +249,10 @@ export class Invariants {
     if (said.proposed !== undefined && said.proposed !== hash) {
       this.fail('one proposal', `n${node.index} proposed two blocks in view ${view}`);
     }
-    if (said.proposed === undefined)
+    if (said.proposed === undefined) {
       checkIncluded(this.#context, node, proposal.block, (lane) => this.orderedBatches(lane));
+      this.#anchors.onProposed(node, proposal.block);
+    }
     said.proposed = hash;
     this.#onVote(node, {
       kind: VoteKind.notarize,
@@ -350,6 +358,7 @@ export class Invariants {
     if (header.timestampMs > latest) this.fail('timestamp', `${who} notarized a block from the future in view ${view}`);
     this.#epochRules.checkNotarized(node, block);
     this.#seen.checkOnParent(who, block, this.#context.weights.length);
+    this.#anchors.checkNotarized(node, block);
   }
 
   /**
@@ -428,6 +437,7 @@ export class Invariants {
         if (hexOf(parentHash) !== this.chain[height - 1]!.hash)
           this.#ledger.onFork(`${who}: height ${height} is not linked`);
         this.#epochRules.checkFinal(who, block);
+        this.#anchors.checkFinal(who, block, this.#tolerated);
         this.chain[height] = { hash, block };
         this.#checkLanes(who, block);
         if (block.refs.some(({ joinsNext }) => joinsNext)) this.#context.count('a final block with a bundle');

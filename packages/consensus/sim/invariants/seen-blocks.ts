@@ -49,6 +49,14 @@ export class SeenBlocks {
     return hash === this.root.hash ? this.root.block : this.#blocks.get(hash);
   }
 
+  parentOf({ header }: Block): Block | undefined {
+    return this.get(hexOf(header.parentHash));
+  }
+
+  hasHash(block: Block, hash: Uint8Array): boolean {
+    return this.hashOf(block) === hexOf(hash);
+  }
+
   inView(view: View): readonly Block[] {
     return (this.#hashesOfView.get(view) ?? []).map((hash) => this.#blocks.get(hash)!);
   }

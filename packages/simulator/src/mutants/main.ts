@@ -7,7 +7,7 @@ import type { HuntResult } from './hunt.ts';
 import { MUTANTS, type Mutant, SCHEDULE_DONE } from './table.ts';
 
 /** As many as a campaign has. */
-const DEFAULT_SEEDS = { core: 20_000, epochs: 2_000, node: 300, 'node-epochs': 200 };
+const DEFAULT_SEEDS = { core: 20_000, epochs: 2_000, l1: 2_000, node: 300, 'node-epochs': 200 };
 /** A mutant with a schedule that never ends is dead, too. For one schedule, on a busy machine. */
 const SCHEDULE_TIMEOUT_MS = 20 * 60_000;
 

@@ -6,6 +6,7 @@
 import type { DrawOptions } from '../mode.ts';
 import { coreMutants } from './core.ts';
 import { epochMutants } from './epochs.ts';
+import { l1Mutants } from './l1.ts';
 import { nodeMutants } from './node.ts';
 import { nodeEpochMutants } from './node-epochs.ts';
 
@@ -25,11 +26,17 @@ export interface Mutant {
   /** Of docs/protocol.md. */
   readonly rule: string;
   readonly edits: readonly Edit[];
-  readonly mode: 'core' | 'epochs' | 'node' | 'node-epochs';
+  readonly mode: 'core' | 'epochs' | 'l1' | 'node' | 'node-epochs';
   /** What may be drawn; all if left out. */
   readonly draw?: DrawOptions | undefined;
   /** Why no run can tell it from the original. It is expected to survive, and not run. */
   readonly equivalent?: string | undefined;
 }
 
-export const MUTANTS: readonly Mutant[] = [...coreMutants, ...epochMutants, ...nodeMutants, ...nodeEpochMutants];
+export const MUTANTS: readonly Mutant[] = [
+  ...coreMutants,
+  ...epochMutants,
+  ...l1Mutants,
+  ...nodeMutants,
+  ...nodeEpochMutants,
+];

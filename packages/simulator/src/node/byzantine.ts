@@ -17,6 +17,7 @@ import {
   batchDigest,
   type ConsensusMessage,
   encodeValidatorMessage,
+  NO_L1_ANCHOR,
   type ValidatorIndex,
   type ValidatorMessage,
   voteSigningRoot,
@@ -140,6 +141,7 @@ export class ByzantineNodes {
       random: this.#random.fork(number === 0 ? `adversary-${node.place}` : `adversary-${node.place}-${number}`),
       side: new Set(this.#random.fork('side').subset(positions)),
       leaderAt: (view) => leaders.leaderAt(view),
+      l1At: () => NO_L1_ANCHOR,
       sign: (kind, view, blockHash, ofEpoch = number) => {
         const content = { kind, epoch: ofEpoch, view, blockHash };
         // In another epoch its key stands at another position, or at none.
