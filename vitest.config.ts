@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
-// `unit` and `unit-…`: every package's *.test.ts, from source. `e2e`: real processes, one file at a time. `faults`: the same, longer,
-// by its own command.
+// `unit` and `unit-…`: every package's *.test.ts, from source. `e2e`: real processes, two files at a time. `faults`: the same, longer,
+// one at a time, by its own command.
 /**
  * Their tests share modules: what a file imports is evaluated once for each worker, not for each file, a third of the time. The
  * other packages' tests put something in the place of the file system or start programs, and have their modules for themselves.
@@ -49,7 +49,8 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['packages/{testnet,bench}/e2e/**/*.e2e.ts'],
-          fileParallelism: false,
+          // They wait more than they compute: two at a time take two thirds of the time.
+          maxWorkers: 2,
           testTimeout: 240_000,
           hookTimeout: 240_000,
         },
