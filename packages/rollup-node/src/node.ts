@@ -52,6 +52,8 @@ import { ledgerMethods } from './rpc/ledger-methods.ts';
 import { orderedMethods } from './rpc/ordered-methods.ts';
 import type { RollupRpcPorts } from './rpc/ports.ts';
 import { startNitroFeed } from './stacks/nitro/node.ts';
+import { OpExecutor } from './stacks/op/executor.ts';
+import { L1Chain } from './stacks/op/l1-chain.ts';
 import { type RollupGenesis, readOpRollupConfig } from './stacks/op/rollup-config.ts';
 import { MeasuredDerivation, type NodeState, openFeeds, readiness, statusFields, statusMethod } from './status.ts';
 import { createGossipSubmitter } from './submit/gossip-submitter.ts';
@@ -106,7 +108,8 @@ async function assemble(
   const { genesis } = files;
   const custom =
     parts.custom ?? (options.executor === undefined ? undefined : await loadCustomRollup(options.executor));
-  const rollup = await openRollup(files.rollup, files.rollupDirectory, custom);
+  const l1 = l1Of(options, files, logger, metrics);
+  const rollup = await openRollup(files.rollup, files.rollupDirectory, custom, l1);
   closing.add(() => rollup.derivation.close());
 
   const epochs = await Epochs.open(
@@ -142,12 +145,17 @@ async function assemble(
     logger,
     metrics,
   });
-  closing.add(() => follower.stop());
+  closing.add(async () => {
+    const stopped = follower.stop();
+    // It may be waiting for L1.
+    l1?.stop();
+    await stopped;
+  });
 
   const engine = await driveEngine(options, rollup, parts.onFailed ?? endProcess, logger, metrics);
   if (engine !== undefined) closing.add(() => engine.stop());
 
-  const state: NodeState = { follower, measured, derivation: rollup.derivation, executor: rollup.executor, engine };
+  const state: NodeState = { follower, measured, derivation: rollup.derivation, executor: rollup.executor, engine, l1 };
   measure(metrics, rollup);
   const monitor = await monitorOf(options, metrics, state);
   closing.add(() => monitor.close());
@@ -174,6 +182,17 @@ async function assemble(
     'rollup node serves',
   );
   return { rpcUrl: rpc.url, monitorUrl: monitor.url, nitroFeedUrl, follower, rollup };
+}
+
+/** Undefined for a rollup that follows no L1. */
+function l1Of({ l1Rpc: urls }: RollupNodeOptions, { rollup }: NodeFiles, logger: Logger, metrics: Metrics) {
+  const l1 = rollup.op?.l1;
+  if (l1 === undefined && urls.length > 0) {
+    const message = `l1Rpc names an L1 endpoint, and the rollup file of "${rollup.name}" has no op.l1: it follows no L1`;
+    throw new SquadError('L1_NOT_FOLLOWED', message, 'Leave the option out, or use a rollup file that follows L1.');
+  }
+  if (l1 === undefined || urls.length === 0) return undefined;
+  return new L1Chain({ urls, l1, logger: logger.child({ part: 'l1' }), metrics });
 }
 
 interface Wiring {
@@ -333,6 +352,12 @@ function measure(metrics: Metrics, { executor, skipped }: Rollup): void {
     name: 'squad_rollup_skipped_transactions',
     help: "Transactions that were ordered and that the rollup's rules rejected, since the start",
     read: () => skipped.total,
+  });
+  if (!(executor instanceof OpExecutor)) return;
+  metrics.gauge({
+    name: 'squad_rollup_l1_origin_number',
+    help: 'L1 origin of the newest rollup block',
+    read: () => executor.l1OriginNumber,
   });
 }
 

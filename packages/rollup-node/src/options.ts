@@ -143,6 +143,13 @@ export const rollupNodeOptions = defineOptions({
     flag: '--nitro-feed-key',
     help: 'path of the secp256k1 key, in hex, that signs the Nitro feed; by default it is not signed',
   },
+  l1Rpc: {
+    type: z.array(z.url({ protocol: /^https?$/ })).max(8),
+    default: [],
+    env: 'SQUAD_L1_RPC',
+    flag: '--l1-rpc',
+    help: 'JSON-RPC addresses of L1, for a rollup file that follows it (op.l1); the next one is tried when one fails. They are not trusted: all is checked by hash',
+  },
   opRollupConfig: {
     type: path.optional(),
     env: 'SQUAD_OP_ROLLUP_CONFIG',

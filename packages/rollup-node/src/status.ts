@@ -5,6 +5,8 @@ import type { ApplyOutcome, Derivation, ProvenBlock } from './derivation/api.ts'
 import type { EngineDriver } from './engine/driver.ts';
 import type { Executor } from './execution/api.ts';
 import type { Follower } from './follow/api.ts';
+import { OpExecutor } from './stacks/op/executor.ts';
+import type { L1Chain } from './stacks/op/l1-chain.ts';
 
 /** Sequencer blocks behind the set's head within which the node is ready. */
 export const READY_DISTANCE_BLOCKS = 8;
@@ -47,6 +49,8 @@ export interface NodeState {
   readonly executor: Pick<Executor, 'latest' | 'head'>;
   /** Of a node that drives an execution client. */
   readonly engine?: Pick<EngineDriver, 'state' | 'headNumber' | 'reason'> | undefined;
+  /** Of a rollup that follows L1. */
+  readonly l1?: Pick<L1Chain, 'trouble'> | undefined;
 }
 
 export function openFeeds({ follower }: Pick<NodeState, 'follower'>): number {
@@ -54,7 +58,7 @@ export function openFeeds({ follower }: Pick<NodeState, 'follower'>): number {
 }
 
 /** Ready once enough sequencers have said where the set is, and the node is there (R19). */
-export function readiness(state: Pick<NodeState, 'follower' | 'engine'>): Readiness {
+export function readiness(state: Pick<NodeState, 'follower' | 'engine' | 'l1'>): Readiness {
   const { head, setHead, feeds } = state.follower;
   const open = openFeeds(state);
   const reasons: string[] = [];
@@ -67,6 +71,7 @@ export function readiness(state: Pick<NodeState, 'follower' | 'engine'>): Readin
   if (state.engine !== undefined && state.engine.state !== 'following') {
     reasons.push(`the execution client is not driven (${state.engine.state}): ${state.engine.reason ?? 'not yet'}`);
   }
+  if (state.l1?.trouble !== undefined) reasons.push(`L1 cannot be read, derivation waits: ${state.l1.trouble}`);
   return { ready: reasons.length === 0, reasons };
 }
 
@@ -80,7 +85,7 @@ export function statusMethod(state: NodeState, about: { readonly name: string; r
   });
 }
 
-function position({ follower, measured, derivation, executor, engine }: NodeState) {
+function position({ follower, measured, derivation, executor, engine, l1 }: NodeState) {
   return {
     epoch: follower.epoch,
     finalHeight: follower.head.height,
@@ -92,6 +97,7 @@ function position({ follower, measured, derivation, executor, engine }: NodeStat
     transactions: measured.transactions,
     latestBlock: executor.latest.number,
     pendingBlock: executor.head.number,
+    ...(l1 && executor instanceof OpExecutor && { l1Origin: executor.l1OriginNumber, l1Trouble: l1.trouble ?? null }),
     ...(engine && { engineState: engine.state, engineBlock: engine.headNumber ?? null }),
   };
 }

@@ -98,6 +98,7 @@ const optionsOf = (overrides: Partial<RollupNodeOptions> = {}): RollupNodeOption
   maxFeeds: 16,
   submit: undefined,
   sequencerRpc: [],
+  l1Rpc: [],
   engine: undefined,
   jwtSecret: undefined,
   engineMode: 'payload',

@@ -32,6 +32,15 @@ const BASE = {
   raw: '0x7ef90104a06c0c775b6b492bab9d7e81abdf27f77cafb698551226455a82f559e0f93fea3794deaddeaddeaddeaddeaddeaddeaddeaddead00019442000000000000000000000000000000000000158080830f424080b8b0098999be000008dd00101c1200000000000000020000000068869d6300000000015f277f000000000000000000000000000000000000000000000000000000000d42ac290000000000000000000000000000000000000000000000000000000000000001abf52777e63959936b1bf633a2a643f0da38d63deffe49452fed1bf8a44975d50000000000000000000000005050f69a9786f081509234f1a7f4684b5e5b76c9000000000000000000000000',
 } as const;
 
+/**
+ * Of OP Mainnet, of Jovian: block 0x90caa11f7bec1b9836af2ff235ccce608fbd826b6c3dbc7928ffe94869c59da2, hash and call data as GetBlock's
+ * documentation has them; encoded by the rule of the two above.
+ */
+const JOVIAN = {
+  hash: '0x8298e19f39ad1e9a2d670739614fafbbed1d5b3824319384f479168d2d8c8f95',
+  raw: '0x7ef90106a0c912db3c7247e182b351c44e56b691ebcafbc8ada96c394ee5f5aa65d90b930e94deaddeaddeaddeaddeaddeaddeaddeaddead00019442000000000000000000000000000000000000158080830f424080b8b23db6be2b0000146b000f79c50000000000000003000000006a04756f00000000017ec99d0000000000000000000000000000000000000000000000000000000020017d620000000000000000000000000000000000000000000000000000000001d918f3af6d6abe101cdf792f420a962b62de02ba52726b1d21f5b9d43aff3c572b27cf0000000000000000000000006887246668a3b87f54deb3b94ba47a6f63f329850000000000000000000000000190',
+} as const;
+
 function decoded(raw: `0x${string}`): DepositTransaction {
   const deposit = decodeDeposit(fromHex(raw));
   if (!deposit.ok) throw new Error(deposit.error);
@@ -39,7 +48,7 @@ function decoded(raw: `0x${string}`): DepositTransaction {
 }
 
 describe('deposited transactions', () => {
-  it.each([OP_MAINNET, BASE])('of a chain: $hash', ({ hash, raw }) => {
+  it.each([OP_MAINNET, BASE, JOVIAN])('of a chain: $hash', ({ hash, raw }) => {
     expect(toHex(keccak256(fromHex(raw)))).toBe(hash);
     const deposit = decoded(raw);
     expect(deposit).toMatchObject({ mint: 0n, value: 0n, gasLimit: 1_000_000n, isSystem: false });
@@ -92,6 +101,7 @@ describe('L1 attributes', () => {
   it.each([
     { chain: OP_MAINNET, form: 'ecotone', number: 20_633_763n, timestamp: 1_724_928_743n, sequenceNumber: 4n },
     { chain: BASE, form: 'isthmus', number: 23_013_247n, timestamp: 1_753_652_579n, sequenceNumber: 2n },
+    { chain: JOVIAN, form: 'jovian', number: 25_086_365n, timestamp: 1_778_677_103n, daFootprintGasScalar: 400n },
   ] as const)('of $form, from a chain', ({ chain, form, ...expected }) => {
     const deposit = decoded(chain.raw);
     const found = decodeL1Attributes(deposit.data);
@@ -116,11 +126,17 @@ describe('L1 attributes', () => {
     };
     const ofEcotone = { baseFeeScalar: uint(32n), blobBaseFeeScalar: uint(32n), blobBaseFee: uint(256n) };
     const ofIsthmus = { ...ofEcotone, operatorFeeScalar: uint(32n), operatorFeeConstant: uint(64n) };
-    const none: Partial<L1Attributes> = { ...zero, operatorFeeScalar: 0n, operatorFeeConstant: 0n };
+    const none: Partial<L1Attributes> = {
+      ...zero,
+      operatorFeeScalar: 0n,
+      operatorFeeConstant: 0n,
+      daFootprintGasScalar: 0n,
+    };
     for (const [form, length, fields] of [
       ['bedrock', 260, { feeOverhead: uint(256n), feeScalar: uint(256n) }],
       ['ecotone', 164, ofEcotone],
       ['isthmus', 176, ofIsthmus],
+      ['jovian', 178, { ...ofIsthmus, daFootprintGasScalar: uint(16n) }],
     ] as [L1AttributesForm, number, Record<string, fc.Arbitrary<bigint>>][]) {
       fc.assert(
         fc.property(fc.record({ ...common, ...fields }), (some) => {

@@ -94,6 +94,8 @@ export function opRollup(rollupId: number, genesisTimeMs: number, genesisHash: H
       operatorFeeConstant: 0,
       eip1559Denominator: 0,
       eip1559Elasticity: 0,
+      minBaseFee: 0,
+      daFootprintGasScalar: 0,
     },
   });
 }

@@ -4,6 +4,7 @@
  */
 
 import type { Bytes32, Height, UnixMs, View } from '@squad/types';
+import type { L1Anchor } from '../execution/api.ts';
 
 /** A batch of this rollup whose body was checked against its digest. */
 export interface ProvenBatch {
@@ -21,12 +22,15 @@ export interface ProvenBlock {
   readonly hash: Bytes32;
   readonly parentHash: Bytes32;
   readonly timestampMs: UnixMs;
+  /** Default: none. */
+  readonly l1Anchor?: L1Anchor;
   readonly batches: readonly ProvenBatch[];
 }
 
 /**
  * `applied`: the block is now part of the rollup. `known`: it was already. `ignored`: a soft block that does not attach to
- * what is known (a gap, an unknown parent, below the final head, or over MAX_SOFT_BLOCKS); it will come again as final.
+ * what is known (a gap, an unknown parent, below the final head, or over MAX_HELD_BLOCKS), or needs of L1 what cannot be had
+ * at once; it will come again as final.
  */
 export type ApplyOutcome = 'applied' | 'known' | 'ignored';
 

@@ -8,6 +8,8 @@
  *   longer fits the block's gas limit. Blocks are numbered consecutively: a number says nothing about time.
  * - A block's timestamp is the end of its slot in whole seconds: floor((genesis + (k+1)·T) / 1000). Blocks of one slot,
  *   and of slots shorter than a second, may share one; it never goes back.
+ * - Rules that take in something from L1 do so by the L1 anchor of a slot's first sequencer block, and may begin a slot with a
+ *   block though nothing was ordered in it. A final block waits for what of L1 it needs; a soft one is ignored meanwhile.
  * - A slot is complete once a later slot's sequencer block is known; its blocks are `latest` once that one is final.
  *   Transactions ordered before genesis are skipped.
  *
@@ -15,8 +17,8 @@
  * where they differ, all from the first block that held anything of it is undone and executed anew.
  */
 
-import { equalBytes, type Height, SquadError, toHex } from '@squad/types';
-import type { BlockEnvironment, Cursor, Executor } from '../execution/api.ts';
+import { equalBytes, type Height, SquadError, toHex, ZERO_HASH } from '@squad/types';
+import type { BlockEnvironment, Cursor, Executor, L1Anchor } from '../execution/api.ts';
 import { breatheNow } from '../execution/breathe.ts';
 import { keccak256 } from '../execution/keccak.ts';
 import { Mutex } from '../execution/mutex.ts';
@@ -31,11 +33,15 @@ export const MAX_HELD_BYTES: number = 256 * 1024 * 1024;
 /** Final sequencer blocks without a transaction of this rollup after which the cursor is written by itself. */
 export const CURSOR_EVERY_BLOCKS = 256;
 
+const NO_ANCHOR: L1Anchor = { number: 0, hash: ZERO_HASH };
+
 /** A sequencer block whose slot is not yet durable. */
 interface HeldBlock {
   readonly block: ProvenBlock;
   readonly slot: number;
   readonly bytes: number;
+  /** Of the slot's first block. */
+  readonly l1Anchor: L1Anchor;
   final: boolean;
   /** Number of the newest rollup block that was sealed before this block's first transaction was executed. */
   base: number;
@@ -119,7 +125,10 @@ export class SequenceDerivation implements Derivation {
     if (block.height > this.softHeight + 1 || !this.#follows(block)) return 'ignored';
     if (this.#held.length >= MAX_HELD_BLOCKS || this.#heldBytes >= MAX_HELD_BYTES) return 'ignored';
     if (known !== undefined) await this.#rollback(block.height);
-    await this.#append(block, false);
+    const held = this.#hold(block, false);
+    if (this.#beginsSlot(held) && (await this.#executor.canBegin?.(this.#environment(held))) === false)
+      return 'ignored';
+    await this.#append(held);
     this.#options.events.emit('pending', undefined);
     return 'applied';
   }
@@ -140,7 +149,7 @@ export class SequenceDerivation implements Derivation {
       held.final = true;
     } else {
       if (held !== undefined) await this.#rollback(block.height);
-      await this.#append(block, true);
+      await this.#append(this.#hold(block, true));
     }
     this.#final = cursorOf(block);
     await this.#settle();
@@ -155,14 +164,24 @@ export class SequenceDerivation implements Derivation {
     return equalBytes(parent.hash, block.parentHash) && block.timestampMs >= parent.timestampMs;
   }
 
-  async #append(block: ProvenBlock, final: boolean): Promise<void> {
+  #hold(block: ProvenBlock, final: boolean): HeldBlock {
     const slot = Math.floor((block.timestampMs - this.#options.genesisTimeMs) / this.#options.blockTimeMs);
     let bytes = 0;
     for (const batch of block.batches) for (const transaction of batch.transactions) bytes += transaction.length;
-    const held: HeldBlock = { block, slot, bytes, final, base: 0 };
+    const before = this.#held.at(-1);
+    const l1Anchor = before?.slot === slot ? before.l1Anchor : (block.l1Anchor ?? NO_ANCHOR);
+    return { block, slot, bytes, l1Anchor, final, base: 0 };
+  }
+
+  async #append(held: HeldBlock): Promise<void> {
     this.#held.push(held);
-    this.#heldBytes += bytes;
+    this.#heldBytes += held.bytes;
     await this.#execute(held);
+  }
+
+  /** Whether it makes a slot begin with a block, whatever is ordered in it. */
+  #beginsSlot(held: HeldBlock): boolean {
+    return held.slot >= 0 && this.#openSlot !== held.slot && this.#executor.isDue?.(this.#environment(held)) === true;
   }
 
   async #execute(held: HeldBlock): Promise<void> {
@@ -171,6 +190,7 @@ export class SequenceDerivation implements Derivation {
       this.#openSlot = undefined;
     }
     held.base = this.#executor.head.number;
+    if (this.#beginsSlot(held)) await this.#begin(held);
     for (const batch of held.block.batches) {
       for (const transaction of batch.transactions) {
         await breatheNow();
@@ -201,13 +221,14 @@ export class SequenceDerivation implements Derivation {
   }
 
   async #begin(held: HeldBlock): Promise<void> {
-    const environment: BlockEnvironment = {
-      slot: held.slot,
-      timestampSeconds: Math.floor((this.#options.genesisTimeMs + (held.slot + 1) * this.#options.blockTimeMs) / 1000),
-      randomness: held.block.hash,
-    };
-    await this.#executor.begin(environment);
+    await this.#executor.begin(this.#environment(held));
     this.#openSlot = held.slot;
+  }
+
+  #environment({ slot, block, l1Anchor }: HeldBlock): BlockEnvironment {
+    const { genesisTimeMs, blockTimeMs } = this.#options;
+    const timestampSeconds = Math.floor((genesisTimeMs + (slot + 1) * blockTimeMs) / 1000);
+    return { slot, timestampSeconds, randomness: block.hash, l1Anchor };
   }
 
   /** Undoes everything from a height on, and executes again what shared a rollup block with it but stays. */

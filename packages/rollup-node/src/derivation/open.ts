@@ -9,7 +9,7 @@ import { EvmExecutor } from '../execution/evm/executor.ts';
 import { KeyValueExecutor } from '../execution/key-value/executor.ts';
 import { ledgerRules } from '../execution/ledger/rules.ts';
 import { NitroExecutor } from '../stacks/nitro/executor.ts';
-import { OpExecutor } from '../stacks/op/executor.ts';
+import { type L1Source, OpExecutor } from '../stacks/op/executor.ts';
 import type { Derivation } from './api.ts';
 import { SequenceDerivation } from './derivation.ts';
 import { DerivationEvents } from './events.ts';
@@ -25,12 +25,18 @@ export interface Rollup {
 }
 
 /**
- * `custom`: the executor of a rollup file that says so. Throws SquadError `ROLLUP_STORE_LOCKED`, `ROLLUP_STORE_MISMATCH`,
- * `ROLLUP_STORE_UNREADABLE`, `EXECUTOR_MISSING`, `EXECUTOR_NOT_ASKED_FOR` or `EXECUTOR_UNFIT`.
+ * `custom`: the executor of a rollup file that says so. `l1`: of one that follows L1. Throws SquadError `ROLLUP_STORE_LOCKED`,
+ * `ROLLUP_STORE_MISMATCH`, `ROLLUP_STORE_UNREADABLE`, `EXECUTOR_MISSING`, `EXECUTOR_NOT_ASKED_FOR`, `EXECUTOR_UNFIT` or
+ * `L1_RPC_MISSING`.
  */
-export async function openRollup(file: RollupFile, directory: string, custom?: CustomRollup): Promise<Rollup> {
+export async function openRollup(
+  file: RollupFile,
+  directory: string,
+  custom?: CustomRollup,
+  l1?: L1Source,
+): Promise<Rollup> {
   await mkdir(directory, { recursive: true });
-  const executor = await openExecutor(file, directory, custom);
+  const executor = await openExecutor(file, directory, custom, l1);
   const events = new DerivationEvents();
   const skipped = new SkippedTransactions();
   const { genesisTimeMs, blockTimeMs } = file;
@@ -38,11 +44,16 @@ export async function openRollup(file: RollupFile, directory: string, custom?: C
   return { file, derivation, executor, events, skipped };
 }
 
-function openExecutor(file: RollupFile, directory: string, custom: CustomRollup | undefined): Promise<Executor> {
+function openExecutor(
+  file: RollupFile,
+  directory: string,
+  custom: CustomRollup | undefined,
+  l1: L1Source | undefined,
+): Promise<Executor> {
   if (custom !== undefined && file.executor !== 'custom') throw notAskedFor(file);
   if (file.executor === 'evm') return EvmExecutor.open(file, directory);
   if (file.executor === 'nitro') return NitroExecutor.open(file, directory);
-  if (file.executor === 'op') return OpExecutor.open(file, directory);
+  if (file.executor === 'op') return OpExecutor.open(file, directory, l1);
   if (file.executor === 'ledger') return KeyValueExecutor.open(file, directory, ledgerRules);
   if (custom === undefined) throw missing(file);
   return openCustomExecutor(custom, file, directory);

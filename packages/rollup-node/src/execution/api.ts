@@ -7,6 +7,12 @@
 
 import type { Bytes32, Height, UnixMs } from '@squad/types';
 
+/** The L1 block that a sequencer block is anchored in (R7); number 0: none, the network follows no L1. */
+export interface L1Anchor {
+  readonly number: number;
+  readonly hash: Bytes32;
+}
+
 export interface BlockEnvironment {
   /** The time slot that the block belongs to; the same for all blocks of a slot. */
   readonly slot: number;
@@ -14,6 +20,8 @@ export interface BlockEnvironment {
   readonly timestampSeconds: number;
   /** Hash of the sequencer block for whose transactions this block was opened. Known to whoever orders: not a fair coin. */
   readonly randomness: Bytes32;
+  /** Of the slot's first sequencer block. Default: none. */
+  readonly l1Anchor?: L1Anchor;
 }
 
 /** Why the rollup's rules rejected a transaction. Skipping is deterministic: the same on every node. */
@@ -49,7 +57,8 @@ export interface Cursor {
  * - deterministic: same genesis and calls, same hashes, on every machine;
  * - `execute` never throws for what a transaction contains. It throws only if the store fails, and then the node stops;
  * - a skipped transaction leaves no trace in state;
- * - a block in which nothing was executed is no block: `seal` returns undefined and state is as before `begin`;
+ * - a block in which nothing was executed is no block: `seal` returns undefined and state is as before `begin`. But for rules
+ *   that take something in from L1: they say by `isDue` that a slot is to begin with a block, whatever is ordered in it;
  * - `commit` is one atomic, synced write of blocks, their state and the cursor: after a crash at any moment, what is read
  *   at opening is exactly the result of the last commit that completed.
  */
@@ -61,6 +70,10 @@ export interface Executor {
   readonly head: BlockSummary;
   /** The cursor of the last commit; undefined before the first. */
   readonly cursor: Cursor | undefined;
+  /** Whether the slot begins with a block even if nothing is ordered in it: `begin` is called at once then. Default: no. */
+  isDue?(environment: BlockEnvironment): boolean;
+  /** Whether such a block can begin without waiting for what is outside of this node. Default: yes. */
+  canBegin?(environment: BlockEnvironment): Promise<boolean>;
   begin(environment: BlockEnvironment): Promise<void>;
   execute(transaction: Uint8Array): Promise<ExecutionOutcome>;
   seal(): Promise<BlockSummary | undefined>;

@@ -34,16 +34,11 @@ export abstract class OrderedExecutor implements Executor {
   readonly file: RollupFile;
   readonly common: Common;
   readonly #blocks: SealedBlocks<OrderedBlock>;
-  readonly #blockGas: bigint;
-  readonly #transactionGas: bigint;
   readonly #mutex = new Mutex();
   #open: Open | undefined;
 
-  /** `blockGas`: what a block's gas limits may come to. */
-  protected constructor(file: RollupFile, blocks: SealedBlocks<OrderedBlock>, blockGas: number = file.gasLimit) {
+  protected constructor(file: RollupFile, blocks: SealedBlocks<OrderedBlock>) {
     this.file = file;
-    this.#blockGas = BigInt(blockGas);
-    this.#transactionGas = BigInt(Math.min(blockGas, file.maxTransactionGas));
     this.common = createSharedCommon(file.rollupId, file.hardfork);
     this.#blocks = blocks;
   }
@@ -58,6 +53,21 @@ export abstract class OrderedExecutor implements Executor {
   protected abstract encodeBody(transactions: readonly Uint8Array[], environment: BlockEnvironment): Uint8Array;
   /** Of this node's own making: the executing nodes' hash follows from executing. Stands for the block and all before it. */
   protected abstract hashOf(summary: Omit<BlockSummary, 'hash'>, body: Uint8Array): Bytes32;
+  /** What the gas limits of a block's transactions may come to. */
+  protected get blockGas(): bigint {
+    return BigInt(this.file.gasLimit);
+  }
+
+  /** What a transaction takes of a block's bytes. */
+  protected sizeOf(raw: Uint8Array): number {
+    return raw.length;
+  }
+
+  /** Whether the open block is one though nothing was ordered in it. */
+  protected get isNeeded(): boolean {
+    return false;
+  }
+
   /** The block's time, in seconds since 1970. */
   protected timeOf({ timestampSeconds }: BlockEnvironment): number {
     return timestampSeconds;
@@ -95,9 +105,16 @@ export abstract class OrderedExecutor implements Executor {
   }
 
   begin(environment: BlockEnvironment): Promise<void> {
-    return this.#mutex.run(async () => {
-      this.#open = { environment, transactions: [], bytes: 0, gas: 0n };
-    });
+    return this.#mutex.run(() => this.open(environment));
+  }
+
+  protected async open(environment: BlockEnvironment): Promise<void> {
+    this.openWith(environment, 0n);
+  }
+
+  /** `gas`: what is taken already. */
+  protected openWith(environment: BlockEnvironment, gas: bigint): void {
+    this.#open = { environment, transactions: [], bytes: 0, gas };
   }
 
   execute(given: Uint8Array): Promise<ExecutionOutcome> {
@@ -107,10 +124,10 @@ export abstract class OrderedExecutor implements Executor {
       const outcome = this.#read(given);
       if ('reason' in outcome) return outcome;
       const count = open.transactions.length;
-      const bytes = open.bytes + given.length;
+      const bytes = open.bytes + this.sizeOf(given);
       const gas = open.gas + outcome.gasLimit;
-      const isFull = gas > this.#blockGas || this.isTooLarge(count + 1, bytes);
-      if (isFull && count > 0) return { status: 'full' };
+      const isFull = gas > this.blockGas || this.isTooLarge(count + 1, bytes);
+      if (isFull && (count > 0 || this.isNeeded)) return { status: 'full' };
       // A copy: what is kept must not hold on to the body that it came in.
       open.transactions.push(given.slice());
       open.bytes = bytes;
@@ -120,25 +137,27 @@ export abstract class OrderedExecutor implements Executor {
   }
 
   seal(): Promise<BlockSummary | undefined> {
-    return this.#mutex.run(async () => {
-      const open = this.#open;
-      if (open === undefined) throw new Error('seal was called without an open block');
-      this.#open = undefined;
-      if (open.transactions.length === 0) return undefined;
-      const { environment, transactions } = open;
-      const body = this.encodeBody(transactions, environment);
-      const unhashed = {
-        number: this.head.number + 1,
-        parentHash: this.head.hash,
-        stateRoot: ZERO_HASH,
-        slot: environment.slot,
-        timestampSeconds: this.timeOf(environment),
-        transactionCount: transactions.length,
-      };
-      const summary: BlockSummary = { ...unhashed, hash: this.hashOf(unhashed, body) };
-      this.#blocks.push({ summary, body });
-      return summary;
-    });
+    return this.#mutex.run(async () => this.sealOpen());
+  }
+
+  protected sealOpen(): BlockSummary | undefined {
+    const open = this.#open;
+    if (open === undefined) throw new Error('seal was called without an open block');
+    this.#open = undefined;
+    if (open.transactions.length === 0 && !this.isNeeded) return undefined;
+    const { environment, transactions } = open;
+    const body = this.encodeBody(transactions, environment);
+    const unhashed = {
+      number: this.head.number + 1,
+      parentHash: this.head.hash,
+      stateRoot: ZERO_HASH,
+      slot: environment.slot,
+      timestampSeconds: this.timeOf(environment),
+      transactionCount: transactions.length,
+    };
+    const summary: BlockSummary = { ...unhashed, hash: this.hashOf(unhashed, body) };
+    this.#blocks.push({ summary, body });
+    return summary;
   }
 
   rollback(number: number): Promise<void> {
@@ -160,8 +179,13 @@ export abstract class OrderedExecutor implements Executor {
     const decoded = decodeTransaction(raw, this.common);
     if ('reason' in decoded) return decoded;
     const { gasLimit } = decoded.transaction;
-    if (gasLimit <= this.#transactionGas) return { gasLimit };
-    const reason = `the gas limit ${gasLimit} is above the most that a transaction may use, ${this.#transactionGas}`;
-    return { status: 'skipped', code: 'GAS_LIMIT', reason };
+    const most = [this.blockGas, BigInt(this.file.maxTransactionGas)].reduce((a, b) => (a < b ? a : b));
+    const fault =
+      gasLimit > most
+        ? `the gas limit ${gasLimit} is above the most that a transaction may use, ${most}`
+        : this.isTooLarge(1, this.sizeOf(raw))
+          ? `${raw.length} bytes do not fit a block`
+          : undefined;
+    return fault === undefined ? { gasLimit } : { status: 'skipped', code: 'GAS_LIMIT', reason: fault };
   }
 }

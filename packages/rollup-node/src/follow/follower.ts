@@ -10,6 +10,7 @@ import {
   FeedStage,
   HandOverRequest,
   type Height,
+  SquadError,
   toHex,
   type ValidatorSet,
 } from '@squad/types';
@@ -290,6 +291,8 @@ class SequenceFollower implements Follower {
       },
       (error: unknown) => {
         this.#working = undefined;
+        // What it waited for was called off.
+        if (this.#stopped && error instanceof SquadError && error.code === 'DERIVATION_STOPPED') return;
         this.#fail(error);
       },
     );
@@ -417,7 +420,7 @@ class SequenceFollower implements Follower {
 }
 
 function forDerivation({ stage, hash, header, batches }: ProvenBlock): derivation.ProvenBlock {
-  const { height, view, parentHash, timestampMs } = header;
+  const { height, view, parentHash, timestampMs, l1AnchorNumber, l1AnchorHash } = header;
   return {
     stage,
     height,
@@ -425,6 +428,7 @@ function forDerivation({ stage, hash, header, batches }: ProvenBlock): derivatio
     hash,
     parentHash,
     timestampMs,
+    l1Anchor: { number: l1AnchorNumber, hash: l1AnchorHash },
     batches: batches.map(({ ref, body }) => ({ digest: ref.digest, transactions: bodyTransactions(body) })),
   };
 }

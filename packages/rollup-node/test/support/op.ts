@@ -23,6 +23,7 @@ import {
   type Built,
   EngineServer,
   extraDataOf,
+  type OpFork,
   opBlockOf,
 } from '../../src/testing/engine/index.ts';
 import { temporaryDirectory } from './directory.ts';
@@ -64,6 +65,8 @@ export function opFile(changes: Partial<RollupFile> = {}): RollupFile {
       operatorFeeConstant: 13,
       eip1559Denominator: 0,
       eip1559Elasticity: 0,
+      minBaseFee: 0,
+      daFootprintGasScalar: 0,
     },
     ...changes,
   });
@@ -72,6 +75,8 @@ export function opFile(changes: Partial<RollupFile> = {}): RollupFile {
 /** Orders slots of a second. */
 export class Order {
   readonly rollup: Rollup;
+  /** Of the blocks from now on. */
+  l1Anchor: ProvenBlock['l1Anchor'];
   #tip: ProvenBlock | undefined;
 
   constructor(rollup: Rollup) {
@@ -95,7 +100,9 @@ export class Order {
 
   #next(transactions: readonly Uint8Array[], salt = ''): ProvenBlock {
     const at = (this.#tip?.height ?? 0) * 1000;
-    const [block] = sequenceOf([{ at, batches: transactions.length === 0 ? [] : [transactions], salt }], this.#tip);
+    const l1Anchor = this.l1Anchor && { l1Anchor: this.l1Anchor };
+    const batches = transactions.length === 0 ? [] : [transactions];
+    const [block] = sequenceOf([{ at, batches, salt, ...l1Anchor }], this.#tip);
     this.#tip = block!;
     return block!;
   }
@@ -108,6 +115,8 @@ export interface OpClientOptions {
   readonly dislikes?: readonly Uint8Array[];
   /** A reason not to take a block of these transactions, whatever they are. */
   readonly refuses?: (transactions: readonly string[]) => string | undefined;
+  /** Default: `isthmus`. */
+  readonly fork?: OpFork;
 }
 
 /** Begins blocks as op-geth does: transactions in order, an error at the first one that is not valid. */
@@ -120,7 +129,7 @@ export function opClient(options: OpClientOptions = {}): EngineServer {
     fork: 'prague',
     secret: randomBytes(32),
     genesis: GENESIS,
-    op: true,
+    op: options.fork ?? 'isthmus',
     account: (address, blockHash) => ({
       nonce: nonces.get(blockHash)!.get(address) ?? 0n,
       balance: DEVELOPMENT_ACCOUNTS.some((each) => each.toLowerCase() === address) ? 10n ** 18n : 0n,
@@ -129,7 +138,7 @@ export function opClient(options: OpClientOptions = {}): EngineServer {
       const after = new Map(nonces.get(parent));
       const whole = options.refuses?.(attributes.transactions);
       if (whole !== undefined) throw new BuildRefused(whole);
-      for (const raw of attributes.transactions.slice(1)) {
+      for (const raw of attributes.transactions.filter((each) => !each.startsWith('0x7e'))) {
         const decoded = decodeTransaction(fromHex(raw as Hex), COMMON);
         if ('reason' in decoded) throw new Error(decoded.reason);
         const [from, { nonce }] = [toHex(decoded.from), decoded.transaction];
@@ -170,7 +179,7 @@ function payloadUpon(parent: Hex, number: number, attributes: Attributes): Built
     gasLimit: attributes.gasLimit,
     gasUsed: '0x5208',
     timestamp: attributes.timestamp,
-    extraData: extraDataOf(attributes.eip1559Params!),
+    extraData: extraDataOf(attributes.eip1559Params!, attributes.minBaseFee),
     baseFeePerGas: '0x7',
     blockHash: ZEROES as string,
     transactions: attributes.transactions,

@@ -11,6 +11,7 @@ export interface PlannedBlock {
   readonly at: number;
   /** One batch for each list; none by default. */
   readonly batches?: readonly (readonly Uint8Array[])[];
+  readonly l1Anchor?: ProvenBlock['l1Anchor'];
   /** Tells two blocks with the same contents apart. */
   readonly salt?: string;
 }
@@ -20,8 +21,8 @@ export function sequenceOf(plan: readonly PlannedBlock[], parent?: ProvenBlock):
   const blocks: ProvenBlock[] = [];
   let parentHash: Bytes32 = parent?.hash ?? sha256('genesis');
   let height = (parent?.height ?? 0) + 1;
-  for (const { at, batches = [], salt = '' } of plan) {
-    const hash = sha256(`${height} ${at} ${salt}`, parentHash, ...batches.flat());
+  for (const { at, batches = [], l1Anchor, salt = '' } of plan) {
+    const hash = sha256(`${height} ${at} ${salt}`, parentHash, l1Anchor?.hash ?? '', ...batches.flat());
     blocks.push({
       stage: 'final',
       height,
@@ -29,6 +30,7 @@ export function sequenceOf(plan: readonly PlannedBlock[], parent?: ProvenBlock):
       hash,
       parentHash,
       timestampMs: GENESIS_TIME_MS + at,
+      ...(l1Anchor && { l1Anchor }),
       batches: batches.map((transactions) => ({ digest: sha256('batch', ...transactions), transactions })),
     });
     parentHash = hash;

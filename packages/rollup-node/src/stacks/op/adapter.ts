@@ -1,13 +1,13 @@
 /**
  * A derived block as an OP Stack execution client builds it, by https://specs.optimism.io/protocol/isthmus/exec-engine.html
- * and what it rests upon: first the L1 attributes, of the one L1 origin that the chain has, then what was ordered. `prevRandao`
- * is the derived block's hash: it stands for the rollup file and all order up to this block, so the block can be found by it.
+ * (Jovian: https://specs.optimism.io/protocol/jovian/exec-engine.html) and what it rests upon: first the L1 attributes, then the
+ * deposits of the L1 origin if this is its first block, then what was ordered. `prevRandao` is the derived block's hash: it
+ * stands for the rollup file, all order and all of L1 up to this block, so the block can be found by it.
  */
 
 import type { Common } from '@ethereumjs/common';
 import { toQuantity } from '@squad/service';
 import { fromHex, type Hex, toHex, ZERO_HASH } from '@squad/types';
-import type { OpChain } from '../../config/op-chain.ts';
 import type { RollupFile } from '../../config/rollup-file.ts';
 import type { ExecutionPayload, StackAdapter } from '../../engine/api.ts';
 import { createSharedCommon } from '../../execution/evm/common.ts';
@@ -16,6 +16,8 @@ import { hexOf } from '../../hex.ts';
 import { encodeDeposit } from './deposit.ts';
 import type { OpBlock } from './executor.ts';
 import { l1AttributesDeposit } from './l1-attributes.ts';
+import type { OriginPlace } from './origin.ts';
+import { batcherHash, DEFAULT_DA_FOOTPRINT_GAS_SCALAR, type SystemConfig } from './system-config.ts';
 
 /** The predeploy SequencerFeeVault. */
 const FEE_RECIPIENT: Hex = '0x4200000000000000000000000000000000000011';
@@ -23,7 +25,8 @@ const FEE_RECIPIENT: Hex = '0x4200000000000000000000000000000000000011';
 /** `file`: of the executor "op". */
 export function opStack(file: RollupFile): StackAdapter<OpBlock> {
   const chain = file.op!;
-  const gasLimit = toQuantity(file.gasLimit) as Hex;
+  const isJovian = chain.jovianTime !== undefined;
+  const gasLimitOf = ({ place }: OpBlock) => toQuantity(place.config.gasLimit) as Hex;
   const common = createSharedCommon(file.rollupId, file.hardfork);
   const timestampOf = ({ summary }: OpBlock) => toQuantity(summary.timestampSeconds) as Hex;
   return {
@@ -35,10 +38,11 @@ export function opStack(file: RollupFile): StackAdapter<OpBlock> {
       suggestedFeeRecipient: FEE_RECIPIENT,
       withdrawals: [],
       parentBeaconBlockRoot: toHex(ZERO_HASH),
-      transactions: [hexOf(attributesOf(chain, block.summary.number)), ...block.transactions.map(hexOf)],
+      transactions: [attributesOf(block.place, isJovian), ...block.deposits, ...block.transactions].map(hexOf),
       noTxPool: true,
-      gasLimit,
-      eip1559Params: eip1559Params(chain),
+      gasLimit: gasLimitOf(block),
+      eip1559Params: eip1559Params(block.place.config),
+      ...(isJovian ? { minBaseFee: toQuantity(block.place.config.minBaseFee) as Hex } : {}),
     }),
     // Not by the transactions: of those the client left some out, and another order may have had just that.
     matches: ({ summary }, found) => found.mixHash === hexOf(summary.hash),
@@ -53,7 +57,7 @@ export function opStack(file: RollupFile): StackAdapter<OpBlock> {
         timestamp: timestampOf(block),
         prevRandao: hexOf(block.summary.hash),
         feeRecipient: FEE_RECIPIENT,
-        gasLimit,
+        gasLimit: gasLimitOf(block),
       };
       const field = (Object.keys(wanted) as (keyof ExecutionPayload)[]).find((name) => wanted[name] !== built[name]);
       return field && `its ${field} is ${built[field]}, asked for was ${wanted[field]}`;
@@ -61,29 +65,29 @@ export function opStack(file: RollupFile): StackAdapter<OpBlock> {
   };
 }
 
-/** The block's number counts the blocks with this L1 origin, too: genesis is the first. */
-function attributesOf(chain: OpChain, number: number): Uint8Array {
-  const { l1Origin } = chain;
+function attributesOf({ origin, sequenceNumber, config }: OriginPlace, isJovian: boolean): Uint8Array {
+  const { daFootprintGasScalar } = config;
   const attributes = {
-    number: BigInt(l1Origin.number),
-    timestamp: BigInt(l1Origin.timestamp),
-    baseFee: BigInt(l1Origin.baseFee),
-    blockHash: fromHex(l1Origin.hash),
-    sequenceNumber: BigInt(number),
-    batcherHash: fromHex(`0x${'00'.repeat(12)}${chain.batcher.slice(2)}`),
+    number: BigInt(origin.number),
+    timestamp: origin.timestamp,
+    baseFee: origin.baseFee,
+    blockHash: origin.hash,
+    sequenceNumber: BigInt(sequenceNumber),
+    batcherHash: batcherHash(config),
     feeOverhead: 0n,
     feeScalar: 0n,
-    baseFeeScalar: BigInt(chain.baseFeeScalar),
-    blobBaseFeeScalar: BigInt(chain.blobBaseFeeScalar),
-    blobBaseFee: BigInt(l1Origin.blobBaseFee),
-    operatorFeeScalar: BigInt(chain.operatorFeeScalar),
-    operatorFeeConstant: BigInt(chain.operatorFeeConstant),
+    baseFeeScalar: config.baseFeeScalar,
+    blobBaseFeeScalar: config.blobBaseFeeScalar,
+    blobBaseFee: origin.blobBaseFee,
+    operatorFeeScalar: config.operatorFeeScalar,
+    operatorFeeConstant: config.operatorFeeConstant,
+    daFootprintGasScalar: daFootprintGasScalar === 0n ? DEFAULT_DA_FOOTPRINT_GAS_SCALAR : daFootprintGasScalar,
   };
-  return encodeDeposit(l1AttributesDeposit('isthmus', attributes, true));
+  return encodeDeposit(l1AttributesDeposit(isJovian ? 'jovian' : 'isthmus', attributes, true));
 }
 
-function eip1559Params({ eip1559Denominator, eip1559Elasticity }: OpChain): Hex {
-  const uint32 = (value: number) => value.toString(16).padStart(8, '0');
+function eip1559Params({ eip1559Denominator, eip1559Elasticity }: SystemConfig): Hex {
+  const uint32 = (value: bigint) => value.toString(16).padStart(8, '0');
   return `0x${uint32(eip1559Denominator)}${uint32(eip1559Elasticity)}`;
 }
 

@@ -1,7 +1,9 @@
-/** What is here of the OP Stack: its formats, deposits read from L1, output roots. */
+/** What is here of the OP Stack: its formats, what is read from L1, output roots. */
 
 export * from './deposit.ts';
 export { type DepositLog, decodeDepositLog } from './deposit-log.ts';
-export { type L1Header, readL1Deposits, readL1Header } from './l1.ts';
+export { depositsIn, type L1Header, type L1Log, readL1Deposits, readL1Header, readL1Logs } from './l1.ts';
 export * from './l1-attributes.ts';
+export type { L1Origin, OriginPlace } from './origin.ts';
 export { type OutputV0, outputRoot } from './output.ts';
+export { CONFIG_UPDATE_EVENT, configUpdate, type SystemConfig } from './system-config.ts';

@@ -9,7 +9,7 @@ import { keccak256 } from '../../execution/keccak.ts';
 import { type DepositTransaction, l1AttributesSource } from './deposit.ts';
 
 /** Named by the fork that brought the form. The first block of a fork still has the form before it. */
-export type L1AttributesForm = 'bedrock' | 'ecotone' | 'isthmus';
+export type L1AttributesForm = 'bedrock' | 'ecotone' | 'isthmus' | 'jovian';
 
 /** Amounts in wei. */
 export interface L1Attributes {
@@ -32,6 +32,8 @@ export interface L1Attributes {
   /** From Isthmus. */
   readonly operatorFeeScalar: bigint;
   readonly operatorFeeConstant: bigint;
+  /** From Jovian. */
+  readonly daFootprintGasScalar: bigint;
 }
 
 type Field = readonly [name: keyof L1Attributes, bytes: number];
@@ -58,6 +60,7 @@ const ECOTONE: readonly Field[] = [
   ['blockHash', 32],
   ['batcherHash', 32],
 ];
+const ISTHMUS: readonly Field[] = [...ECOTONE, ['operatorFeeScalar', 4], ['operatorFeeConstant', 8]];
 const FORMS: Readonly<Record<L1AttributesForm, { readonly selector: Uint8Array; readonly fields: readonly Field[] }>> =
   {
     bedrock: {
@@ -67,7 +70,12 @@ const FORMS: Readonly<Record<L1AttributesForm, { readonly selector: Uint8Array; 
     ecotone: { selector: selectorOf('setL1BlockValuesEcotone()'), fields: ECOTONE },
     isthmus: {
       selector: selectorOf('setL1BlockValuesIsthmus()'),
-      fields: [...ECOTONE, ['operatorFeeScalar', 4], ['operatorFeeConstant', 8]],
+      fields: ISTHMUS,
+    },
+    // https://specs.optimism.io/protocol/jovian/l1-attributes.html
+    jovian: {
+      selector: selectorOf('setL1BlockValuesJovian()'),
+      fields: [...ISTHMUS, ['daFootprintGasScalar', 2]],
     },
   };
 /** Fields that a form of 32-byte words holds as uint64. */
@@ -92,6 +100,7 @@ const NOTHING: L1Attributes = {
   blobBaseFee: 0n,
   operatorFeeScalar: 0n,
   operatorFeeConstant: 0n,
+  daFootprintGasScalar: 0n,
 };
 
 /** Throws a RangeError for a value that does not fit its field. */

@@ -1,17 +1,18 @@
 /**
- * Deposits of an L1 block, read by JSON-RPC from an endpoint that is not trusted: the header must hash to the hash that was
- * asked for, the receipts to the header's receipts root. So whoever names the L1 block decides, and no endpoint.
+ * Headers, receipts and deposits of L1 blocks, read by JSON-RPC from an endpoint that is not trusted: the header must hash to
+ * the hash that was asked for, the receipts to the header's receipts root. So whoever names the L1 block decides, and no
+ * endpoint.
  */
 
 import { RLP } from '@ethereumjs/rlp';
-import { rpcCall } from '@squad/service';
+import { type RpcCallOptions, rpcCall } from '@squad/service';
 import { type Bytes32, concatBytes, equalBytes, fromHex, type Hex, isHex, SquadError, toHex } from '@squad/types';
 import { z } from 'zod';
 import { integerBytes } from '../../execution/evm/rlp.ts';
 import { indexedRoot } from '../../execution/evm/trie.ts';
 import { keccak256 } from '../../execution/keccak.ts';
 import type { DepositTransaction } from './deposit.ts';
-import { DEPOSIT_EVENT, decodeDepositLog } from './deposit-log.ts';
+import { DEPOSIT_EVENT, type DepositLog, decodeDepositLog } from './deposit-log.ts';
 
 const data = z
   .string()
@@ -55,11 +56,15 @@ const Receipt = z.object({
   logsBloom: data,
   logs: z.array(z.object({ address: data, topics: z.array(data).max(4), data })),
 });
-type Receipt = z.infer<typeof Receipt>;
+export type L1Receipt = z.infer<typeof Receipt>;
+
+export interface L1Log extends DepositLog {
+  readonly address: Uint8Array;
+}
 
 /** Throws SquadError `L1_UNKNOWN_BLOCK` or `L1_HEADER_WRONG`, and what `rpcCall` throws. */
-export async function readL1Header(url: string, hash: Bytes32): Promise<L1Header> {
-  const header = await rpcCall(url, 'eth_getBlockByHash', [toHex(hash), false], Header.nullable());
+export async function readL1Header(url: string, hash: Bytes32, options: RpcCallOptions = {}): Promise<L1Header> {
+  const header = await rpcCall(url, 'eth_getBlockByHash', [toHex(hash), false], Header.nullable(), options);
   if (header === null) throw unknown(url, hash);
   if (!equalBytes(keccak256(encodeHeader(header)), hash)) {
     throw new SquadError(
@@ -77,8 +82,17 @@ export async function readL1Header(url: string, hash: Bytes32): Promise<L1Header
  * `L1_RECEIPTS_WRONG`, `L1_DEPOSIT_MALFORMED` (a deposit is never passed over), and what `readL1Header` throws.
  */
 export async function readL1Deposits(url: string, hash: Bytes32, portal: Uint8Array): Promise<DepositTransaction[]> {
-  const { receiptsRoot } = await readL1Header(url, hash);
-  const receipts = await rpcCall(url, 'eth_getBlockReceipts', [toHex(hash)], z.array(Receipt).nullable());
+  return depositsIn(await readL1Logs(url, hash, await readL1Header(url, hash)), hash, portal);
+}
+
+/** All logs of an L1 block. `header`: the one of that hash. Throws as `readL1Deposits` does. */
+export async function readL1Logs(
+  url: string,
+  hash: Bytes32,
+  { receiptsRoot }: Pick<L1Header, 'receiptsRoot'>,
+  options: RpcCallOptions = {},
+): Promise<L1Log[]> {
+  const receipts = await rpcCall(url, 'eth_getBlockReceipts', [toHex(hash)], z.array(Receipt).nullable(), options);
   if (receipts === null) throw unknown(url, hash);
   if (!equalBytes(indexedRoot(receipts.map(encodeReceipt)), receiptsRoot)) {
     throw new SquadError(
@@ -88,9 +102,12 @@ export async function readL1Deposits(url: string, hash: Bytes32, portal: Uint8Ar
       { url, hash: toHex(hash) },
     );
   }
-  return receipts
-    .flatMap(({ logs }) => logs)
-    .map((log, index) => ({ ...log, index }))
+  return receipts.flatMap(({ logs }) => logs).map((log, index) => ({ ...log, index }));
+}
+
+/** Throws SquadError `L1_DEPOSIT_MALFORMED`. */
+export function depositsIn(logs: readonly L1Log[], hash: Bytes32, portal: Uint8Array): DepositTransaction[] {
+  return logs
     .filter(({ address, topics }) => equalBytes(address, portal) && isDeposit(topics))
     .map((log) => {
       const deposit = decodeDepositLog(log, hash);
@@ -104,11 +121,23 @@ export async function readL1Deposits(url: string, hash: Bytes32, portal: Uint8Ar
     });
 }
 
+/**
+ * Whether a block with this bloom filter (yellow paper, 4.3.1) can hold a log of a contract; if not, nobody need read its
+ * receipts. The filter stands in the header, and has no false negatives.
+ */
+export function mayHoldLogsOf(bloom: Uint8Array, address: Uint8Array): boolean {
+  const hash = keccak256(address);
+  return [0, 2, 4].every((at) => {
+    const bit = ((hash[at]! << 8) | hash[at + 1]!) & 2047;
+    return (bloom[255 - (bit >> 3)]! & (1 << (bit & 7))) !== 0;
+  });
+}
+
 function isDeposit(topics: readonly Uint8Array[]): boolean {
   return topics[0] !== undefined && equalBytes(topics[0], DEPOSIT_EVENT);
 }
 
-function encodeHeader(header: L1Header): Uint8Array {
+export function encodeHeader(header: L1Header): Uint8Array {
   const names = Object.keys(Header.shape) as (keyof L1Header)[];
   const absent = names.findIndex((name) => header[name] === undefined);
   const present = absent < 0 ? names : names.slice(0, absent);
@@ -120,7 +149,7 @@ function encodeHeader(header: L1Header): Uint8Array {
   );
 }
 
-function encodeReceipt({ type, status, cumulativeGasUsed, logsBloom, logs }: Receipt): Uint8Array {
+export function encodeReceipt({ type, status, cumulativeGasUsed, logsBloom, logs }: L1Receipt): Uint8Array {
   const items = logs.map(({ address, topics, data: bytes }) => [address, topics, bytes]);
   const body = RLP.encode([integerBytes(status), integerBytes(cumulativeGasUsed), logsBloom, items]);
   return type === 0n ? body : concatBytes(integerBytes(type), body);

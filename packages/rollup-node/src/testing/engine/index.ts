@@ -1,2 +1,2 @@
-export { extraDataOf, opBlockOf } from './op.ts';
+export { extraDataOf, type OpFork, opBlockOf } from './op.ts';
 export * from './server.ts';

@@ -15,7 +15,7 @@ import type { EngineFork } from '../../engine/client.ts';
 import { keccak256 } from '../../execution/keccak.ts';
 import { authorizationFault } from './authority.ts';
 import * as form from './form.ts';
-import { attributesFault, opBlockOf, payloadFault } from './op.ts';
+import { attributesFault, type OpFork, opBlockOf, payloadFault } from './op.ts';
 
 /** In place of an answer: an HTTP status with a text, a connection that breaks, or one that stays silent. */
 export type Answer =
@@ -46,8 +46,8 @@ export interface EngineServerOptions {
   readonly genesis: Block;
   /** Takes forced transactions: what they give on top of a block. Without, attributes are ignored as by unmodified clients. */
   readonly build?: (parent: Hex, attributes: Attributes) => Promise<Built>;
-  /** It is a client of the OP Stack, of the fork Isthmus; `build` throws `BuildRefused` for what is not valid. */
-  readonly op?: boolean;
+  /** It is a client of the OP Stack, of this fork; `build` throws `BuildRefused` for what is not valid. */
+  readonly op?: OpFork;
   /** In the state after a block. */
   readonly account?: (address: Hex, blockHash: Hex) => { readonly nonce: bigint; readonly balance: bigint };
   /** Methods that it says to offer. Default: those of the fork. */
@@ -62,6 +62,8 @@ export interface Entry {
   readonly block: Block;
   /** Hashes. */
   readonly transactions: readonly Hex[];
+  /** The first transaction, encoded. */
+  readonly first?: string | undefined;
   readonly parent: Hex | undefined;
 }
 
@@ -246,9 +248,7 @@ export class EngineServer {
         checked(form.ExchangeCapabilities, params);
         return this.#options.capabilities ?? this.#methods;
       case 'engine_newPayloadV4':
-        return this.#newPayload(
-          ...checked(this.#options.op === true ? form.OpNewPayloadV4 : form.NewPayloadV4, params),
-        );
+        return this.#newPayload(...checked(this.#options.op ? form.OpNewPayloadV4 : form.NewPayloadV4, params));
       case 'engine_forkchoiceUpdatedV3':
         return this.#forkchoiceUpdated(...checked(form.ForkchoiceUpdatedV3, params));
       case 'engine_getPayloadV4':
@@ -289,7 +289,7 @@ export class EngineServer {
     if (this.#blocks.has(hash)) return { status: 'VALID', latestValidHash: hash, validationError: null };
     const before = this.#blocks.get(parent);
     if (before === undefined) return { status: 'SYNCING', latestValidHash: null, validationError: null };
-    const fault = this.#options.op === true ? timeFault(block, before.block) : headerFault(block, before.block);
+    const fault = this.#options.op ? timeFault(block, before.block) : headerFault(block, before.block);
     if (fault !== undefined) {
       this.violations.push(`newPayload ${Number(payload.blockNumber)}: ${fault}`);
       return { status: 'INVALID', latestValidHash: parent, validationError: fault };
@@ -300,16 +300,18 @@ export class EngineServer {
 
   #keep({ blockHash, parentHash, transactions }: Payload, block: Block): void {
     const hashes = transactions.map((raw) => toHex(keccak256(fromHex(raw as Hex))));
-    this.#blocks.set(blockHash as Hex, { block, transactions: hashes, parent: parentHash as Hex });
+    const [first] = transactions;
+    this.#blocks.set(blockHash as Hex, { block, transactions: hashes, first, parent: parentHash as Hex });
   }
 
   /** With the library: roots of transactions and requests made anew, and the hash of all compared. */
   async #blockOf(payload: Payload, parentBeaconBlockRoot: Hex, requests: readonly Hex[]): Promise<Block> {
     const inner = requests.map((request) => createHash('sha256').update(fromHex(request)).digest());
     const requestsHash = toHex(createHash('sha256').update(Buffer.concat(inner)).digest());
-    if (this.#options.op === true) {
+    const { op } = this.#options;
+    if (op !== undefined) {
       const opPayload = payload as Parameters<typeof opBlockOf>[0];
-      const fault = payloadFault(opPayload);
+      const fault = payloadFault(opPayload, op);
       if (fault !== undefined) throw new Error(fault);
       const block = opBlockOf(opPayload, parentBeaconBlockRoot, requestsHash as Hex, this.#common);
       const hash = toHex(block.hash());
@@ -350,7 +352,7 @@ export class EngineServer {
       throw new Refusal(-38003, 'the timestamp is not after that of the head');
     }
     const { build, op } = this.#options;
-    const opFault = op === true ? attributesFault(attributes) : undefined;
+    const opFault = op && attributesFault(attributes, op, this.#blocks.get(head)?.first);
     if (opFault !== undefined) {
       this.violations.push(opFault);
       throw new Refusal(-38003, 'Invalid payload attributes', opFault);
