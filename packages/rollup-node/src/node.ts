@@ -29,7 +29,9 @@ import {
   type ValidatorSet,
   validatorsByNodeKey,
 } from '@squad/types';
+import type { RollupFile } from './config/rollup-file.ts';
 import { openRollup, type Rollup } from './derivation/open.ts';
+import type { EngineDriver } from './engine/driver.ts';
 import { driveEngine } from './engine/node.ts';
 import { type CustomRollup, loadCustomRollup } from './execution/custom.ts';
 import { EvmExecutor } from './execution/evm/executor.ts';
@@ -49,6 +51,8 @@ import { checkRollupNodeOptions, type RollupNodeOptions } from './options.ts';
 import { customMethods } from './rpc/custom-methods.ts';
 import { createEthApi } from './rpc/eth-methods.ts';
 import { ledgerMethods } from './rpc/ledger-methods.ts';
+import { clientOpBlocks } from './rpc/op-client-blocks.ts';
+import { opMethods } from './rpc/op-methods.ts';
 import { orderedMethods } from './rpc/ordered-methods.ts';
 import type { RollupRpcPorts } from './rpc/ports.ts';
 import { startNitroFeed } from './stacks/nitro/node.ts';
@@ -160,7 +164,7 @@ async function assemble(
   const monitor = await monitorOf(options, metrics, state);
   closing.add(() => monitor.close());
   const submit = submitterOf(options, rollup.file.rollupId, network, logger);
-  const api = await apiOf(options, rollup, custom, portsOf(state, submit));
+  const api = await apiOf(options, rollup, custom, portsOf(state, submit), engine);
   closing.add(() => api.close());
   const methods = [...api.methods, statusMethod(state, { name: options.name, rollupId: rollup.file.rollupId })];
   const rpc = await rpcOf(options, methods, api.subscriptions, logger, metrics);
@@ -285,25 +289,40 @@ async function apiOf(
   { executor, events, skipped, file }: Rollup,
   custom: CustomRollup | undefined,
   ports: RollupRpcPorts,
+  engine: EngineDriver | undefined,
 ): Promise<RollupApi> {
   if (executor instanceof EvmExecutor) {
     const opRollupConfig = path === undefined ? undefined : await readOpRollupConfig(path, genesisOf(executor));
     return createEthApi({ executor, events, skipped }, ports, opRollupConfig);
   }
-  if (path !== undefined) {
+  const isOp = executor instanceof OpExecutor && engine !== undefined;
+  if (path !== undefined && !isOp) {
     throw new SquadError(
       'OP_NEEDS_EVM',
-      `opRollupConfig is given, and the rollup "${file.name}" is not executed by this node: it has no output roots`,
-      'Leave the option out, or use a rollup file with executor "evm".',
+      `opRollupConfig is given, and the rollup "${file.name}" is executed neither by this node nor by an OP Stack client that it drives: it has no output roots`,
+      'Leave the option out, or use a rollup file with executor "evm", or "op" and --engine.',
     );
   }
+  const opMethodsOfClient =
+    path !== undefined && isOp
+      ? opMethods(
+          clientOpBlocks(executor, engine),
+          await readOpRollupConfig(path, opGenesisOf(file)),
+          ports.clientVersion,
+        )
+      : [];
   const methods =
     executor instanceof OrderedExecutor
-      ? orderedMethods({ executor, skipped }, ports)
+      ? [...orderedMethods({ executor, skipped }, ports), ...opMethodsOfClient]
       : custom === undefined
         ? ledgerMethods({ executor: executor as KeyValueExecutor, skipped }, ports)
         : customMethods({ executor, skipped }, custom, ports);
   return { methods, subscriptions: [], close: () => {} };
+}
+
+function opGenesisOf({ rollupId, genesisTimeMs, op }: RollupFile): RollupGenesis {
+  const hash = op!.genesisHash.toLowerCase() as Hex;
+  return { chainId: rollupId, hash, timestampSeconds: Math.floor(genesisTimeMs / 1000), op };
 }
 
 function genesisOf(executor: EvmExecutor): RollupGenesis {

@@ -3,13 +3,20 @@
 import { symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { RLP } from '@ethereumjs/rlp';
+import { createRpcServer, rpcCall, silentLogger } from '@squad/service';
 import { type Hex, toHex } from '@squad/types';
 import { concat, keccak256 } from 'viem';
 import { afterEach, describe, expect, it } from 'vitest';
+import { z } from 'zod';
 import type { EvmExecutor } from '../src/execution/evm/executor.ts';
+import { clientOpBlocks } from '../src/rpc/op-client-blocks.ts';
+import { opMethods } from '../src/rpc/op-methods.ts';
 import { MAX_OP_ROLLUP_CONFIG_BYTES } from '../src/stacks/op/limits.ts';
 import { type OpRollupConfig, type RollupGenesis, readOpRollupConfig } from '../src/stacks/op/rollup-config.ts';
+import type { FakeL1, FakeL1Block } from '../src/testing/index.ts';
 import { temporaryDirectory } from './support/directory.ts';
+import { type OpEngine, opClient, startOp } from './support/op.ts';
+import { type Following, follow, startL1 } from './support/op-l1.ts';
 import { type RpcNode, startRpcNode } from './support/rpc-node.ts';
 import { GENESIS_TIME_MS } from './support/sequence.ts';
 import { sign } from './support/transactions.ts';
@@ -140,6 +147,114 @@ describe('optimism_*', () => {
   });
 });
 
+describe('optimism_* of an execution client', () => {
+  const open: { close(): unknown }[] = [];
+  afterEach(async () => {
+    for (const each of open.splice(0).reverse()) await each.close();
+  });
+  type Output = Record<string, unknown> & { blockRef: Record<string, unknown>; syncStatus: Record<string, unknown> };
+  const start = async (): Promise<{
+    l1: FakeL1;
+    following: Following;
+    engine: OpEngine;
+    ask: (method: string, ...params: unknown[]) => Promise<Output>;
+  }> => {
+    const l1 = await startL1();
+    open.push({ close: () => l1.stop() });
+    const following = await follow(l1);
+    open.push(following);
+    const engine = await startOp(opClient(), { order: following.order });
+    open.push(engine);
+    const blocks = clientOpBlocks(engine.order.executor, engine.driver);
+    const methods = opMethods(blocks, configOf(GENESIS), 'squad/test');
+    const info = { title: 'rollup', version: '0' };
+    const server = await createRpcServer({ host: '127.0.0.1', port: 0, info, methods, logger: silentLogger });
+    open.push(server);
+    return { l1, following, engine, ask: (method, ...params) => rpcCall(server.url, method, params, z.any()) };
+  };
+  const transfer = (nonce: number) => sign(CHAIN, 0, { nonce, to: PASSER, value: 1n });
+
+  it('gives the client’s roots of final blocks, and L1 as the anchors tell of it', async () => {
+    const { l1, following, engine, ask } = await start();
+    const { order, anchor } = following;
+    await order.final([transfer(0)]);
+    const [one, two] = [l1.mine(), l1.mine()];
+    anchor(one);
+    await order.final([], [transfer(1)], []);
+    anchor(two);
+    await order.soft([transfer(2)], []);
+    await engine.followed();
+    const entry = engine.client.canonical(3)!;
+    const { header } = entry.block;
+    const output = await ask('optimism_outputAtBlock', '0x3');
+    const withdrawalStorageRoot = toHex(header.withdrawalsRoot!);
+    const parts = [`0x${'00'.repeat(32)}` as const, toHex(header.stateRoot), withdrawalStorageRoot, entry.hash];
+    expect(output).toMatchObject({
+      version: parts[0],
+      stateRoot: parts[1],
+      withdrawalStorageRoot,
+      outputRoot: keccak256(concat(parts)),
+      blockRef: {
+        hash: entry.hash,
+        number: 3,
+        parentHash: toHex(header.parentHash),
+        timestamp: Number(header.timestamp),
+        l1origin: { hash: toHex(one.hash), number: one.number },
+        sequenceNumber: 1,
+      },
+    });
+    const l1Ref = ({ hash, number, timestamp }: FakeL1Block, parent: FakeL1Block) => ({
+      hash: toHex(hash),
+      number,
+      timestamp,
+      parentHash: toHex(parent.hash),
+    });
+    expect(output.syncStatus).toMatchObject({
+      unsafe_l2: { hash: engine.client.head, number: 4, l1origin: { number: two.number }, sequenceNumber: 0 },
+      safe_l2: output.blockRef,
+      finalized_l2: output.blockRef,
+      head_l1: l1Ref(two, one),
+      current_l1: l1Ref(one, l1.blocks[0]!),
+      finalized_l1: l1Ref(one, l1.blocks[0]!),
+    });
+    await expect(ask('optimism_outputAtBlock', '0x4')).rejects.toThrow('header not found');
+    expect(await ask('optimism_outputAtBlock', '0x0')).toMatchObject({ blockRef: { number: 0, sequenceNumber: 0 } });
+    expect(await ask('optimism_version')).toBe('squad/test');
+  });
+
+  it('takes no header that is not of the block that the client was driven to', async () => {
+    const { following, engine, ask } = await start();
+    await following.order.final([transfer(0)], [transfer(1)], []);
+    await engine.followed();
+    const { client } = engine;
+    const of = async (number: number) =>
+      (await engine.driver.query('eth_getBlockByNumber', [`0x${number}`, false], z.looseObject({}))) as object;
+    const honest = await of(1);
+    for (const lie of [{ ...honest, stateRoot: `0x${'66'.repeat(32)}` }, await of(2)]) {
+      client.intercept = ({ method }) => (method === 'eth_getBlockByNumber' ? { result: lie } : undefined);
+      await expect(ask('optimism_outputAtBlock', '0x1')).rejects.toMatchObject({
+        data: { code: 'ENGINE_HEADER_WRONG' },
+      });
+    }
+    client.intercept = ({ method }) => (method === 'eth_getBlockByNumber' ? 'break' : undefined);
+    await expect(ask('optimism_syncStatus')).rejects.toMatchObject({ data: { code: 'ENGINE_NOT_FOLLOWING' } });
+  });
+
+  it('is not there before the client is', async () => {
+    const l1 = await startL1();
+    open.push({ close: () => l1.stop() });
+    const following = await follow(l1);
+    open.push(following);
+    const driver = {
+      headNumber: undefined,
+      takenHash: () => undefined,
+      query: () => Promise.reject(new Error('asked')),
+    };
+    const { heads } = clientOpBlocks(following.order.executor, driver);
+    expect(heads).toThrow('it took no block yet');
+  });
+});
+
 describe('rollup.json', () => {
   const path = join(temporaryDirectory(), 'rollup.json');
   const read = (config: unknown) => {
@@ -179,6 +294,30 @@ describe('rollup.json', () => {
       { ...good, genesis: { ...genesis, l2_time: genesis.l2_time + 1 } },
     ]) {
       await expect(read(other)).rejects.toMatchObject({ code: 'OP_ROLLUP_CONFIG_OF_OTHER_CHAIN' });
+    }
+  });
+
+  it('is refused if it is of another L1 than the rollup file', async () => {
+    const { genesis, l1_chain_id: chainId } = good;
+    const blobSchedule = [{ time: 0, baseFeeUpdateFraction: 1 }];
+    const [depositContract, systemConfig] = [good.deposit_contract_address, good.l1_system_config_address];
+    const op = {
+      l1Origin: { ...L1_ORIGIN, timestamp: 0, baseFee: '0', blobBaseFee: '1' },
+      l1: { chainId, depositContract, systemConfig, blobSchedule },
+    };
+    const readOf = (config: object) => {
+      writeFileSync(path, JSON.stringify(config));
+      return readOpRollupConfig(path, { ...GENESIS, op });
+    };
+    expect(await readOf(good)).toEqual(good);
+    for (const other of [
+      { ...good, genesis: { ...genesis, l1: { ...genesis.l1, number: 18 } } },
+      { ...good, genesis: { ...genesis, l1: { ...genesis.l1, hash: `0x${'a2'.repeat(32)}` } } },
+      { ...good, l1_chain_id: 2 },
+      { ...good, deposit_contract_address: PASSER },
+      { ...good, l1_system_config_address: PASSER },
+    ]) {
+      await expect(readOf(other)).rejects.toMatchObject({ code: 'OP_ROLLUP_CONFIG_OF_OTHER_CHAIN' });
     }
   });
 });

@@ -128,6 +128,14 @@ export class EngineClient {
     return this.#call(GET_PAYLOAD[this.#config.fork], [payloadId], Envelope);
   }
 
+  query<Schema extends z.ZodType>(
+    method: string,
+    params: readonly unknown[],
+    schema: Schema,
+  ): Promise<z.output<Schema>> {
+    return this.#call(method, params, schema);
+  }
+
   chainId(): Promise<number> {
     return this.#call('eth_chainId', [], safeQuantity);
   }

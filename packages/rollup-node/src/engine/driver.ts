@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger, Metrics } from '@squad/service';
 import { type Hex, SquadError } from '@squad/types';
+import type { z } from 'zod';
 import { hexOf } from '../hex.ts';
 import type { ClientBlock, DerivedBlock, DerivedChain, Settlement } from './api.ts';
 import { EngineClient, type EngineFork, type ForkchoiceState } from './client.ts';
@@ -54,6 +55,14 @@ export interface EngineDriver {
   readonly headNumber: number | undefined;
   /** Why it is not following. */
   readonly reason: string | undefined;
+  /** The client's hash of a block that it took; of the newest ones only. */
+  takenHash(number: number): Hex | undefined;
+  /** Asks the client anything, as whoever drives it may. Throws what `rpcCall` throws. */
+  query<Schema extends z.ZodType>(
+    method: string,
+    params: readonly unknown[],
+    schema: Schema,
+  ): Promise<z.output<Schema>>;
 }
 
 export function createEngineDriver<Block extends DerivedBlock>(config: EngineDriverConfig<Block>): EngineDriver {
@@ -113,6 +122,14 @@ class Driver<Block extends DerivedBlock> implements EngineDriver {
     this.#wake.ring();
     await this.#running;
     if (this.state !== 'failed') this.state = 'stopped';
+  }
+
+  takenHash(number: number): Hex | undefined {
+    return this.#fed.find((place) => place.number === number)?.client;
+  }
+
+  query<Schema extends z.ZodType>(method: string, params: readonly unknown[], schema: Schema) {
+    return this.#client.query(method, params, schema);
   }
 
   async #run(): Promise<void> {

@@ -10,7 +10,7 @@ import { chainMethods } from './chain-methods.ts';
 import { RpcState } from './context.ts';
 import { debugMethods } from './debug-methods.ts';
 import { Filters, filterMethods } from './filters.ts';
-import { opMethods } from './op-methods.ts';
+import { evmOpBlocks, opMethods } from './op-methods.ts';
 import { poolMethods } from './pool-methods.ts';
 import type { RollupRpcPorts } from './ports.ts';
 import { simulateMethod } from './simulate-method.ts';
@@ -47,7 +47,9 @@ export function createEthApi(
       ...filterMethods(filters),
       submitMethod(state),
       ...poolMethods(state),
-      ...(opRollupConfig === undefined ? [] : opMethods(state, opRollupConfig)),
+      ...(opRollupConfig === undefined
+        ? []
+        : opMethods(evmOpBlocks(state, opRollupConfig), opRollupConfig, ports.clientVersion)),
     ],
     subscriptions: ethSubscriptions(state),
     close: () => {

@@ -186,7 +186,7 @@ function payloadUpon(parent: Hex, number: number, attributes: Attributes): Built
     withdrawals: [],
     blobGasUsed: '0x0',
     excessBlobGas: '0x0',
-    withdrawalsRoot: ZEROES,
+    withdrawalsRoot: toHex(keccak256(fromHex(attributes.prevRandao as Hex))),
   };
   const block = opBlockOf(payload, attributes.parentBeaconBlockRoot as Hex, NO_REQUESTS_HASH, COMMON);
   return { payload: { ...payload, blockHash: toHex(block.hash()) }, requests: [] };

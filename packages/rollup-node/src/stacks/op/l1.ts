@@ -24,7 +24,7 @@ const quantity = z
   .transform((value) => BigInt(value));
 
 /** Fields of a header in the order of its encoding; those of later forks may be absent, from some field on. */
-const Header = z.object({
+export const Header = z.object({
   parentHash: data,
   sha3Uncles: data,
   miner: data,

@@ -6,6 +6,7 @@
 import { readBoundedFile } from '@squad/service';
 import { type Hex, isHex, SquadError } from '@squad/types';
 import { z } from 'zod';
+import type { OpChain } from '../../config/op-chain.ts';
 import { MAX_OP_ROLLUP_CONFIG_BYTES } from './limits.ts';
 
 const hash = z.string().refine((value): value is Hex => isHex(value, 32), { error: 'expected 0x and 64 hex digits' });
@@ -30,6 +31,8 @@ export interface RollupGenesis {
   readonly hash: Hex;
   /** Seconds since 1970. */
   readonly timestampSeconds: number;
+  /** Of a rollup file that says it: where the chain begins on L1, and whose L1 it follows. */
+  readonly op?: Pick<OpChain, 'l1Origin' | 'l1'> | undefined;
 }
 
 /** Throws SquadError `FILE_UNREADABLE`, `OP_ROLLUP_CONFIG_INVALID` or `OP_ROLLUP_CONFIG_OF_OTHER_CHAIN`. */
@@ -48,7 +51,7 @@ export async function readOpRollupConfig(path: string, genesis: RollupGenesis): 
         ? `genesis.l2 is block ${l2.number}, ${l2.hash}; the rollup begins with block 0, ${genesis.hash}`
         : l2_time !== genesis.timestampSeconds
           ? `genesis.l2_time is ${l2_time}, the rollup begins at ${genesis.timestampSeconds}`
-          : undefined;
+          : l1Fault(config, genesis);
   if (fault === undefined) return config;
   throw new SquadError(
     'OP_ROLLUP_CONFIG_OF_OTHER_CHAIN',
@@ -56,6 +59,24 @@ export async function readOpRollupConfig(path: string, genesis: RollupGenesis): 
     'Give the rollup.json that belongs to the rollup file, or write these values into it.',
     { path },
   );
+}
+
+function l1Fault(config: OpRollupConfig, { op }: RollupGenesis): string | undefined {
+  if (op === undefined) return undefined;
+  const { l1Origin, l1 } = op;
+  const pairs: [name: string, found: string | number, wanted: string | number][] = [
+    ['genesis.l1.number', config.genesis.l1.number, l1Origin.number],
+    ['genesis.l1.hash', config.genesis.l1.hash, l1Origin.hash],
+  ];
+  if (l1 !== undefined) {
+    pairs.push(
+      ['l1_chain_id', config.l1_chain_id, l1.chainId],
+      ['deposit_contract_address', config.deposit_contract_address, l1.depositContract],
+      ['l1_system_config_address', config.l1_system_config_address, l1.systemConfig],
+    );
+  }
+  const fault = pairs.find(([, found, wanted]) => String(found).toLowerCase() !== String(wanted).toLowerCase());
+  return fault && `${fault[0]} is ${fault[1]}, the rollup file has ${fault[2]}`;
 }
 
 async function readSmall(path: string): Promise<string> {

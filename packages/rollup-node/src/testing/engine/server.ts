@@ -378,16 +378,7 @@ export class EngineServer {
     const hash = named[at] ?? this.canonical(Number(at))?.hash;
     const entry = hash && this.#blocks.get(hash);
     if (!entry) return null;
-    const { number, parentHash, timestamp, mixHash, stateRoot } = entry.block.header;
-    return {
-      number: `0x${number.toString(16)}`,
-      hash,
-      parentHash: toHex(parentHash),
-      timestamp: `0x${timestamp.toString(16)}`,
-      mixHash: toHex(mixHash),
-      stateRoot: toHex(stateRoot),
-      transactions: entry.transactions,
-    };
+    return { ...headerJson(entry.block), hash, transactions: entry.transactions };
   }
 
   #isAncestor(ancestor: Hex, of: Hex): boolean {
@@ -404,6 +395,18 @@ async function forced(building: Promise<Built>): Promise<Built> {
     if (!(error instanceof BuildRefused)) throw error;
     throw new Refusal(-38003, 'Invalid payload attributes', error.message);
   }
+}
+
+/** By the names of JSON-RPC. */
+function headerJson({ header }: Block) {
+  const { uncleHash, coinbase, transactionsTrie, receiptTrie, ...rest } = header.toJSON();
+  const names = {
+    sha3Uncles: uncleHash,
+    miner: coinbase,
+    transactionsRoot: transactionsTrie,
+    receiptsRoot: receiptTrie,
+  };
+  return { ...rest, ...names };
 }
 
 function timeFault({ header }: Block, { header: parent }: Block): string | undefined {
