@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MAX_BLOB_SCHEDULE_ENTRIES } from '../src/config/op-chain.ts';
 import { parseRollupFile } from '../src/config/rollup-file.ts';
 import { openRollup } from '../src/derivation/open.ts';
+import { opStack } from '../src/stacks/op/adapter.ts';
 import { decodeDeposit } from '../src/stacks/op/deposit.ts';
 import { decodeL1Attributes } from '../src/stacks/op/l1-attributes.ts';
 import { configUpdate, decodeSystemConfig, encodeSystemConfig } from '../src/stacks/op/system-config.ts';
@@ -163,7 +164,7 @@ describe('Jovian', () => {
     await engine.order.final([transfer(0)], []);
     await engine.followed();
     const [asked] = begun(engine);
-    expect(asked.minBaseFee).toBe('0x4d');
+    expect(asked.minBaseFee).toBe(77);
     expect(attributesOf(asked)).toMatchObject({
       form: 'jovian',
       attributes: { daFootprintGasScalar: 400n, operatorFeeScalar: 12n },
@@ -171,6 +172,17 @@ describe('Jovian', () => {
     const extraData = toHex(engine.client.canonical(1)!.block.header.extraData);
     expect(extraData).toBe('0x01000000fa00000006000000000000004d');
     expect(engine.client.violations).toEqual([]);
+  });
+
+  it('has a least base fee with all its digits', async () => {
+    const { attributes } = opStack(opFile({ op: { ...opFile().op!, ...jovian } }));
+    const rollup = await openRollup(opFile({ op: { ...opFile().op!, ...jovian } }), temporaryDirectory());
+    open.push(rollup.derivation);
+    const { place, ...block } = new Order(rollup).executor.blockAt(0)!;
+    const config = { ...place.config, minBaseFee: 2n ** 64n - 1n };
+    expect(JSON.stringify(await attributes({ ...block, place: { ...place, config } }))).toContain(
+      '"minBaseFee":18446744073709551615}',
+    );
   });
 
   it('ends a block where its transactions’ bytes, 100 each at least, come to its gas limit by the scalar', async () => {

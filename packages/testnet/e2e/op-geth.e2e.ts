@@ -7,10 +7,19 @@ import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { driveEngine, type EngineDriver, openRollup, type ProvenBlock, type Rollup } from '@squad/rollup-node';
-import { createLogger, createPrometheusMetrics, type PrometheusMetrics, rpcCall } from '@squad/service';
+import {
+  driveEngine,
+  type EngineDriver,
+  L1Chain,
+  openRollup,
+  outputRoot,
+  type ProvenBlock,
+  type Rollup,
+} from '@squad/rollup-node';
+import { clientOpBlocks, FakeL1 } from '@squad/rollup-node/testing';
+import { createLogger, createPrometheusMetrics, noMetrics, type PrometheusMetrics, rpcCall } from '@squad/service';
 import { fromHex, toHex } from '@squad/types';
-import type { Hex } from 'viem';
+import { type Hex, keccak256 } from 'viem';
 import { generatePrivateKey, type HDAccount, privateKeyToAccount } from 'viem/accounts';
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
@@ -18,7 +27,7 @@ import { ManagedProcess, waitFor } from '../src/index.ts';
 import { ACCOUNTS, COUNTER_CODE, type Signed, Signer } from './accounts.ts';
 import { type Geth, gethVersion } from './geth.ts';
 import { bytesOf } from './mixed-load.ts';
-import { launchOpGeth } from './op-geth.ts';
+import { launchOpGeth, type OpChanges } from './op-geth.ts';
 import { freePort, launch, type RunningNet, SQUAD_MAIN, showLogsOnFailure } from './support.ts';
 
 const OP_GETH_VERSION = gethVersion('op-geth');
@@ -26,15 +35,23 @@ const CHAIN_ID = 901;
 const GENESIS_TIME_MS = 1_700_000_000_000;
 const GWEI = 10n ** 9n;
 
+const MESSAGE_PASSER = '0x4200000000000000000000000000000000000016';
+
 const Block = z.looseObject({
   hash: z.string(),
   timestamp: z.string(),
   transactions: z.array(z.string()),
   withdrawalsRoot: z.string(),
+  gasLimit: z.string(),
+  extraData: z.string(),
+  blobGasUsed: z.string(),
+  baseFeePerGas: z.string(),
 });
 
 /** Orders slots of a second each. */
 class Order {
+  /** Of the blocks from now on. */
+  l1Anchor: ProvenBlock['l1Anchor'];
   readonly #rollup: Rollup;
   #parent: ProvenBlock | undefined;
 
@@ -63,7 +80,8 @@ class Order {
     const hash = createHash('sha256').update(parentHash).update(transactions.join()).update(salt).digest();
     const batches = transactions.length === 0 ? [] : [{ digest: hash, transactions: transactions.map(bytesOf) }];
     const timestampMs = GENESIS_TIME_MS + height * 1000;
-    return { stage: 'final', height, view: height, hash, parentHash, timestampMs, batches };
+    const l1Anchor = this.l1Anchor && { l1Anchor: this.l1Anchor };
+    return { stage: 'final', height, view: height, hash, parentHash, timestampMs, batches, ...l1Anchor };
   }
 }
 
@@ -76,28 +94,46 @@ describe.skipIf(OP_GETH_VERSION === undefined)('block by block', () => {
   let failure: unknown;
   const log: string[] = [];
   let metrics: PrometheusMetrics;
+  const l1 = new FakeL1(7, GENESIS_TIME_MS / 1000 - 600);
+  let l1Chain: L1Chain;
+  let changes: OpChanges;
+  const l1Of = ({ portal, systemConfig, head }: FakeL1): OpChanges => ({
+    l1Origin: { ...head, hash: toHex(head.hash), baseFee: String(GWEI), blobBaseFee: '1' },
+    l1: {
+      chainId: 1,
+      depositContract: portal,
+      systemConfig,
+      blobSchedule: [{ time: 0, baseFeeUpdateFraction: 5_007_716 }],
+    },
+  });
   const signers = ACCOUNTS.map((account) => new Signer(account, CHAIN_ID));
 
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'squad-op-geth-'));
-    const launched = await launchOpGeth(join(folder, 'client'), CHAIN_ID, GENESIS_TIME_MS);
+    await l1.start();
+    changes = l1Of(l1);
+    const launched = await launchOpGeth(join(folder, 'client'), CHAIN_ID, GENESIS_TIME_MS, {}, changes);
     client = launched.client;
-    rollup = await openRollup(launched.file, join(folder, 'rollup'));
+    const logger = createLogger({ name: 'l1', level: 'fatal' });
+    l1Chain = new L1Chain({ urls: [l1.url], l1: changes.l1!, logger, metrics: noMetrics });
+    rollup = await openRollup(launched.file, join(folder, 'rollup'), undefined, l1Chain);
     order = new Order(rollup);
     driver = await drive(client);
   });
   afterAll(async () => {
     await driver?.stop();
     await client?.kill();
+    l1Chain?.stop();
     await rollup?.derivation.close();
+    await l1.stop();
     rmSync(folder, { recursive: true, force: true });
   });
 
-  async function drive({ url, jwtSecretPath }: Geth): Promise<EngineDriver> {
+  async function drive({ url, jwtSecretPath }: Geth, of: Rollup = rollup): Promise<EngineDriver> {
     metrics = createPrometheusMetrics();
     const started = (await driveEngine(
       { engine: url, jwtSecret: jwtSecretPath, engineMode: 'payload' },
-      rollup,
+      of,
       (error) => {
         failure = error;
       },
@@ -109,12 +145,12 @@ describe.skipIf(OP_GETH_VERSION === undefined)('block by block', () => {
   }
 
   /** `prevRandao` is the hash of the block that was derived. */
-  const caughtUp = (at: Geth = client) =>
+  const caughtUp = (at: Geth = client, of: Rollup = rollup) =>
     waitFor(
       'op-geth has all blocks',
       async () => {
         if (failure !== undefined) throw failure;
-        const { head, latest } = rollup.executor;
+        const { head, latest } = of.executor;
         const tags = [await at.block('latest'), await at.block('finalized')];
         const [newest, final] = tags.map((block) => (block?.number === '0x0' ? 'genesis' : block?.mixHash));
         if (newest === toHex(head.hash) && final === (latest.number === 0 ? 'genesis' : toHex(latest.hash)))
@@ -201,14 +237,86 @@ describe.skipIf(OP_GETH_VERSION === undefined)('block by block', () => {
     expect((await blockAt(number)).transactions.slice(1)).toEqual([other.hash]);
   });
 
+  it('mints what was deposited on L1, to be spent and withdrawn under an output root; and follows the SystemConfig', async () => {
+    const user = strange();
+    const ETHER = 10n ** 18n;
+    const balance = async (address: Hex) =>
+      BigInt(await client.call('eth_getBalance', [address, 'latest'], z.string()));
+    // A deposit counts in its sender's nonces: the one from the user comes last.
+    const from = ACCOUNTS[9]!.address;
+    l1.mine([[l1.deposit(user.account.address, 3n * ETHER, { from })], [l1.configUpdate(2, 25_000_000n)]]);
+    l1.mine();
+    order.l1Anchor = l1.mine([
+      [l1.deposit(MESSAGE_PASSER, 7n, { from: user.account.address, value: 5n, data: '0x11' })],
+    ]);
+    await order.final([(await transfer(0)).raw]);
+    const withdrawal = await user.sign({ to: MESSAGE_PASSER, value: ETHER, data: '0xc0ffee', gas: 100_000n });
+    await order.final([withdrawal.raw]);
+    for (let i = 0; i < 4; i++) await order.final([]);
+    await caughtUp();
+    const latest = await client.call('eth_getBlockByNumber', ['latest', false], Block);
+    expect(latest.gasLimit).toBe('0x17d7840');
+    expect(await balance(user.account.address)).toBeGreaterThan(2n * ETHER - 10n ** 16n);
+    // The deposit's value came beside the withdrawal's.
+    expect(await balance(MESSAGE_PASSER)).toBe(ETHER + 5n);
+    const receipt = z.looseObject({ status: z.string(), blockNumber: z.string() });
+    const { status, blockNumber } = await client.call('eth_getTransactionReceipt', [withdrawal.hash], receipt);
+    expect(status).toBe('0x1');
+    const blocks = clientOpBlocks(rollup.executor as Parameters<typeof clientOpBlocks>[0], driver);
+    const number = Number(blockNumber);
+    const [roots, ref] = [await blocks.roots(number), await blocks.ref(number)];
+    const slots = [keccak256('0xc0ffee')];
+    const Proof = z.looseObject({
+      storageHash: z.string(),
+      storageProof: z.array(z.looseObject({ value: z.string() })),
+    });
+    const proof = await client.call('eth_getProof', [MESSAGE_PASSER, slots, blockNumber], Proof);
+    expect(proof.storageProof[0]!.value).toBe('0x1');
+    expect(proof.storageHash).toBe(toHex(roots.withdrawalStorageRoot));
+    expect(ref).toMatchObject({ number, l1origin: { number: 9 }, sequenceNumber: 0 });
+    expect(ref.hash).toBe((await client.block(number))!.hash);
+    expect(outputRoot({ ...roots, blockHash: fromHex(ref.hash) })).toHaveLength(32);
+  });
+
   it('comes to the same with another op-geth that begins from nothing', async () => {
-    const { client: second } = await launchOpGeth(join(folder, 'second'), CHAIN_ID, GENESIS_TIME_MS);
+    const { client: second } = await launchOpGeth(join(folder, 'second'), CHAIN_ID, GENESIS_TIME_MS, {}, changes);
     // Also when the test runs out of time.
     onTestFinished(() => second.kill());
     const following = await drive(second);
     onTestFinished(() => following.stop());
     await caughtUp(second);
     expect((await second.block('latest'))!.hash).toBe((await client.block('latest'))!.hash);
+  });
+
+  it('is driven in Jovian, too: blocks end within the DA footprint that it allows, and have a least base fee', async () => {
+    const jovian = { jovianTime: 0, minBaseFee: 2_000_000_000, daFootprintGasScalar: 0xffff };
+    const launched = await launchOpGeth(join(folder, 'jovian'), CHAIN_ID, GENESIS_TIME_MS, {}, jovian);
+    onTestFinished(() => launched.client.kill());
+    const other = await openRollup(launched.file, join(folder, 'jovian-rollup'));
+    onTestFinished(() => other.derivation.close());
+    const jovianOrder = new Order(other);
+    const driving = await drive(launched.client, other);
+    onTestFinished(() => driving.stop());
+    const fresh = new Signer(ACCOUNTS[0]!, CHAIN_ID);
+    const many = await Promise.all(
+      Array.from({ length: 9 }, () => fresh.sign({ to: ACCOUNTS[1]!.address, value: 1n })),
+    );
+    await jovianOrder.final(many.map(({ raw }) => raw));
+    await jovianOrder.final([]);
+    await jovianOrder.final([]);
+    await caughtUp(launched.client, other);
+    const found = [];
+    for (let number = 1; number <= other.executor.head.number; number++) {
+      found.push(await launched.client.call('eth_getBlockByNumber', [`0x${number.toString(16)}`, false], Block));
+    }
+    expect(found.flatMap(({ transactions }) => transactions.slice(1))).toEqual(many.map(({ hash }) => hash));
+    expect(found.length).toBeGreaterThan(2);
+    for (const { extraData, blobGasUsed, gasLimit } of found) {
+      expect(extraData).toBe('0x01000000fa000000060000000077359400');
+      expect(Number(blobGasUsed)).toBeGreaterThan(0);
+      expect(Number(blobGasUsed)).toBeLessThanOrEqual(Number(gasLimit));
+    }
+    expect(BigInt(found.at(-1)!.baseFeePerGas)).toBeGreaterThanOrEqual(2n * GWEI);
   });
 });
 

@@ -33,8 +33,21 @@ const TIME_FORKS = [
   ...['shanghai', 'cancun', 'prague', 'regolith', 'canyon', 'ecotone', 'fjord', 'granite', 'holocene', 'isthmus'],
 ];
 
-/** The development accounts, each with its ether, on a chain of the fork Isthmus. */
-export function opGenesis(chainId: number, timestampSeconds: number): string {
+/** What a chain has besides the defaults of `opRollup`; with a `jovianTime`, its genesis is of Jovian. */
+export type OpChanges = Partial<NonNullable<RollupFile['op']>>;
+
+/**
+ * In the place of L2ToL1MessagePasser: whoever calls it sets the slot of its input's hash to 1, and leaves there what it sends.
+ * CALLDATASIZE PUSH0 PUSH0 CALLDATACOPY CALLDATASIZE PUSH0 KECCAK256 PUSH1 1 SWAP1 SSTORE STOP.
+ */
+const MESSAGE_PASSER_CODE = '0x365f5f37365f206001905500';
+
+/** The development accounts, each with its ether, on a chain of the fork Isthmus or Jovian. */
+export function opGenesis(
+  chainId: number,
+  timestampSeconds: number,
+  { jovianTime, minBaseFee }: OpChanges = {},
+): string {
   const zeroes = (names: readonly string[], suffix: string) =>
     Object.fromEntries(names.map((name) => [`${name}${suffix}`, 0]));
   const slot = (number: number): Hex => `0x${number.toString(16).padStart(64, '0')}`;
@@ -43,13 +56,18 @@ export function opGenesis(chainId: number, timestampSeconds: number): string {
       chainId,
       ...zeroes(BLOCK_FORKS, 'Block'),
       ...zeroes(TIME_FORKS, 'Time'),
+      ...(jovianTime === undefined ? {} : { jovianTime }),
       terminalTotalDifficulty: 0,
       terminalTotalDifficultyPassed: true,
       optimism: { eip1559Elasticity: 6, eip1559Denominator: 50, eip1559DenominatorCanyon: 250 },
     },
     timestamp: `0x${timestampSeconds.toString(16)}`,
-    // Version 0, denominator 250, elasticity 6: Holocene's parameters.
-    extraData: '0x00000000fa00000006',
+    // Denominator 250, elasticity 6: Holocene's parameters, version 0; with a least base fee Jovian's, version 1.
+    extraData:
+      jovianTime === undefined
+        ? '0x00000000fa00000006'
+        : `0x01000000fa00000006${(minBaseFee ?? 0).toString(16).padStart(16, '0')}`,
+    ...(jovianTime === undefined ? {} : { blobGasUsed: '0x0', excessBlobGas: '0x0' }),
     gasLimit: '0x1c9c380',
     difficulty: '0x0',
     baseFeePerGas: '0x3b9aca00',
@@ -65,13 +83,22 @@ export function opGenesis(chainId: number, timestampSeconds: number): string {
         },
       },
       // L2ToL1MessagePasser, whose storage root is in each header.
-      '0x4200000000000000000000000000000000000016': { balance: '0x0', code: '0x00', storage: { [slot(0)]: slot(1) } },
+      '0x4200000000000000000000000000000000000016': {
+        balance: '0x0',
+        code: MESSAGE_PASSER_CODE,
+        storage: { [slot(0)]: slot(1) },
+      },
     },
   });
 }
 
 /** `genesisHash`: what op-geth makes of `opGenesis`. */
-export function opRollup(rollupId: number, genesisTimeMs: number, genesisHash: Hex): RollupFile {
+export function opRollup(
+  rollupId: number,
+  genesisTimeMs: number,
+  genesisHash: Hex,
+  changes: OpChanges = {},
+): RollupFile {
   return developmentRollup({
     rollupId,
     genesisTimeMs,
@@ -96,6 +123,7 @@ export function opRollup(rollupId: number, genesisTimeMs: number, genesisHash: H
       eip1559Elasticity: 0,
       minBaseFee: 0,
       daFootprintGasScalar: 0,
+      ...changes,
     },
   });
 }
@@ -106,8 +134,9 @@ export async function launchOpGeth(
   chainId: number,
   genesisTimeMs: number,
   flags: Readonly<Record<string, string>> = {},
+  changes: OpChanges = {},
 ): Promise<{ readonly client: Geth; readonly file: RollupFile }> {
-  const genesis = opGenesis(chainId, Math.floor(genesisTimeMs / 1000));
+  const genesis = opGenesis(chainId, Math.floor(genesisTimeMs / 1000), changes);
   const client = await Geth.launch(folder, 'op-geth', genesis, flags);
-  return { client, file: opRollup(chainId, genesisTimeMs, (await client.block(0))!.hash as Hex) };
+  return { client, file: opRollup(chainId, genesisTimeMs, (await client.block(0))!.hash as Hex, changes) };
 }

@@ -60,8 +60,8 @@ export interface PayloadAttributes {
   readonly gasLimit: Hex;
   /** 8 bytes, where the stack's fork asks for it (Holocene). */
   readonly eip1559Params?: Hex;
-  /** In wei, where the stack's fork asks for it (Jovian). */
-  readonly minBaseFee?: Hex;
+  /** In wei, where the stack's fork asks for it (Jovian); a number in JSON, unlike the others. */
+  readonly minBaseFee?: number;
 }
 
 /** Of an answer of `eth_getBlockByNumber`. */

@@ -42,7 +42,7 @@ export function opStack(file: RollupFile): StackAdapter<OpBlock> {
       noTxPool: true,
       gasLimit: gasLimitOf(block),
       eip1559Params: eip1559Params(block.place.config),
-      ...(isJovian ? { minBaseFee: toQuantity(block.place.config.minBaseFee) as Hex } : {}),
+      ...(isJovian ? { minBaseFee: exactNumber(block.place.config.minBaseFee) } : {}),
     }),
     // Not by the transactions: of those the client left some out, and another order may have had just that.
     matches: ({ summary }, found) => found.mixHash === hexOf(summary.hash),
@@ -84,6 +84,12 @@ function attributesOf({ origin, sequenceNumber, config }: OriginPlace, isJovian:
     daFootprintGasScalar: daFootprintGasScalar === 0n ? DEFAULT_DA_FOOTPRINT_GAS_SCALAR : daFootprintGasScalar,
   };
   return encodeDeposit(l1AttributesDeposit(isJovian ? 'jovian' : 'isthmus', attributes, true));
+}
+
+/** In JSON all its digits, also above 2^53: a uint64. */
+function exactNumber(value: bigint): number {
+  const { rawJSON } = JSON as unknown as { rawJSON(text: string): number };
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : rawJSON(String(value));
 }
 
 function eip1559Params({ eip1559Denominator, eip1559Elasticity }: SystemConfig): Hex {

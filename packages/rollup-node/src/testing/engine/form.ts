@@ -72,7 +72,7 @@ export const ForcedAttributes = PayloadAttributesV3.extend({
   noTxPool: z.literal(true),
   gasLimit: quantity(64),
   eip1559Params: data(8).optional(),
-  minBaseFee: quantity(64).optional(),
+  minBaseFee: z.number().min(0).optional(),
 });
 
 export const ForkchoiceUpdatedV3 = z.tuple([ForkchoiceStateV1, ForcedAttributes.nullable()]);

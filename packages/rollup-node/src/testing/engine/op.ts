@@ -27,7 +27,7 @@ const EXTRA_DATA: Readonly<Record<OpFork, RegExp>> = {
 };
 
 /** Holocene's, of attributes; with a least base fee, Jovian's. */
-export function extraDataOf(eip1559Params: string, minBaseFee?: string): Hex {
+export function extraDataOf(eip1559Params: string, minBaseFee?: number): Hex {
   const parameters = BigInt(eip1559Params) === 0n ? DEFAULT_PARAMETERS : eip1559Params.slice(2);
   if (minBaseFee === undefined) return `0x00${parameters}`;
   return `0x01${parameters}${BigInt(minBaseFee).toString(16).padStart(16, '0')}`;
