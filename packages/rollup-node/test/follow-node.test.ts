@@ -24,7 +24,9 @@ import { z } from 'zod';
 import { MAX_ROLLUP_FILE_BYTES } from '../src/config/index.ts';
 import { encodeLedgerTransaction } from '../src/execution/ledger/transaction.ts';
 import { createRollupNode, type RollupNode, type RollupNodeOptions } from '../src/index.ts';
+import type { FakeL1 } from '../src/testing/index.ts';
 import { NitroClient, transactionsOf } from './support/nitro-client.ts';
+import { followingFile, L1_START, startL1 } from './support/op-l1.ts';
 import { DEVELOPMENT_KEYS, signTransfers } from './support/transactions.ts';
 
 const ROLLUP = 901;
@@ -323,6 +325,42 @@ describe('a rollup whose execution is Nitro’s', () => {
     await expect(start({ nitroFeedPort: 0, dataDirectory: join(directory, 'third') })).rejects.toMatchObject({
       code: 'ROLLUP_NOT_NITRO',
     });
+  });
+});
+
+describe('a rollup that follows L1', () => {
+  let l1: FakeL1;
+  beforeEach(async () => {
+    l1 = await startL1();
+    await writeFile(join(directory, 'rollup.json'), JSON.stringify({ ...followingFile(l1), rollupId: ORBIT }));
+  });
+  afterEach(() => l1.stop());
+
+  it('waits while L1 is away, says so, and can be stopped; then it goes on by the anchors of the blocks', async () => {
+    const { hash, number } = l1.mine([[l1.deposit(`0x${'a1'.repeat(20)}`, 1n)]]);
+    l1.intercept = () => 'break';
+    chain.append([], { l1AnchorNumber: number, l1AnchorHash: hash });
+    source.head = chain.head;
+    closeSlot();
+    const node = await start({ l1Rpc: [l1.url] });
+    await eventually(async () =>
+      expect((await health(node)).reasons.join()).toContain('L1 cannot be read, derivation waits'),
+    );
+    expect(await call(node, 'squad_status')).toMatchObject({ finalHeight: 0, l1Origin: L1_START });
+    await node.stop();
+    l1.intercept = () => undefined;
+    const again = await start({ l1Rpc: [l1.url] });
+    await eventually(async () =>
+      expect(await call(again, 'squad_status')).toMatchObject({ latestBlock: 1, l1Origin: number, l1Trouble: null }),
+    );
+    const metrics = await (await fetch(`${again.monitorUrl}/metrics`)).text();
+    expect(metrics).toContain(`squad_rollup_l1_origin_number ${number}\n`);
+  });
+
+  it('is refused without an endpoint, and so is an endpoint without such a rollup', async () => {
+    await expect(start()).rejects.toMatchObject({ code: 'L1_RPC_MISSING' });
+    await writeFile(join(directory, 'rollup.json'), JSON.stringify(ledgerRollup()));
+    await expect(start({ l1Rpc: [l1.url] })).rejects.toMatchObject({ code: 'L1_NOT_FOLLOWED' });
   });
 });
 
