@@ -7,6 +7,7 @@ import { createPrometheusMetrics } from '@squad/service';
 import { fromHex, type Hex, toHex } from '@squad/types';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openRollup } from '../src/derivation/open.ts';
+import { keccak256 } from '../src/execution/keccak.ts';
 import { decodeDeposit, userDepositSource } from '../src/stacks/op/deposit.ts';
 import { decodeL1Attributes } from '../src/stacks/op/l1-attributes.ts';
 import { MAX_L1_BLOCKS, MAX_L1_DISTANCE_BLOCKS } from '../src/stacks/op/limits.ts';
@@ -65,9 +66,9 @@ describe('the L1 origin', () => {
       [1, 1, 0, 1],
     ]);
     const asked = client.calls.flatMap(({ method, params }) =>
-      method === 'engine_forkchoiceUpdatedV3' && params[1] !== null ? [params[1].transactions] : [],
+      method === 'engine_forkchoiceUpdatedV3' && params[1] !== null ? [params[1]] : [],
     );
-    const decoded = asked[1].slice(0, 3).map((raw: Hex) => {
+    const decoded = asked[1].transactions.slice(0, 3).map((raw: Hex) => {
       const read = decodeDeposit(fromHex(raw));
       if (!read.ok) throw new Error(read.error);
       return read.value;
@@ -96,6 +97,9 @@ describe('the L1 origin', () => {
         },
       },
     });
+    const roots = asked.map(({ parentBeaconBlockRoot }: { parentBeaconBlockRoot: Hex }) => parentBeaconBlockRoot);
+    const root = toHex(keccak256(l1.blocks[0]!.hash));
+    expect(roots).toEqual([`0x${'00'.repeat(32)}`, root, root]);
     expect(client.violations).toEqual([]);
   });
 

@@ -1,6 +1,7 @@
 /** The SystemConfig of an OP rollup: how its events on L1 change it, from which block on, and what of it is Jovian's. */
 
 import { fromHex, type Hex, toHex } from '@squad/types';
+import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MAX_BLOB_SCHEDULE_ENTRIES } from '../src/config/op-chain.ts';
 import { parseRollupFile } from '../src/config/rollup-file.ts';
@@ -33,6 +34,10 @@ const attributesOf = ({ transactions }: { transactions: Hex[] }) => {
   if (!decoded.ok) throw new Error(decoded.error);
   return decoded.value;
 };
+
+function l1Topics(): Uint8Array[] {
+  return new L1(1, 1).configUpdate(0, 0n).topics.map(fromHex);
+}
 
 describe('a ConfigUpdate', () => {
   const l1 = new L1(1, 1);
@@ -96,6 +101,18 @@ describe('a ConfigUpdate', () => {
   ])('of %s is none', (_, log) => {
     expect(read(log).ok).toBe(false);
   });
+});
+
+it('a ConfigUpdate of whatever bytes is read or refused', () => {
+  const bytes = (maxLength: number) => fc.uint8Array({ maxLength });
+  const type = fc.nat(9).map((value) => fromHex(`0x${value.toString(16).padStart(64, '0')}`));
+  const [event, version] = l1Topics();
+  fc.assert(
+    fc.property(type, bytes(200), fc.array(bytes(40), { maxLength: 4 }), (kind, data, topics) => {
+      for (const all of [topics, [event!, version!, kind]])
+        expect(configUpdate({ topics: all, data })).toHaveProperty('ok');
+    }),
+  );
 });
 
 it('a SystemConfig comes back from the disk as it was', () => {

@@ -164,7 +164,7 @@ export class FakeL1 {
       withdrawalsRoot: new Uint8Array(WORD),
       blobGasUsed: 0n,
       excessBlobGas: 0n,
-      parentBeaconBlockRoot: new Uint8Array(WORD),
+      parentBeaconBlockRoot: keccak256(parentHash),
       requestsHash: new Uint8Array(WORD),
       ...fields,
     };

@@ -7,7 +7,7 @@
 
 import type { Common } from '@ethereumjs/common';
 import { toQuantity } from '@squad/service';
-import { fromHex, type Hex, toHex, ZERO_HASH } from '@squad/types';
+import { fromHex, type Hex } from '@squad/types';
 import type { RollupFile } from '../../config/rollup-file.ts';
 import type { ExecutionPayload, StackAdapter } from '../../engine/api.ts';
 import { createSharedCommon } from '../../execution/evm/common.ts';
@@ -37,7 +37,7 @@ export function opStack(file: RollupFile): StackAdapter<OpBlock> {
       prevRandao: hexOf(block.summary.hash),
       suggestedFeeRecipient: FEE_RECIPIENT,
       withdrawals: [],
-      parentBeaconBlockRoot: toHex(ZERO_HASH),
+      parentBeaconBlockRoot: hexOf(block.place.origin.parentBeaconBlockRoot),
       transactions: [attributesOf(block.place, isJovian), ...block.deposits, ...block.transactions].map(hexOf),
       noTxPool: true,
       gasLimit: gasLimitOf(block),

@@ -5,7 +5,7 @@
  */
 
 import { type Logger, type Metrics, RpcError } from '@squad/service';
-import { type Bytes32, equalBytes, fromHex, type Hex, SquadError, toHex } from '@squad/types';
+import { type Bytes32, equalBytes, fromHex, type Hex, SquadError, toHex, ZERO_HASH } from '@squad/types';
 import type { OpChain } from '../../config/op-chain.ts';
 import type { L1Anchor } from '../../execution/api.ts';
 import { hexOf } from '../../hex.ts';
@@ -185,9 +185,16 @@ export class L1Chain {
   }
 
   #originOf(hash: Bytes32, header: L1Header): L1Origin {
-    const { number, parentHash, timestamp, baseFeePerGas = 0n, excessBlobGas } = header;
-    const blobFee = blobBaseFee(this.#config.l1.blobSchedule, timestamp, excessBlobGas);
-    return { number: Number(number), hash, parentHash, timestamp, baseFee: baseFeePerGas, blobBaseFee: blobFee };
+    const { number, parentHash, timestamp, baseFeePerGas, excessBlobGas, parentBeaconBlockRoot } = header;
+    return {
+      number: Number(number),
+      hash,
+      parentHash,
+      timestamp,
+      baseFee: baseFeePerGas ?? 0n,
+      blobBaseFee: blobBaseFee(this.#config.l1.blobSchedule, timestamp, excessBlobGas),
+      parentBeaconBlockRoot: parentBeaconBlockRoot ?? ZERO_HASH,
+    };
   }
 
   #updatesIn(logs: readonly L1Log[], { number }: L1Header): Partial<SystemConfig>[] {

@@ -19,6 +19,8 @@ export interface L1Origin {
   readonly timestamp: bigint;
   readonly baseFee: bigint;
   readonly blobBaseFee: bigint;
+  /** Zero where the L1 block has none. */
+  readonly parentBeaconBlockRoot: Bytes32;
 }
 
 /** A block's place after its L1 origin. */
@@ -32,7 +34,7 @@ export interface OriginPlace {
 
 const MIN_BLOB_BASE_FEE = 1n;
 
-/** The parent's hash is not in the rollup file, and zero here. */
+/** What the rollup file does not say, the parent's hash and the beacon root, is zero. */
 export function genesisOrigin({ l1Origin }: OpChain): L1Origin {
   return {
     number: l1Origin.number,
@@ -41,6 +43,7 @@ export function genesisOrigin({ l1Origin }: OpChain): L1Origin {
     timestamp: BigInt(l1Origin.timestamp),
     baseFee: BigInt(l1Origin.baseFee),
     blobBaseFee: BigInt(l1Origin.blobBaseFee),
+    parentBeaconBlockRoot: ZERO_HASH,
   };
 }
 
@@ -64,15 +67,20 @@ export function blobBaseFee(
 
 /** As it is stored with a block. */
 export function encodeOriginPlace({ origin, sequenceNumber, config }: OriginPlace): Uint8Array {
-  const { number, hash, parentHash, timestamp, baseFee, blobBaseFee: blobFee } = origin;
+  const { number, hash, parentHash, timestamp, baseFee, blobBaseFee: blobFee, parentBeaconBlockRoot } = origin;
   const numbers = [BigInt(number), timestamp, baseFee, blobFee, BigInt(sequenceNumber)];
-  return RLP.encode([hash, parentHash, ...numbers.map(integerBytes), encodeSystemConfig(config)]);
+  return RLP.encode([
+    hash,
+    parentHash,
+    parentBeaconBlockRoot,
+    ...numbers.map(integerBytes),
+    encodeSystemConfig(config),
+  ]);
 }
 
 export function decodeOriginPlace(bytes: Uint8Array): OriginPlace {
-  const [hash, parentHash, number, timestamp, baseFee, blobFee, sequenceNumber, config] = RLP.decode(
-    bytes,
-  ) as Uint8Array[];
+  const [hash, parentHash, beaconRoot, ...rest] = RLP.decode(bytes) as Uint8Array[];
+  const [number, timestamp, baseFee, blobFee, sequenceNumber, config] = rest;
   const origin = {
     number: Number(bytesToBigInt(number!)),
     hash: hash!,
@@ -80,6 +88,7 @@ export function decodeOriginPlace(bytes: Uint8Array): OriginPlace {
     timestamp: bytesToBigInt(timestamp!),
     baseFee: bytesToBigInt(baseFee!),
     blobBaseFee: bytesToBigInt(blobFee!),
+    parentBeaconBlockRoot: beaconRoot!,
   };
   return { origin, sequenceNumber: Number(bytesToBigInt(sequenceNumber!)), config: decodeSystemConfig(config!) };
 }
