@@ -138,6 +138,18 @@ describe('the L1 origin', () => {
     expect(times.map((time) => time - GENESIS_SECONDS)).toEqual([3, 4, 5, 6, 7]);
   });
 
+  it('goes on at the beginning of a slot only, however many blocks the slot has', async () => {
+    const { order, anchor } = await start();
+    l1.mine();
+    anchor(l1.mine());
+    await order.final([transfer(0, 0, 29_000_000n), transfer(0, 1)], [transfer(0, 2)], []);
+    expect(shape(order)).toEqual([
+      [1, 0, 0, 1],
+      [1, 1, 0, 1],
+      [2, 0, 0, 1],
+    ]);
+  });
+
   it('stays while the anchor is none, or below it', async () => {
     const { order, anchor } = await start();
     await order.final([transfer(0, 0)]);
@@ -162,18 +174,21 @@ describe('the L1 origin', () => {
   });
 
   it('leaves what its deposits take of a block’s gas to them: what does not fit beside goes into the next one', async () => {
-    const { order, anchor } = await start();
-    anchor(l1.mine([[l1.deposit(ALICE, 1n, { gas: 20_000_000n })]]));
-    const [fits, large, largest] = [
-      transfer(0, 0, 9_000_000n),
-      transfer(0, 1, 1n + 20_000_000n),
-      transfer(1, 0, 29_000_000n),
-    ];
-    await order.final([fits, large, largest], []);
-    expect(shape(order)).toEqual([
+    const shapeOf = async (...transactions: Uint8Array[]) => {
+      const { order, anchor } = await start();
+      anchor(block);
+      await order.final(transactions, []);
+      return shape(order);
+    };
+    const block = l1.mine([[l1.deposit(ALICE, 1n, { gas: 20_000_000n })]]);
+    expect(await shapeOf(transfer(0, 0, 8_979_000n), transfer(0, 1))).toEqual([[1, 0, 1, 2]]);
+    expect(await shapeOf(transfer(0, 0, 8_979_001n), transfer(0, 1))).toEqual([
       [1, 0, 1, 1],
       [1, 1, 0, 1],
-      [1, 2, 0, 1],
+    ]);
+    expect(await shapeOf(transfer(0, 0, 9_000_001n))).toEqual([
+      [1, 0, 1, 0],
+      [1, 1, 0, 1],
     ]);
   });
 
