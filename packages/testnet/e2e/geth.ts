@@ -66,10 +66,11 @@ export class Geth {
     flags: Readonly<Record<string, string>> = {},
   ): Promise<Geth> {
     mkdirSync(folder, { recursive: true });
-    const geth = new Geth(folder, await freePort(), program, flags);
     const path = join(folder, 'genesis.json');
     writeFileSync(path, genesis);
     execFileSync(program, ['init', '--datadir', join(folder, 'data'), path], { stdio: 'pipe' });
+    // As late as can be: until it listens, anybody may take the port.
+    const geth = new Geth(folder, await freePort(), program, flags);
     await geth.start();
     return geth;
   }
@@ -91,7 +92,9 @@ export class Geth {
       stdio: ['ignore', log, log],
     });
     closeSync(log);
-    await waitFor('geth serves', () => this.call('eth_chainId', [], z.string()).then(() => true), 60_000, 50);
+    const serves = () => this.call('eth_chainId', [], z.string()).then(() => true);
+    const withLog = (error: Error) => Promise.reject(new Error(`${error.message}\n${this.logTail(10)}`));
+    await waitFor('geth serves', () => serves().catch(withLog), 60_000, 50);
   }
 
   /** SIGTERM: it writes its state. */
