@@ -229,10 +229,11 @@ describe('optimism_* of an execution client', () => {
     const { client } = engine;
     const of = async (number: number) =>
       (await engine.driver.query('eth_getBlockByNumber', [`0x${number}`, false], z.looseObject({}))) as object;
-    const honest = await of(1);
-    for (const lie of [{ ...honest, stateRoot: `0x${'66'.repeat(32)}` }, await of(2)]) {
-      client.intercept = ({ method }) => (method === 'eth_getBlockByNumber' ? { result: lie } : undefined);
-      await expect(ask('optimism_outputAtBlock', '0x1')).rejects.toMatchObject({
+    const honest = await of(2);
+    for (const lie of [{ ...honest, stateRoot: `0x${'66'.repeat(32)}` }, await of(1)]) {
+      client.intercept = ({ method, params }) =>
+        method === 'eth_getBlockByNumber' && params[0] === '0x2' ? { result: lie } : undefined;
+      await expect(ask('optimism_outputAtBlock', '0x2')).rejects.toMatchObject({
         data: { code: 'ENGINE_HEADER_WRONG' },
       });
     }
