@@ -277,8 +277,9 @@ it.skipIf(CHROMIUM === undefined)(
 );
 
 it('reaches the present as a light client', async () => {
+  // An epoch that has just begun has no final block yet.
   expect(await program('light-client.mjs', ...urls([1, 2, 3]))).toMatch(
-    /^epoch [1-9]\d* set 0x[0-9a-f]{64} final \d+\n$/,
+    /^epoch [1-9]\d* set 0x[0-9a-f]{64} final (\d+|nothing yet)\n$/,
   );
 });
 
