@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { type Metrics, noMetrics, silentLogger } from '@squad/service';
+import { createLogger, type Metrics, noMetrics, silentLogger } from '@squad/service';
 import { privateKeyToAddress } from 'viem/accounts';
 import { afterEach, describe, expect, it } from 'vitest';
 import { developmentRollup } from '../src/config/rollup-file.ts';
@@ -365,5 +365,13 @@ describe('catching up', () => {
     expect(alive.socket.readyState).toBe(alive.socket.OPEN);
     alive.socket.send('x'.repeat(1025));
     await alive.closed();
+  });
+
+  it('cuts off a client whose messages cannot be read, and says why in the log', async () => {
+    const lines: string[] = [];
+    const logger = createLogger({ name: 'test', level: 'info', write: (line) => void lines.push(line) });
+    const messages = { latest: { number: 1 }, messageAt: () => undefined };
+    await clientOf(await feedOf({ messages, logger })).closed();
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ err: { message: 'message 1 is not in the store' } }]);
   });
 });

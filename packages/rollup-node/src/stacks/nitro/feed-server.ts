@@ -148,7 +148,7 @@ class NitroFeedServer {
         next: Math.max(requested, FIRST_SEQUENCE_NUMBER),
         frame: (from) => this.#frame(from),
         onClosed: () => this.#sessions.delete(session),
-        onFailed: (error) => this.#config.logger.error({ error }, 'a Nitro feed client was cut off'),
+        onFailed: (error) => this.#config.logger.error({ err: error }, 'a Nitro feed client was cut off'),
       });
       this.#sessions.add(session);
       session.pump();
