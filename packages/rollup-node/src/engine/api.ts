@@ -21,11 +21,6 @@ export interface DerivedChain<Block extends DerivedBlock> {
   blockAt(number: number): Block | undefined;
 }
 
-/** What is settled elsewhere, if anything is: the number of the newest block that is. Never goes back. */
-export interface Settlement {
-  readonly settledNumber: number;
-}
-
 /** ExecutionPayloadV3, and what a stack adds to it. */
 export interface ExecutionPayload {
   readonly parentHash: Hex;
@@ -91,7 +86,6 @@ export interface Spending {
  * same attributes.
  */
 export interface StackAdapter<Block extends DerivedBlock> {
-  readonly name: string;
   /** Hash of the client's block 0; another one is refused. */
   readonly genesisHash: Hex;
   /** Transactions of the stack's own (deposits, L1 attributes) go before the derived ones. */

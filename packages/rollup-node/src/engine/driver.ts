@@ -3,12 +3,13 @@
  * One call at a time; nothing is queued: blocks are read from the node's store when the client is ready for them.
  */
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger, Metrics } from '@squad/service';
 import { type Hex, SquadError } from '@squad/types';
 import type { z } from 'zod';
 import { hexOf } from '../hex.ts';
-import type { ClientBlock, DerivedBlock, DerivedChain, Settlement } from './api.ts';
+import type { ClientBlock, DerivedBlock, DerivedChain } from './api.ts';
 import { EngineClient, type EngineFork, type ForkchoiceState } from './client.ts';
 import { type BlockFeeder, requireTaken } from './feeder.ts';
 import {
@@ -30,8 +31,6 @@ export interface EngineDriverConfig<Block extends DerivedBlock> {
   readonly chainId: number;
   readonly chain: DerivedChain<Block>;
   readonly feeder: BlockFeeder<Block>;
-  /** Default: what is final is settled. */
-  readonly settlement?: Settlement;
   /** Calls back when the chain changed; returns the function that ends that. */
   readonly onChange: (listener: () => void) => () => void;
   readonly logger: Logger;
@@ -238,18 +237,11 @@ class Driver<Block extends DerivedBlock> implements EngineDriver {
     this.#troubleAt = 0;
   }
 
-  /** Head is the newest block taken, safe the newest final one, finalized the newest settled one of these. */
+  /** Head is the newest block taken, safe and finalized the newest final one of these. */
   async #forkchoice(): Promise<ForkchoiceState> {
-    const { chain, settlement } = this.#config;
     const top = this.#top;
-    const safe = Math.min(chain.finalNumber, top.number);
-    const finalized = Math.min(settlement?.settledNumber ?? safe, safe);
-    const safeBlockHash = await this.#hashAt(safe);
-    return {
-      headBlockHash: top.client,
-      safeBlockHash,
-      finalizedBlockHash: finalized === safe ? safeBlockHash : await this.#hashAt(finalized),
-    };
+    const final = await this.#hashAt(Math.min(this.#config.chain.finalNumber, top.number));
+    return { headBlockHash: top.client, safeBlockHash: final, finalizedBlockHash: final };
   }
 
   /** The client's hash of a final block. */
@@ -282,7 +274,7 @@ class Driver<Block extends DerivedBlock> implements EngineDriver {
     const remedy = remedyOf(error);
     logger.warn({ retryMs, attempt: this.#failures, ...(remedy ? { remedy } : {}) }, `${this.reason}: trying again`);
     this.#wake.clear();
-    await this.#wake.sleep(retryMs, this.#abort.signal);
+    await pause(retryMs, undefined, { signal: this.#abort.signal }).catch(() => {});
   }
 
   #fail(error: unknown): void {

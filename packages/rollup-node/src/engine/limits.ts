@@ -15,7 +15,7 @@ export const ENGINE_RETRY_MAX_MS = 5_000;
 export const MAX_STEP_BACK_BLOCKS = 1_024;
 /** Refusals of a forkchoice (-38002), or of building on a block, in a row after which the driver gives up. */
 export const MAX_FORKCHOICE_REFUSALS = 8;
-/** Times that a block is begun anew because the client does not know the payload any more (-38001). */
+/** Times that a block is begun, the first one included, while the client does not know the payload any more (-38001). */
 export const MAX_BUILD_ATTEMPTS = 3;
 /** Bytes of the file with the JWT secret. */
 export const MAX_JWT_SECRET_FILE_BYTES = 1_024;

@@ -10,7 +10,6 @@ import { payloadOf } from './payload.ts';
 /** `genesisHash`: of the rollup. */
 export function plainStack(genesisHash: Hex): StackAdapter<EvmBlock> {
   return {
-    name: 'plain',
     genesisHash,
     attributes: ({ header, transactions }) => ({
       timestamp: toQuantity(header.timestamp) as Hex,
@@ -29,7 +28,9 @@ export function plainStack(genesisHash: Hex): StackAdapter<EvmBlock> {
       const fields = (Object.keys(payload) as (keyof ExecutionPayload)[]).filter(
         (field) => JSON.stringify(payload[field]) !== JSON.stringify(built[field]),
       );
-      return `${fields.map((field) => `its ${field} is ${short(built[field])}, derived is ${short(payload[field])}`).join('; ')}`;
+      return fields
+        .map((field) => `its ${field} is ${short(built[field])}, derived is ${short(payload[field])}`)
+        .join('; ');
     },
   };
 }

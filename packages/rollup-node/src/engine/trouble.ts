@@ -94,7 +94,7 @@ export function wrongGenesis(url: string, wanted: Hex, found: Hex | undefined): 
   return new SquadError(
     'ENGINE_WRONG_GENESIS',
     `the execution client at ${url} has another chain: its block 0 is ${found ?? 'missing'}, the rollup's ${wanted}`,
-    `${SAME_GENESIS}`,
+    SAME_GENESIS,
     { wanted, found },
   );
 }

@@ -25,16 +25,4 @@ export class Wake {
     clearTimeout(timer);
     this.#resolve = undefined;
   }
-
-  /** Whatever rings, until the time has passed or the signal is aborted. */
-  async sleep(ms: number, signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const end = () => resolve();
-    const timer = setTimeout(end, ms);
-    signal.addEventListener('abort', end);
-    await promise;
-    signal.removeEventListener('abort', end);
-    clearTimeout(timer);
-  }
 }

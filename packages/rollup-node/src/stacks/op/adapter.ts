@@ -30,7 +30,6 @@ export function opStack(file: RollupFile): StackAdapter<OpBlock> {
   const common = createSharedCommon(file.rollupId, file.hardfork);
   const timestampOf = ({ summary }: OpBlock) => toQuantity(summary.timestampSeconds) as Hex;
   return {
-    name: 'op',
     genesisHash: chain.genesisHash.toLowerCase() as Hex,
     attributes: (block) => ({
       timestamp: timestampOf(block),
