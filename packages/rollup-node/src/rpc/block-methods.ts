@@ -144,8 +144,7 @@ function transactionMethods(state: RpcState): RpcMethod[] {
       handler: ({ transactionHash }) => {
         const found = history.transaction(transactionHash);
         // Like its receipt: it has a place once that is final. Under `pending` it has one before.
-        if (found !== undefined)
-          return isFinal(found) ? formatTransaction(found) : withoutPlace(formatTransaction(found));
+        if (found !== undefined) return { ...formatTransaction(found), ...(isFinal(found) ? {} : NO_PLACE) };
         const waiting = submitted.get(transactionHash);
         return waiting === undefined ? null : formatWaitingTransaction(waiting.decoded, waiting.hash, waiting.from);
       },
@@ -226,14 +225,9 @@ function isFinal({ block }: FoundTransaction): boolean {
   return block.stage === 'final';
 }
 
-function withoutPlace(transaction: JsonObject): JsonObject {
-  return { ...transaction, ...NO_PLACE };
-}
-
 function transactionAt(block: StagedBlock | undefined, index: number): JsonObject | null {
   const transaction = block?.transactions[index];
-  const found: FoundTransaction | undefined = transaction && { block: block!, index, transaction };
-  return found === undefined ? null : formatTransaction(found);
+  return transaction === undefined ? null : formatTransaction({ block: block!, index, transaction });
 }
 
 function rawAt(block: StagedBlock | undefined, index: number): string | null {
@@ -264,7 +258,7 @@ export async function findLogs(state: RpcState, query: LogQuery): Promise<JsonOb
       },
     );
   }
-  return found.map((log) => formatLog(log));
+  return found.map(formatLog);
 }
 
 function rangeOf(state: RpcState, from: BlockReference, to: BlockReference): [number, number] {

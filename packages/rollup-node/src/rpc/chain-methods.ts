@@ -6,8 +6,9 @@ import { z } from 'zod';
 import type { StagedBlock } from '../execution/evm/history.ts';
 import { keccak256 } from '../execution/keccak.ts';
 import type { RpcState } from './context.ts';
-import { refused } from './errors.ts';
+import { refused, unknownBlock } from './errors.ts';
 import { forkConfig } from './fork-config.ts';
+import { gasUsedOf } from './format.ts';
 import { MAX_FEE_HISTORY_BLOCKS, MAX_FEE_HISTORY_PERCENTILES, MAX_SHA3_BYTES } from './limits.ts';
 import { BlockNumber, SmallQuantity } from './schemas.ts';
 
@@ -75,8 +76,9 @@ function feeMethods(state: RpcState): RpcMethod[] {
         const newest = state.findBlock(newestBlock);
         if (newest === undefined) {
           const { latestNumber } = state.history;
-          const message = `request beyond head block: requested ${state.numberOf(newestBlock)}, head ${latestNumber}`;
-          throw refused(message, 'UNKNOWN_BLOCK', 'Ask for a block up to eth_blockNumber, or one of the tags.');
+          throw unknownBlock(
+            `request beyond head block: requested ${state.numberOf(newestBlock)}, head ${latestNumber}`,
+          );
         }
         const count = Math.min(blockCount, MAX_FEE_HISTORY_BLOCKS, newest.summary.number + 1);
         return feeHistory(state, newest, count, rewardPercentiles ?? undefined);
@@ -118,10 +120,6 @@ function feeHistory(state: RpcState, newest: StagedBlock, count: number, percent
       ? {}
       : { reward: blocks.map((block) => rewardsOf(block, percentiles)) }),
   };
-}
-
-function gasUsedOf(block: StagedBlock): bigint {
-  return block.transactions.at(-1)?.receipt.cumulativeGasUsed ?? 0n;
 }
 
 /** Priority fees at percentiles of the gas used, cheapest first. */

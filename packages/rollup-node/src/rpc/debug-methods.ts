@@ -14,7 +14,7 @@ import { MAX_TRACE_STEPS, type TracerOf } from '../execution/evm/trace.ts';
 import { hexOf } from '../hex.ts';
 import { BlockOverride, Call, StateOverrides } from './call-schemas.ts';
 import type { RpcState } from './context.ts';
-import { refused, refusedCall } from './errors.ts';
+import { refused, refusedCall, unknownBlock } from './errors.ts';
 import { MAX_CALL_GAS } from './limits.ts';
 import { BlockChoice, BlockNumber, type BlockReference, SmallQuantity, Word } from './schemas.ts';
 
@@ -133,11 +133,7 @@ function blockOf(state: RpcState, reference: BlockReference): StagedBlock {
   const found = state.findBlock(reference);
   if (found !== undefined) return found;
   const name = 'hash' in reference ? hexOf(reference.hash) : `#${state.numberOf(reference)}`;
-  throw refused(
-    `block ${name} not found`,
-    'UNKNOWN_BLOCK',
-    'Ask for a block up to eth_blockNumber, or one of the tags.',
-  );
+  throw unknownBlock(`block ${name} not found`);
 }
 
 async function traced<T>(trace: () => Promise<T>): Promise<T> {

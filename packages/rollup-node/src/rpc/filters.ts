@@ -92,9 +92,9 @@ export class Filters {
       const whole = found.filter(({ block }) => block.summary.number < filter.next);
       if (whole.length === 0)
         throw refused('one block has too many matching logs', 'TOO_MANY_LOGS', 'Narrow the filter.');
-      return whole.map((log) => formatLog(log));
+      return whole.map(formatLog);
     }
-    return found.map((log) => formatLog(log));
+    return found.map(formatLog);
   }
 
   #use(id: string): Filter {

@@ -45,7 +45,7 @@ export function formatHeader(block: StagedBlock): JsonObject {
     difficulty: '0x0',
     extraData: hexOf(header.extraData),
     gasLimit: toQuantity(header.gasLimit),
-    gasUsed: toQuantity(block.transactions.at(-1)?.receipt.cumulativeGasUsed ?? 0n),
+    gasUsed: toQuantity(gasUsedOf(block)),
     timestamp: toQuantity(header.timestamp),
     mixHash: hexOf(header.mixHash),
     nonce: '0x0000000000000000',
@@ -171,8 +171,7 @@ export function formatReceipt(found: FoundTransaction): JsonObject {
   };
 }
 
-/** `removed`: it was reported before, and the order has changed. */
-export function formatLog(found: FoundLog, removed = false): JsonObject {
+export function formatLog(found: FoundLog): JsonObject {
   const { block, transaction, transactionIndex, logIndex, log } = found;
   return {
     address: hexOf(log.address),
@@ -184,7 +183,7 @@ export function formatLog(found: FoundLog, removed = false): JsonObject {
     transactionHash: hexOf(transaction.hash),
     transactionIndex: toQuantity(transactionIndex),
     logIndex: toQuantity(logIndex),
-    removed,
+    removed: false,
   };
 }
 
@@ -222,6 +221,11 @@ function withPrefix(payload: number): number {
 
 function sum(sizes: readonly number[]): number {
   return sizes.reduce((total, size) => total + size, 0);
+}
+
+/** Also of a block that is still open. */
+export function gasUsedOf({ transactions }: StagedBlock): bigint {
+  return transactions.at(-1)?.receipt.cumulativeGasUsed ?? 0n;
 }
 
 function stageOf(block: StagedBlock): 'soft' | 'final' {

@@ -14,12 +14,6 @@ export interface RollupRpcPorts {
   peerCount(): number;
   /** Such as `squad/0.1.0/rollup-node`. */
   readonly clientVersion: string;
-  /**
-   * Newest block that operators have attested (`safe`) and that is settled on L1 (`finalized`). Genesis follows from the
-   * rollup file alone: until anything is attested or settled, both are 0, and that is the truthful answer.
-   */
-  safeNumber?(): number;
-  finalizedNumber?(): number;
   /** Milliseconds, monotonic; for the expiry of filters and remembered transactions. Default: `performance.now`. */
   now?(): number;
 }

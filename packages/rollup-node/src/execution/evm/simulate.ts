@@ -3,7 +3,7 @@
  * kept; what is made, down to the roots, is what blocks with these transactions would be, system calls included.
  */
 
-import type { HeaderData } from '@ethereumjs/block';
+import type { Block, HeaderData } from '@ethereumjs/block';
 import { Account, Address, bigIntMin } from '@ethereumjs/util';
 import { Bloom } from '@ethereumjs/vm';
 import { SquadError, ZERO_HASH } from '@squad/types';
@@ -26,7 +26,7 @@ import { headerFields } from './genesis.ts';
 import type { StagedBlock } from './history.ts';
 import { type AccountOverride, type BlockOverrides, overriddenFields, overrideAccounts } from './overrides.ts';
 import { encodeList, integerBytes } from './rlp.ts';
-import { runCall } from './run-call.ts';
+import { type CallRun, runCall } from './run-call.ts';
 import { EvmState, type StateRoot, type StateSource } from './state.ts';
 import { callAtBlockStart, requestsHash, takeRequests } from './system-calls.ts';
 import { effectiveGasPrice } from './transaction.ts';
@@ -229,7 +229,7 @@ export class BlockSimulation {
     return { block: this.#parent, withdrawals, calls };
   }
 
-  async #call(request: CallRequest, block: ReturnType<typeof makeBlock>, previous: EvmTransaction | undefined) {
+  async #call(request: CallRequest, block: Block, previous: EvmTransaction | undefined) {
     const used = previous?.receipt.cumulativeGasUsed ?? 0n;
     const { gasLimit } = block.header;
     const asked = request.gas ?? gasLimit - used;
@@ -241,7 +241,7 @@ export class BlockSimulation {
     }
     const gas = bigIntMin(asked, this.#gasLeft);
     const transfers = this.#options.traceTransfers ? listenForTransfers(this.#rollupVm) : undefined;
-    let run: Awaited<ReturnType<typeof runCall>>;
+    let run: CallRun;
     try {
       run = await runCall(this.#rollupVm, request, gas, block, this.#options.validation);
     } finally {
