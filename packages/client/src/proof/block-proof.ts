@@ -24,7 +24,7 @@ import type { Checkpoint } from './checkpoint.ts';
 import { refused } from './fault.ts';
 
 export interface ProofOptions {
-  /** Default `nobleBls`, which runs everywhere; `blstBls` of `@squad/client/node` is 30 times faster. */
+  /** Default `nobleBls`, which runs everywhere; `native.bls` of `@squad/client/node` is 30 times faster. */
   readonly bls?: Bls;
   /** Default: portable ones. */
   readonly sha256?: Hash;

@@ -1,6 +1,7 @@
 /** Namespace completeness: which batches a block orders for one rollup, and that there are no others. */
 
 import { type BatchRef, type BlockProof, ok, type Result, type RollupId, type SquadError } from '@squad/types';
+import { refsOfRollup } from '../batches.ts';
 import { type CertifiedBlock, type ProofOptions, verifyBlockProof } from './block-proof.ts';
 import type { Checkpoint } from './checkpoint.ts';
 
@@ -27,5 +28,5 @@ export function verifyNamespace(
   const block = verifyBlockProof(proof, checkpoint, options);
   if (!block.ok) return block;
   const { stage, hash, header, refs } = block.value;
-  return ok({ stage, hash, header, rollupId, refs: refs.filter((ref) => ref.rollupId === rollupId) });
+  return ok({ stage, hash, header, rollupId, refs: refsOfRollup(refs, rollupId) });
 }

@@ -21,6 +21,7 @@ import {
   type TransactionHash,
   toHex,
 } from '@squad/types';
+import { refsOfRollup } from '../batches.ts';
 import type { Fault } from '../certificates.ts';
 import { certifiedBlock, linkFault, type ProofOptions, signatureFault } from './block-proof.ts';
 import type { Checkpoint } from './checkpoint.ts';
@@ -87,7 +88,7 @@ export function verifyReceipt(
     batchIndex,
     batchHeader,
     transactionIndex,
-    namespaceRefs: refs.filter((ref) => ref.rollupId === rollupId),
+    namespaceRefs: refsOfRollup(refs, rollupId),
   });
 }
 
