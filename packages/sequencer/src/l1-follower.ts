@@ -30,7 +30,8 @@ export const L1_ANSWER_TIMEOUT_MS = 5_000;
 /** Bytes of one answer: a header with the hashes of the block's transactions. */
 export const MAX_L1_ANSWER_BYTES: number = 1024 * 1024;
 
-const BlockNumber = z
+/** 13 digits at most: below 2^52, so a number holds it. */
+const SmallQuantity = z
   .string()
   .regex(/^0x(0|[1-9a-f][0-9a-f]{0,12})$/)
   .transform(Number);
@@ -129,7 +130,7 @@ export class L1Follower {
   async #read(url: string): Promise<void> {
     const { l1, anchor, logger } = this.#config;
     await this.#checkChain(url);
-    const head = await this.#ask(url, 'eth_blockNumber', [], BlockNumber);
+    const head = await this.#ask(url, 'eth_blockNumber', [], SmallQuantity);
     this.#head.set(head);
     const from = anchor();
     const at = this.#blocks.findIndex(({ number, hash }) => number === from.number && equalBytes(hash, from.hash));
@@ -157,7 +158,7 @@ export class L1Follower {
 
   async #checkChain(url: string): Promise<void> {
     if (this.#known.has(url)) return;
-    const chainId = await this.#ask(url, 'eth_chainId', [], BlockNumber);
+    const chainId = await this.#ask(url, 'eth_chainId', [], SmallQuantity);
     const expected = this.#config.l1.chainId;
     if (chainId !== expected) {
       throw new SquadError(
