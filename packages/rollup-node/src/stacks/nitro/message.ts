@@ -17,9 +17,9 @@ const SEQUENCER = '0xa4b000000000000000000073657175656e636572';
 const BATCH = 3;
 const SIGNED_TRANSACTION = 4;
 const LENGTH_BYTES = 8;
-/** The initialisation is the one message of the delayed inbox that was read; the network follows no L1 yet. */
+/** The initialisation is the one message of the delayed inbox that was read; the feed takes nothing from L1 yet. */
 const DELAYED_MESSAGES_READ = 1;
-/** Of the L1: none is followed yet. */
+/** Of L1, from which the feed takes nothing yet. */
 const L1_BLOCK_NUMBER = 0;
 const FEED_VERSION = 1;
 
