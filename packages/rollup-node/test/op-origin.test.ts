@@ -231,10 +231,6 @@ describe('the same blocks', () => {
     await l1.stop();
     const again = await start({ directory });
     expect([1, 2, 3, 4, 5].map((number) => again.order.executor.blockAt(number))).toEqual(full);
-    await l1.start();
-    again.anchor(l1.mine());
-    second.anchor(l1.head);
-    await second.order.final([transfer(2, 0)], []);
   });
 
   it('go on after a restart as without one', async () => {
@@ -327,6 +323,18 @@ describe('an endpoint', () => {
     await applied;
     expect(chain.trouble).toBeUndefined();
     expect(shape(order)).toEqual([[1, 0, 1, 1]]);
+  });
+
+  it('is named by its origin alone: the rest of its address may be a secret', async () => {
+    const { order, anchor, chain, log } = await start({ urls: [`${l1.url}/?key=secret`] });
+    anchor(l1.mine());
+    l1.intercept = () => ({ result: null });
+    const applied = order.final([]);
+    await l1.until(() => log.length > 0);
+    expect(chain.trouble).toContain(`${l1.url} does not know`);
+    expect([chain.trouble, ...log].join()).not.toContain('secret');
+    l1.intercept = () => undefined;
+    await applied;
   });
 
   it('that lies is left for the next one', async () => {

@@ -3,8 +3,7 @@
  * (certificate, refs, bodies) and only then calls `applySoft` or `applyFinal`; derivation trusts what it is given.
  */
 
-import type { Bytes32, Height, UnixMs, View } from '@squad/types';
-import type { L1Anchor } from '../execution/api.ts';
+import type { Bytes32, Height, L1BlockId, UnixMs, View } from '@squad/types';
 
 /** A batch of this rollup whose body was checked against its digest. */
 export interface ProvenBatch {
@@ -23,7 +22,7 @@ export interface ProvenBlock {
   readonly parentHash: Bytes32;
   readonly timestampMs: UnixMs;
   /** Default: none. */
-  readonly l1Anchor?: L1Anchor;
+  readonly l1Anchor?: L1BlockId;
   readonly batches: readonly ProvenBatch[];
 }
 

@@ -17,8 +17,8 @@
  * where they differ, all from the first block that held anything of it is undone and executed anew.
  */
 
-import { equalBytes, type Height, SquadError, toHex, ZERO_HASH } from '@squad/types';
-import type { BlockEnvironment, Cursor, Executor, L1Anchor } from '../execution/api.ts';
+import { equalBytes, type Height, type L1BlockId, NO_L1_ANCHOR, SquadError, toHex } from '@squad/types';
+import type { BlockEnvironment, Cursor, Executor } from '../execution/api.ts';
 import { breatheNow } from '../execution/breathe.ts';
 import { keccak256 } from '../execution/keccak.ts';
 import { Mutex } from '../execution/mutex.ts';
@@ -33,15 +33,13 @@ export const MAX_HELD_BYTES: number = 256 * 1024 * 1024;
 /** Final sequencer blocks without a transaction of this rollup after which the cursor is written by itself. */
 export const CURSOR_EVERY_BLOCKS = 256;
 
-const NO_ANCHOR: L1Anchor = { number: 0, hash: ZERO_HASH };
-
 /** A sequencer block whose slot is not yet durable. */
 interface HeldBlock {
   readonly block: ProvenBlock;
   readonly slot: number;
   readonly bytes: number;
   /** Of the slot's first block. */
-  readonly l1Anchor: L1Anchor;
+  readonly l1Anchor: L1BlockId;
   final: boolean;
   /** Number of the newest rollup block that was sealed before this block's first transaction was executed. */
   base: number;
@@ -169,7 +167,7 @@ export class SequenceDerivation implements Derivation {
     let bytes = 0;
     for (const batch of block.batches) for (const transaction of batch.transactions) bytes += transaction.length;
     const before = this.#held.at(-1);
-    const l1Anchor = before?.slot === slot ? before.l1Anchor : (block.l1Anchor ?? NO_ANCHOR);
+    const l1Anchor = before?.slot === slot ? before.l1Anchor : (block.l1Anchor ?? NO_L1_ANCHOR);
     return { block, slot, bytes, l1Anchor, final, base: 0 };
   }
 

@@ -5,13 +5,7 @@
  * is provisional: held in memory, readable, and undone by `rollback`, until `commit` makes it and its predecessors durable.
  */
 
-import type { Bytes32, Height, UnixMs } from '@squad/types';
-
-/** The L1 block that a sequencer block is anchored in (R7); number 0: none, the network follows no L1. */
-export interface L1Anchor {
-  readonly number: number;
-  readonly hash: Bytes32;
-}
+import type { Bytes32, Height, L1BlockId, UnixMs } from '@squad/types';
 
 export interface BlockEnvironment {
   /** The time slot that the block belongs to; the same for all blocks of a slot. */
@@ -20,8 +14,8 @@ export interface BlockEnvironment {
   readonly timestampSeconds: number;
   /** Hash of the sequencer block for whose transactions this block was opened. Known to whoever orders: not a fair coin. */
   readonly randomness: Bytes32;
-  /** Of the slot's first sequencer block. Default: none. */
-  readonly l1Anchor?: L1Anchor;
+  /** The anchor (R24) of the slot's first sequencer block. Default: none. */
+  readonly l1Anchor?: L1BlockId;
 }
 
 /** Why the rollup's rules rejected a transaction. Skipping is deterministic: the same on every node. */

@@ -5,6 +5,7 @@
  */
 
 import type { Common } from '@ethereumjs/common';
+import { bigIntMin } from '@ethereumjs/util';
 import { type Bytes32, ZERO_HASH } from '@squad/types';
 import type { RollupFile } from '../config/rollup-file.ts';
 import type { BlockEnvironment, BlockSummary, Cursor, ExecutionOutcome, Executor } from './api.ts';
@@ -179,7 +180,7 @@ export abstract class OrderedExecutor implements Executor {
     const decoded = decodeTransaction(raw, this.common);
     if ('reason' in decoded) return decoded;
     const { gasLimit } = decoded.transaction;
-    const most = [this.blockGas, BigInt(this.file.maxTransactionGas)].reduce((a, b) => (a < b ? a : b));
+    const most = bigIntMin(this.blockGas, BigInt(this.file.maxTransactionGas));
     const fault =
       gasLimit > most
         ? `the gas limit ${gasLimit} is above the most that a transaction may use, ${most}`

@@ -4,12 +4,11 @@
  * and stands for the derived block: its `prevRandao` is that block's hash.
  */
 
-import { type Bytes32, equalBytes, fromHex, toHex, ZERO_HASH } from '@squad/types';
+import { type Bytes32, encodeL1Header, equalBytes, fromHex, L1Header, toHex, ZERO_HASH } from '@squad/types';
 import type { EngineDriver } from '../engine/driver.ts';
 import { keccak256 } from '../execution/keccak.ts';
 import { hexOf } from '../hex.ts';
 import type { OpBlock, OpExecutor } from '../stacks/op/executor.ts';
-import { encodeHeader, Header, type L1Header } from '../stacks/op/l1.ts';
 import type { L1Origin } from '../stacks/op/origin.ts';
 import { refused } from './errors.ts';
 import type { L1BlockRef, OpBlocks } from './op-methods.ts';
@@ -56,13 +55,13 @@ async function readHeader(
   number: number,
 ): Promise<{ readonly hash: Bytes32; readonly header: L1Header; readonly block: OpBlock }> {
   const asked = [`0x${number.toString(16)}`, false];
-  const header = await engine.query('eth_getBlockByNumber', asked, Header.nullable()).catch((error: Error) => {
+  const header = await engine.query('eth_getBlockByNumber', asked, L1Header.nullable()).catch((error: Error) => {
     throw notDriven(error.message);
   });
   // After reading: soft order may have been replaced meanwhile.
   const block = executor.blockAt(number);
   if (header === null || block === undefined) throw notDriven(`it has no block ${number}`);
-  const hash = keccak256(encodeHeader(header));
+  const hash = keccak256(encodeL1Header(header));
   const isDerived =
     number === 0
       ? toHex(hash) === executor.file.op!.genesisHash.toLowerCase()

@@ -5,11 +5,11 @@
 
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { type Bytes32, concatBytes, fromHex, type Hex, toHex } from '@squad/types';
+import { type Bytes32, concatBytes, encodeL1Header, fromHex, type Hex, type L1Header, toHex } from '@squad/types';
 import { indexedRoot } from '../execution/evm/trie.ts';
 import { keccak256 } from '../execution/keccak.ts';
 import { DEPOSIT_EVENT } from '../stacks/op/deposit-log.ts';
-import { encodeHeader, encodeReceipt, type L1Header, type L1Receipt } from '../stacks/op/l1.ts';
+import { encodeReceipt, type L1Receipt } from '../stacks/op/l1.ts';
 import { CONFIG_UPDATE_EVENT } from '../stacks/op/system-config.ts';
 
 export interface FakeLog {
@@ -168,7 +168,7 @@ export class FakeL1 {
       requestsHash: new Uint8Array(WORD),
       ...fields,
     };
-    const hash = keccak256(encodeHeader(header));
+    const hash = keccak256(encodeL1Header(header));
     this.#headers.set(toHex(hash), { ...(json(header) as Json), hash: toHex(hash) });
     this.#receipts.set(toHex(hash), json(receipts) as Json[]);
     const block = { number, hash, timestamp: Number(header.timestamp) };

@@ -97,25 +97,24 @@ export class OpExecutor extends OrderedExecutor {
     return this.#placeOfHead().origin.number;
   }
 
-  isDue({ slot, l1Anchor }: BlockEnvironment): boolean {
-    return this.#followsL1 && l1Anchor !== undefined && this.#steps(slot, l1Anchor.number) > 0;
+  isDue(environment: BlockEnvironment): boolean {
+    return this.#steps(environment) > 0;
   }
 
-  async canBegin({ slot, l1Anchor }: BlockEnvironment): Promise<boolean> {
-    const count = this.#steps(slot, l1Anchor?.number ?? 0);
-    return count === 0 || this.#l1!.has(this.#place.origin, l1Anchor!, count);
+  async canBegin(environment: BlockEnvironment): Promise<boolean> {
+    const count = this.#steps(environment);
+    return count === 0 || this.#l1!.has(this.#place.origin, environment.l1Anchor!, count);
   }
 
   /** Waits for L1, if the slot begins with a new L1 origin. */
   protected override async open(environment: BlockEnvironment): Promise<void> {
-    const { slot, l1Anchor } = environment;
-    const count = this.#followsL1 ? this.#steps(slot, l1Anchor?.number ?? 0) : 0;
+    const count = this.#steps(environment);
     if (count === 0) {
       const place = this.#placeOfHead();
       this.#open = { place: { ...place, sequenceNumber: place.sequenceNumber + 1 }, deposits: [] };
       return this.openWith(environment, 0n);
     }
-    const blocks = await this.#l1!.blocksAfter(this.#placeOfHead().origin, l1Anchor!, count);
+    const blocks = await this.#l1!.blocksAfter(this.#placeOfHead().origin, environment.l1Anchor!, count);
     for (const [index, block] of blocks.entries()) {
       if (index > 0) this.sealOpen();
       this.#openOrigin(environment, block);
@@ -130,10 +129,10 @@ export class OpExecutor extends OrderedExecutor {
   }
 
   /** How many L1 blocks the chain's origin goes on by at the beginning of a slot. */
-  #steps(slot: number, anchor: number): number {
-    if (this.head.slot >= slot) return 0;
+  #steps({ slot, l1Anchor }: BlockEnvironment): number {
+    if (!this.#followsL1 || l1Anchor === undefined || this.head.slot >= slot) return 0;
     const most = Math.floor(this.file.blockTimeMs / 1000);
-    return Math.max(0, Math.min(most, anchor - this.#place.origin.number));
+    return Math.max(0, Math.min(most, l1Anchor.number - this.#place.origin.number));
   }
 
   get #followsL1(): boolean {

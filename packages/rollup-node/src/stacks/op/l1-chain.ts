@@ -4,13 +4,23 @@
  * withhold something, and change nothing. While nothing can be had, this waits and says so.
  */
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { type Logger, type Metrics, RpcError } from '@squad/service';
-import { type Bytes32, equalBytes, fromHex, type Hex, SquadError, toHex, ZERO_HASH } from '@squad/types';
+import {
+  type Bytes32,
+  equalBytes,
+  fromHex,
+  type Hex,
+  type L1BlockId,
+  type L1Header,
+  SquadError,
+  toHex,
+  ZERO_HASH,
+} from '@squad/types';
 import type { OpChain } from '../../config/op-chain.ts';
-import type { L1Anchor } from '../../execution/api.ts';
 import { hexOf } from '../../hex.ts';
 import { type DepositTransaction, encodeDeposit } from './deposit.ts';
-import { depositsIn, type L1Header, type L1Log, mayHoldLogsOf, readL1Header, readL1Logs } from './l1.ts';
+import { depositsIn, type L1Log, mayHoldLogsOf, readL1Header, readL1Logs } from './l1.ts';
 import {
   L1_CALL_TIMEOUT_MS,
   L1_RETRY_MAX_MS,
@@ -72,12 +82,13 @@ export class L1Chain {
    * The `count` L1 blocks after `origin` on the way to `anchor`, which is so far on at least; waits for them. Throws SquadError
    * `L1_ANCHOR_WRONG`, `L1_OTHER_CHAIN`, `L1_TOO_FAR` or `L1_DEPOSIT_MALFORMED`, which are proven, and `DERIVATION_STOPPED`.
    */
-  async blocksAfter(origin: L1Origin, anchor: L1Anchor, count: number): Promise<L1Block[]> {
+  async blocksAfter(origin: L1Origin, anchor: L1BlockId, count: number): Promise<L1Block[]> {
     const { urls, logger, retryMinMs = L1_RETRY_MIN_MS } = this.#config;
     for (let attempt = 0; ; attempt++) {
       this.#requireRunning();
+      const url = urls[attempt % urls.length]!;
       try {
-        return await this.#read(urls[attempt % urls.length]!, origin, anchor, count);
+        return await this.#read(url, origin, anchor, count);
       } catch (error) {
         this.#requireRunning();
         if (isProven(error)) throw error;
@@ -85,23 +96,23 @@ export class L1Chain {
         const remedy = error instanceof SquadError ? error.remedy : undefined;
         logger.warn(
           { retryMs, attempt, remedy, origin: origin.number, anchor: anchor.number },
-          this.#noteTrouble(error),
+          this.#noteTrouble(url, error),
         );
-        await this.#sleep(retryMs);
+        await pause(retryMs, undefined, { signal: this.#abort.signal }).catch(() => {});
       }
     }
   }
 
   /** Whether the same can be had now, at any of the endpoints; then `blocksAfter` has it without asking again. Never waits. */
-  async has(origin: L1Origin, anchor: L1Anchor, count: number): Promise<boolean> {
+  async has(origin: L1Origin, anchor: L1BlockId, count: number): Promise<boolean> {
     for (const url of this.#config.urls) {
       try {
         await this.#read(url, origin, anchor, count);
         return true;
       } catch (error) {
         this.#requireRunning();
-        const why = isProven(error) ? (error as Error).message : this.#noteTrouble(error);
-        this.#config.logger.debug({ url, anchor: anchor.number }, why);
+        const why = isProven(error) ? (error as Error).message : this.#noteTrouble(url, error);
+        this.#config.logger.debug({ anchor: anchor.number }, why);
       }
     }
     return false;
@@ -117,13 +128,15 @@ export class L1Chain {
     throw new SquadError('DERIVATION_STOPPED', 'the node is stopping and reads L1 no more', 'Start it again.');
   }
 
-  #noteTrouble(error: unknown): string {
+  #noteTrouble(url: string, error: unknown): string {
     this.#failures.increment();
-    this.trouble = error instanceof Error ? error.message : String(error);
+    const reason = error instanceof Error ? error.message : String(error);
+    // The rest of an address may be a secret, and whoever asks for the node's status is told this.
+    this.trouble = reason.replaceAll(url, new URL(url).origin);
     return `L1 cannot be read, derivation waits: ${this.trouble}`;
   }
 
-  async #read(url: string, origin: L1Origin, anchor: L1Anchor, count: number): Promise<L1Block[]> {
+  async #read(url: string, origin: L1Origin, anchor: L1BlockId, count: number): Promise<L1Block[]> {
     const hashes = await this.#path(url, origin, anchor);
     const blocks: L1Block[] = [];
     for (const hash of hashes.slice(0, count)) blocks.push(await this.#block(url, hash));
@@ -132,7 +145,7 @@ export class L1Chain {
   }
 
   /** Hashes from the block after `origin` to the anchor. */
-  async #path(url: string, origin: L1Origin, anchor: L1Anchor): Promise<Bytes32[]> {
+  async #path(url: string, origin: L1Origin, anchor: L1BlockId): Promise<Bytes32[]> {
     const distance = anchor.number - origin.number;
     if (distance > MAX_L1_DISTANCE_BLOCKS) throw tooFar(origin, anchor);
     this.#forgetHeaders(origin, distance);
@@ -214,23 +227,13 @@ export class L1Chain {
     const { signal } = this.#abort;
     return { timeoutMs: L1_CALL_TIMEOUT_MS, maxAnswerBytes: MAX_L1_ANSWER_BYTES, signal };
   }
-
-  async #sleep(ms: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const end = () => resolve();
-    const timer = setTimeout(end, ms);
-    this.#abort.signal.addEventListener('abort', end);
-    await promise;
-    this.#abort.signal.removeEventListener('abort', end);
-    clearTimeout(timer);
-  }
 }
 
 function isProven(error: unknown): boolean {
   return !(error instanceof RpcError) && error instanceof SquadError && PROVEN.includes(error.code);
 }
 
-function wrongAnchor(anchor: L1Anchor, hash: Bytes32, found: bigint, wanted: number): SquadError {
+function wrongAnchor(anchor: L1BlockId, hash: Bytes32, found: bigint, wanted: number): SquadError {
   return new SquadError(
     'L1_ANCHOR_WRONG',
     `the ordered blocks name L1 block ${anchor.number} (${toHex(anchor.hash)}); on the way to it, ${toHex(hash)} has number ${found} where ${wanted} belongs`,
@@ -239,7 +242,7 @@ function wrongAnchor(anchor: L1Anchor, hash: Bytes32, found: bigint, wanted: num
   );
 }
 
-function otherChain(origin: L1Origin, anchor: L1Anchor, found: Bytes32): SquadError {
+function otherChain(origin: L1Origin, anchor: L1BlockId, found: Bytes32): SquadError {
   return new SquadError(
     'L1_OTHER_CHAIN',
     `L1 block ${anchor.number} (${toHex(anchor.hash)}), which the ordered blocks name, has ancestor ${toHex(found)} at ${origin.number}; the rollup's L1 origin there is ${toHex(origin.hash)}`,
@@ -248,7 +251,7 @@ function otherChain(origin: L1Origin, anchor: L1Anchor, found: Bytes32): SquadEr
   );
 }
 
-function tooFar(origin: L1Origin, anchor: L1Anchor): SquadError {
+function tooFar(origin: L1Origin, anchor: L1BlockId): SquadError {
   return new SquadError(
     'L1_TOO_FAR',
     `the ordered blocks name L1 block ${anchor.number}, more than MAX_L1_DISTANCE_BLOCKS = ${MAX_L1_DISTANCE_BLOCKS} above the rollup's L1 origin, ${origin.number}`,

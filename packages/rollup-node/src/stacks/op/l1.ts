@@ -6,7 +6,18 @@
 
 import { RLP } from '@ethereumjs/rlp';
 import { type RpcCallOptions, rpcCall } from '@squad/service';
-import { type Bytes32, concatBytes, equalBytes, fromHex, type Hex, isHex, SquadError, toHex } from '@squad/types';
+import {
+  type Bytes32,
+  concatBytes,
+  encodeL1Header,
+  equalBytes,
+  fromHex,
+  type Hex,
+  isHex,
+  L1Header,
+  SquadError,
+  toHex,
+} from '@squad/types';
 import { z } from 'zod';
 import { integerBytes } from '../../execution/evm/rlp.ts';
 import { indexedRoot } from '../../execution/evm/trie.ts';
@@ -23,32 +34,6 @@ const quantity = z
   .regex(/^0x(0|[1-9a-f][0-9a-f]{0,63})$/)
   .transform((value) => BigInt(value));
 
-/** Fields of a header in the order of its encoding; those of later forks may be absent, from some field on. */
-export const Header = z.object({
-  parentHash: data,
-  sha3Uncles: data,
-  miner: data,
-  stateRoot: data,
-  transactionsRoot: data,
-  receiptsRoot: data,
-  logsBloom: data,
-  difficulty: quantity,
-  number: quantity,
-  gasLimit: quantity,
-  gasUsed: quantity,
-  timestamp: quantity,
-  extraData: data,
-  mixHash: data,
-  nonce: data,
-  baseFeePerGas: quantity.optional(),
-  withdrawalsRoot: data.optional(),
-  blobGasUsed: quantity.optional(),
-  excessBlobGas: quantity.optional(),
-  parentBeaconBlockRoot: data.optional(),
-  requestsHash: data.optional(),
-});
-export type L1Header = z.infer<typeof Header>;
-
 const Receipt = z.object({
   type: quantity.default(0n),
   status: quantity,
@@ -64,9 +49,9 @@ export interface L1Log extends DepositLog {
 
 /** Throws SquadError `L1_UNKNOWN_BLOCK` or `L1_HEADER_WRONG`, and what `rpcCall` throws. */
 export async function readL1Header(url: string, hash: Bytes32, options: RpcCallOptions = {}): Promise<L1Header> {
-  const header = await rpcCall(url, 'eth_getBlockByHash', [toHex(hash), false], Header.nullable(), options);
+  const header = await rpcCall(url, 'eth_getBlockByHash', [toHex(hash), false], L1Header.nullable(), options);
   if (header === null) throw unknown(url, hash);
-  if (!equalBytes(keccak256(encodeHeader(header)), hash)) {
+  if (!equalBytes(keccak256(encodeL1Header(header)), hash)) {
     throw new SquadError(
       'L1_HEADER_WRONG',
       `${url} answers the question for L1 block ${toHex(hash)} with a header of another hash`,
@@ -135,18 +120,6 @@ export function mayHoldLogsOf(bloom: Uint8Array, address: Uint8Array): boolean {
 
 function isDeposit(topics: readonly Uint8Array[]): boolean {
   return topics[0] !== undefined && equalBytes(topics[0], DEPOSIT_EVENT);
-}
-
-export function encodeHeader(header: L1Header): Uint8Array {
-  const names = Object.keys(Header.shape) as (keyof L1Header)[];
-  const absent = names.findIndex((name) => header[name] === undefined);
-  const present = absent < 0 ? names : names.slice(0, absent);
-  return RLP.encode(
-    present.map((name) => {
-      const value = header[name]!;
-      return typeof value === 'bigint' ? integerBytes(value) : value;
-    }),
-  );
 }
 
 export function encodeReceipt({ type, status, cumulativeGasUsed, logsBloom, logs }: L1Receipt): Uint8Array {
