@@ -400,6 +400,17 @@ describe('files beyond their limits', () => {
   });
 });
 
+it.each(['sequencer', 'rollup-node'])(
+  '%s takes as many L1 endpoints as it asks in turn, and not one more',
+  async (kind) => {
+    const endpoints = (count: number) =>
+      Array.from({ length: count }, (_, i) => ['--l1-rpc', `http://127.0.0.1:${i + 1}`]).flat();
+    const most = await squad('show-config', kind, ...endpoints(8));
+    expect(most.stderr).not.toContain('--l1-rpc');
+    expectExplained(await squad('show-config', kind, ...endpoints(9)), 'nine endpoints');
+  },
+);
+
 it('never wrote anything', () => {
   for (const file of ['genesis.json', '.squad', 'keys'])
     expect(existsSync(join(process.cwd(), file)) && file).toBe(false);

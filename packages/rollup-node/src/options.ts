@@ -3,6 +3,7 @@
 import { defineOptions, LogLevel, type OptionValues } from '@squad/service';
 import { z } from 'zod';
 import { BlockTimeMs } from './config/block-time.ts';
+import { MAX_L1_ENDPOINTS } from './stacks/op/limits.ts';
 
 export { BlockTimeMs, DEFAULT_BLOCK_TIME_MS } from './config/block-time.ts';
 
@@ -144,11 +145,11 @@ export const rollupNodeOptions = defineOptions({
     help: 'path of the secp256k1 key, in hex, that signs the Nitro feed; by default it is not signed',
   },
   l1Rpc: {
-    type: z.array(z.url({ protocol: /^https?$/ })).max(8),
+    type: z.array(z.url({ protocol: /^https?$/ })).max(MAX_L1_ENDPOINTS),
     default: [],
     env: 'SQUAD_L1_RPC',
     flag: '--l1-rpc',
-    help: 'JSON-RPC addresses of L1, for a rollup file that follows it (op.l1); the next one is tried when one fails. They are not trusted: all is checked by hash',
+    help: 'JSON-RPC address of L1, for a rollup file that follows it (op.l1); may be repeated: the next one is asked when one fails. It is not trusted: all is checked by hash',
   },
   opRollupConfig: {
     type: path.optional(),

@@ -372,6 +372,8 @@ describe('catching up', () => {
     const logger = createLogger({ name: 'test', level: 'info', write: (line) => void lines.push(line) });
     const messages = { latest: { number: 1 }, messageAt: () => undefined };
     await clientOf(await feedOf({ messages, logger })).closed();
-    expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ err: { message: 'message 1 is not in the store' } }]);
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { err: { message: 'message 1 is not in the store' } },
+    ]);
   });
 });

@@ -12,6 +12,8 @@ export const MAX_L1_DISTANCE_BLOCKS = 8_192;
 export const MAX_L1_HEADERS: number = 2 * MAX_L1_DISTANCE_BLOCKS;
 /** L1 blocks whose deposits and changes of the SystemConfig are held, for soft order that is replaced. */
 export const MAX_L1_BLOCKS = 64;
+/** L1 endpoints of a node. */
+export const MAX_L1_ENDPOINTS = 8;
 /** Bytes of one answer of an L1 endpoint: the receipts of a block, in JSON. */
 export const MAX_L1_ANSWER_BYTES: number = 64 * 1024 * 1024;
 /** Milliseconds for one call of an L1 endpoint. */
