@@ -1,9 +1,9 @@
 /** Reads the files that the options name, and guards the data directory. Every fault is a SquadError with its remedy. */
 
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { constants, existsSync } from 'node:fs';
+import { access, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import type { NodeKey } from '@squad/crypto';
 import { blstBls, checkPossessionOnce, createNodeKey, readNodeKeyFile, writeNodeKeyFile } from '@squad/crypto/node';
 import { readBoundedText } from '@squad/service';
@@ -31,11 +31,14 @@ export interface NodeFiles {
   readonly rollupDirectory: string;
 }
 
-/** Throws `FILE_UNREADABLE`, `FILE_NOT_JSON`, `ROLLUP_NOT_ORDERED`, `DATA_OF_OTHER_NETWORK`, and what the parsers throw. */
+/**
+ * Throws `FILE_UNREADABLE`, `FILE_NOT_JSON`, `ROLLUP_NOT_ORDERED`, `FOLDER_UNUSABLE`, `DATA_OF_OTHER_NETWORK`, and what the
+ * parsers throw.
+ */
 export async function readFiles(options: RollupNodeOptions): Promise<NodeFiles> {
   const genesis = await readGenesis(options);
   const rollup = await readRollup(options, genesis);
-  await mkdir(options.dataDirectory, { recursive: true, mode: 0o700 });
+  await makeDataDirectory(options.dataDirectory);
   await guardNetwork(options.dataDirectory, genesis.networkId);
   const nodeKey = await readOrMakeNodeKey(options);
   const validatorSchedule = await readSchedule(options);
@@ -112,6 +115,25 @@ async function readJson(
   } catch (error) {
     const message = `the ${what} file ${path} is not JSON: ${(error as Error).message}`;
     throw new SquadError('FILE_NOT_JSON', message, remedy, { path }, error);
+  }
+}
+
+/** One by one: the recursive mkdir of Node never ends where a parent exists and the system says it does not, as in /proc. */
+async function makeDataDirectory(directory: string): Promise<void> {
+  const missing: string[] = [];
+  for (let at = resolve(directory); !existsSync(at) && dirname(at) !== at; at = dirname(at)) missing.unshift(at);
+  try {
+    for (const path of missing) await mkdir(path, { mode: 0o700 });
+    // The slash: of a file, it says that it is no folder.
+    await access(`${directory}/`, constants.R_OK | constants.W_OK | constants.X_OK);
+  } catch (error) {
+    throw new SquadError(
+      'FOLDER_UNUSABLE',
+      `the data directory ${directory} cannot be used: ${(error as Error).message}`,
+      'Name a folder that this user may read and write, or that can be made, with --data-directory.',
+      { directory },
+      error,
+    );
   }
 }
 

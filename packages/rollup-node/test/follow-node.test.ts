@@ -375,6 +375,13 @@ describe('files that do not fit are refused before anything starts', () => {
     await writeFile(join(directory, 'genesis.json'), JSON.stringify({ ...chain.genesisFile, name: 'other' }));
     await expect(start()).rejects.toMatchObject({ code: 'DATA_OF_OTHER_NETWORK' });
   });
+  it('a data directory that is a file, or cannot be made', async () => {
+    const file = join(directory, 'file');
+    await writeFile(file, '');
+    for (const dataDirectory of [file, join(file, 'data'), '/proc/none/data']) {
+      await expect(start({ dataDirectory })).rejects.toMatchObject({ code: 'FOLDER_UNUSABLE' });
+    }
+  });
   it('no file, and no JSON', async () => {
     await expect(start({ genesis: join(directory, 'none') })).rejects.toMatchObject({ code: 'FILE_UNREADABLE' });
     await writeFile(join(directory, 'rollup.json'), '{');
