@@ -83,7 +83,7 @@ export const rollupNodeOptions = defineOptions({
     default: [],
     env: 'SQUAD_SEQUENCER_RPC',
     flag: '--sequencer-rpc',
-    help: 'JSON-RPC addresses of sequencers that take transactions; the next one is tried when one fails',
+    help: 'JSON-RPC addresses of sequencers that take transactions, such as http://127.0.0.1:8640; the next one is tried when one fails',
   },
   engine: {
     type: z.url({ protocol: /^https?$/ }).optional(),

@@ -121,6 +121,6 @@ export function statusFields(state: NodeState): StatusFields {
     height: setHead === undefined ? head.height : `${head.height} of ${Math.max(setHead, head.height)}`,
     'final lag': finalLagMs === undefined ? '-' : `${(finalLagMs / 1000).toFixed(2)} s`,
     transactions,
-    feeds: openFeeds(state),
+    feeds: openFeeds(state) || 'none: are the addresses of the validators in the genesis file reached from here?',
   };
 }
