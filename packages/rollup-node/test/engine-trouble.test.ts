@@ -298,7 +298,9 @@ describe('ends the driver', () => {
     const engine = await start();
     engine.server.intercept = times(MAX_FORKCHOICE_REFUSALS, FORKCHOICE, refusal);
     await engine.chain.grow(1);
-    expect((await engine.failed).message).toMatch(/-38002.*Invalid forkchoice state: final block/);
+    const { message, remedy } = await engine.failed;
+    expect(message).toMatch(/-38002.*Invalid forkchoice state: final block/);
+    expect(remedy).toContain('new data directory');
   });
 });
 

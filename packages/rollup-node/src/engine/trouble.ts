@@ -68,6 +68,10 @@ const REMEDIES: ReadonlyMap<number, string> = new Map([
     ENGINE_ERRORS.invalidPayloadAttributes,
     'The client cannot build such a block: check that it is of the stack that --engine-mode attributes is for.',
   ],
+  [
+    ENGINE_ERRORS.invalidForkchoiceState,
+    `The client may hold blocks of another chain for final, as of a network that was begun anew: those it never gives up. ${SAME_GENESIS}`,
+  ],
   [ENGINE_ERRORS.methodNotFound, 'Run a newer version of the client, and give its authenticated port (geth: 8551).'],
   [ENGINE_ERRORS.invalidParams, 'The client and this node disagree on the Engine API: compare their versions.'],
 ]);
