@@ -1,6 +1,7 @@
 /** The life of a long-running process: serve until told to stop, stop in order, and tell a launcher when it serves. */
 
 import { SERVING_MESSAGE } from '@squad/testnet/serving';
+import { SquadError } from '@squad/types';
 import { report } from './report.ts';
 
 /** From the first request to stop until the process ends itself, whatever still hangs. */
@@ -60,9 +61,9 @@ function requestToStop(): { readonly requested: Promise<void>; forget(): void } 
   };
 }
 
-/** A bug, or a failure that no code foresaw: the state in memory is not to be trusted any more. */
+/** The state in memory is not to be trusted any more. A failure that no code foresaw is a bug: with its stack. */
 function fatal(error: unknown): void {
-  process.env.SQUAD_DEBUG ??= '1';
+  if (!(error instanceof SquadError)) process.env.SQUAD_DEBUG ??= '1';
   report(error);
   process.exit(1);
 }

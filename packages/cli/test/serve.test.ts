@@ -1,9 +1,11 @@
-/** A node that cannot start ends: nothing that it had opened by then is left open. */
+/** A node that cannot start ends: nothing that it had opened by then is left open. One that fails later says why. */
 
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { SquadError } from '@squad/types';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { serve } from '../src/serve.ts';
 import { squad, temporaryDirectory } from './support.ts';
 
 async function listen(port = 0): Promise<Server> {
@@ -33,4 +35,25 @@ it.each(['rpc', 'metrics'])('a sequencer whose %s port is taken gives the other 
   );
   expect([code, stderr]).toEqual([1, expect.stringContaining(`port ${busyPort} on 127.0.0.1 is in use`)]);
   await expect(listen(freePort)).resolves.toBeDefined();
+});
+
+it.each([
+  ['that was foreseen: what to do, no stack', new SquadError('CODE', 'no chain', 'Start it anew.'), false],
+  ['that was not: with its stack', new TypeError('no chain'), true],
+])('a failure while it serves %s', async (_, error, withStack) => {
+  vi.stubEnv('SQUAD_DEBUG', undefined);
+  const exit = vi.spyOn(process, 'exit').mockImplementation(() => undefined as never);
+  const write = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+  onTestFinished(() => {
+    vi.restoreAllMocks();
+    vi.unstubAllEnvs();
+  });
+  const ended = serve(async () => ({ stop: async () => undefined }));
+  process.listeners('uncaughtException').at(-1)!(error, 'uncaughtException');
+  const shown = write.mock.calls.join('');
+  process.listeners('SIGTERM').at(-1)!('SIGTERM');
+  await ended;
+  expect(exit).toHaveBeenCalledWith(1);
+  expect(shown).toContain('error: no chain');
+  expect(shown.includes('serve.test.ts')).toBe(withStack);
 });
