@@ -86,6 +86,7 @@ describe('squad receipt', () => {
     writeFileSync(path('answer.json'), JSON.stringify(answer));
     const { code, stdout } = await squad('receipt', 'verify', path('answer.json'), '--genesis', genesis);
     expect(code).toBe(0);
+    expect(stdout).toContain('the only batch of rollup 901 in that block');
     expect(stdout).toContain('soft  transaction');
     expect(stdout).toContain('may still revert');
   });

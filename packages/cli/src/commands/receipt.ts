@@ -235,11 +235,12 @@ function provenText(proven: OrderedTransaction): string {
   const { stage, rollupId, hash, header, batchIndex, batchHeader, transactionIndex, namespaceRefs } = proven;
   const { author, seq, transactionCount } = batchHeader;
   const time = new Date(header.timestampMs).toISOString();
+  const all = namespaceRefs.length === 1 ? 'the only batch' : `one of all ${namespaceRefs.length} batches`;
   const lines = [
     `${stage}  transaction ${hash} of rollup ${rollupId}`,
     `  block ${header.height} (${toHex(proven.blockHash)}), ${time}`,
     `  batch ${batchIndex} of the block (validator ${author}, seq ${seq}), transaction ${transactionIndex} of ${transactionCount}`,
-    `  one of all ${namespaceRefs.length} batches of rollup ${rollupId} in that block`,
+    `  ${all} of rollup ${rollupId} in that block`,
     ...(stage === 'soft' ? [`  it may still revert: ${SOFT_MAY_REVERT}`] : []),
   ];
   return `${lines.join('\n')}\n`;
