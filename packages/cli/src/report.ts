@@ -16,8 +16,12 @@ export function describe(error: unknown, color: boolean): string {
 const NOT_FORESEEN =
   'this was not foreseen, which is a fault of SQUAD. Run it again with SQUAD_DEBUG=1 for the details and report them.';
 
+const OF_FILES = 'Check that the path is right, that its folder exists, and that this user may read and write there.';
+
 function remedyOf(error: unknown): string | undefined {
   if (error instanceof SquadError) return error.remedy;
+  // Of the file system, whose message names the path: what a person gave, or the state of their disk.
+  if (error instanceof Error && 'path' in error && 'syscall' in error) return OF_FILES;
   // What a node answered with, an `RpcError`: told by its form, as its class comes with the whole server.
   const remedy = (error as { data?: { remedy?: unknown } } | undefined)?.data?.remedy;
   return typeof remedy === 'string' ? remedy : undefined;

@@ -80,6 +80,14 @@ describe('squad receipt', () => {
     expect(JSON.parse(printed.stdout)).toEqual(receiptToJson(receipt()));
   });
 
+  it('says of a path where it cannot write what to look at', async () => {
+    const { path } = folder();
+    const rpc = await nodeWith(receiptToJson(receipt()));
+    const { code, stderr } = await squad('receipt', 'get', hash, '--rpc', rpc, '--out', path('none/receipt.json'));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^error: .*none\/receipt\.json.*\nremedy: Check that the path is right/);
+  });
+
   it('takes a whole answer of JSON-RPC, and says what may undo a soft receipt', async () => {
     const { genesis, path } = folder();
     const answer = { jsonrpc: '2.0', id: 1, result: receiptToJson(receipt(FeedStage.soft)) };
