@@ -1,15 +1,16 @@
 /**
  * The virtual machine over a rollup's state. Two additions to the library's, neither of which changes what a program
- * computes or pays: at jump destinations, through which every loop must go, the event loop gets its turn; and a run that
- * only answers a question can be given an end in time. One that answers a question can also be shown other fees than the
+ * computes or pays: at jump destinations, through which every loop must go, and before calls, each of which may be a
+ * precompile that takes longer than thousands of operations, the event loop gets its turn; and a run that only answers a
+ * question can be given an end in time. One that answers a question can also be shown other fees than the
  * block's.
  */
 
 import type { Common } from '@ethereumjs/common';
-import { createEVM, EVMError, type EVMMockBlockchainInterface, type EVMOpts } from '@ethereumjs/evm';
+import { createEVM, type EVM, EVMError, type EVMMockBlockchainInterface, type EVMOpts } from '@ethereumjs/evm';
 import { createVM, type VM } from '@ethereumjs/vm';
 import type { Bytes32 } from '@squad/types';
-import { breathe } from '../breathe.ts';
+import { breathe, breatheNow } from '../breathe.ts';
 import type { EvmState } from './state.ts';
 
 /** Never set for transactions: how long one takes must not decide what it does. */
@@ -57,6 +58,7 @@ export async function createRollupVm(
     ...(shown === undefined ? [] : feesOf(shown)),
   ];
   const evm = await createEVM({ common, stateManager, blockchain, customOpcodes });
+  breatheBeforeCalls(evm, deadline);
   const vm = await createVM({ common, stateManager, blockchain, evm });
   return { vm, deadline, clearTransientStorage: () => evm.transientStorage.clear() };
 }
@@ -80,9 +82,25 @@ function feesOf(shown: ShownFees): CustomOpcodes {
 
 /** The library awaits what it returns. */
 function stepFrom(deadline: Deadline): Promise<void> | undefined {
+  if (deadline.passed) throw outOfTime(deadline);
   return breathe()?.then(() => {
-    if (performance.now() < deadline.atMs) return;
-    deadline.passed = true;
-    throw new EVMError(EVMError.errorMessages.OUT_OF_GAS);
+    if (performance.now() >= deadline.atMs) throw outOfTime(deadline);
   });
+}
+
+/** Calls of contracts and creations; not the transaction's own, with which nothing has run yet. */
+function breatheBeforeCalls(evm: EVM, deadline: Deadline): void {
+  const runCall = evm.runCall.bind(evm);
+  evm.runCall = async (options) => {
+    if ((options.message?.depth ?? 0) > 0) {
+      if (performance.now() >= deadline.atMs) throw outOfTime(deadline);
+      await breatheNow();
+    }
+    return runCall(options);
+  };
+}
+
+function outOfTime(deadline: Deadline): EVMError {
+  deadline.passed = true;
+  return new EVMError(EVMError.errorMessages.OUT_OF_GAS);
 }
