@@ -1,7 +1,6 @@
 /** eth_simulateV1, in the form of https://github.com/ethereum/execution-apis. */
 
 import { defineMethod, RpcError, type RpcMethod, toQuantity } from '@squad/service';
-import { toHex } from '@squad/types';
 import { z } from 'zod';
 import { CallRefused } from '../execution/evm/call-request.ts';
 import type { SimulatedBlock, SimulatedBlockPlan, SimulatedCall, Withdrawal } from '../execution/evm/simulate.ts';
@@ -94,11 +93,11 @@ const FAILED = -32015;
 
 function formatCall({ failure, returned, gasUsed, maxGasUsed }: SimulatedCall, logs: unknown): unknown {
   const gas = { gasUsed: toQuantity(gasUsed), maxUsedGas: toQuantity(maxGasUsed) };
-  if (failure === undefined) return { status: '0x1', returnData: toHex(returned), ...gas, logs };
+  if (failure === undefined) return { status: '0x1', returnData: hexOf(returned), ...gas, logs };
   // What it reverted with is the error's.
   const error =
     failure === 'execution reverted'
-      ? { code: REVERTED, message: revertMessage(returned), data: toHex(returned) }
+      ? { code: REVERTED, message: revertMessage(returned), data: hexOf(returned) }
       : { code: FAILED, message: failure };
   return { status: '0x0', returnData: '0x', ...gas, logs, error };
 }

@@ -15,6 +15,7 @@ import {
   EMPTY_CODE_HASH,
   EMPTY_STORAGE_ROOT,
 } from '../execution/evm/reader.ts';
+import { hexOf } from '../hex.ts';
 import { BlockOverride, Call, StateOverrides } from './call-schemas.ts';
 import type { RpcState } from './context.ts';
 import { callError, refused, refusedCall } from './errors.ts';
@@ -53,7 +54,7 @@ function accountMethods(state: RpcState): RpcMethod[] {
       summary: 'Code of a contract',
       params,
       result: { name: 'code', description: '0x if there is none' },
-      handler: async ({ address, block }) => toHex(await reader.code(address, state.block(block))),
+      handler: async ({ address, block }) => hexOf(await reader.code(address, state.block(block))),
     }),
     defineMethod({
       name: 'eth_getStorageAt',
@@ -114,7 +115,7 @@ function callMethods(state: RpcState): RpcMethod[] {
       handler: async ({ transaction, block, ...changed }) => {
         const result = await state.reader.call(transaction, state.block(block), contextOf(changed));
         if (!result.ok) throw callError(result);
-        return toHex(result.returned);
+        return hexOf(result.returned);
       },
     }),
     defineMethod({

@@ -38,6 +38,8 @@ import { createRollupVm, type RollupVm, type ShownFees } from './vm.ts';
 export const MAX_SIMULATED_BLOCKS = 256;
 /** Calls of one simulation, in all its blocks. */
 export const MAX_SIMULATED_CALLS = 1000;
+/** Characters of one simulation's answer, roughly: what calls return and log, in hex and with the names around it. */
+export const MAX_SIMULATED_CHARACTERS: number = 16 * 1024 * 1024;
 /** Milliseconds of one simulation. */
 export const SIMULATION_TIMEOUT_MS = 5000;
 
@@ -84,6 +86,9 @@ export interface SimulatedBlock {
 }
 
 const GWEI = 10n ** 9n;
+/** Characters around what one call returned, and around the data of one log. */
+const NAMES_OF_CALL = 200;
+const NAMES_OF_LOG = 800;
 
 export class BlockSimulation {
   readonly state: EvmState;
@@ -97,6 +102,7 @@ export class BlockSimulation {
   readonly #made: Map<string, Uint8Array>;
   #parent: StagedBlock;
   #gasLeft: bigint;
+  #characters = 0;
 
   private constructor(parts: {
     executor: EvmExecutor;
@@ -272,7 +278,17 @@ export class BlockSimulation {
       },
     };
     const told = transfers?.among(logs) ?? logs;
+    this.#keep(returnValue, told);
     return { transaction, call: { returned: returnValue, gasUsed, maxGasUsed, failure, logs: told } };
+  }
+
+  /** Memory is cheap in gas: calls of 48,000 gas return 96 KB each, and a thousand of them would not fit in an answer. */
+  #keep(returned: Uint8Array, logs: readonly EvmLog[]): void {
+    this.#characters += NAMES_OF_CALL + 2 * returned.length;
+    for (const { data } of logs) this.#characters += NAMES_OF_LOG + 2 * data.length;
+    if (this.#characters <= MAX_SIMULATED_CHARACTERS) return;
+    const what = `the calls return and log too much: more than ${MAX_SIMULATED_CHARACTERS} characters`;
+    throw new CallRefused(REFUSAL.limit, what);
   }
 
   async #withdraw(withdrawals: readonly Withdrawal[]): Promise<void> {
