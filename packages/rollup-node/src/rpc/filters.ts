@@ -1,4 +1,7 @@
-/** Filters that are polled (eth_newFilter and its relatives). Blocks and logs are looked up when polled, not collected. */
+/**
+ * Filters that are polled (eth_newFilter and its relatives). Blocks and logs are looked up when polled, transactions are
+ * collected once for all filters: nothing grows by what nobody polls.
+ */
 
 import { randomBytes } from 'node:crypto';
 import { defineMethod, type RpcMethod } from '@squad/service';
@@ -16,13 +19,17 @@ import { LogQuery } from './schemas.ts';
 type Filter = { lastUsedMs: number } & (
   | { readonly kind: 'logs'; readonly query: LogQuery; next: number }
   | { readonly kind: 'blocks'; next: number }
-  | { readonly kind: 'transactions'; hashes: Hex[] }
+  | { readonly kind: 'transactions'; next: number }
 );
 
 export class Filters {
   readonly #state: RpcState;
   /** Least recently used first. */
   readonly #filters = new Map<string, Filter>();
+  /** Of executed transactions, the newest last; of all filters together. */
+  #hashes: Uint8Array[] = [];
+  /** How many have been executed. */
+  #executed = 0;
   readonly #stop: () => void;
 
   constructor(state: RpcState) {
@@ -46,9 +53,8 @@ export class Filters {
     }
     const id = hexOf(randomBytes(16));
     const lastUsedMs = this.#state.now();
-    const next = this.#state.history.latestNumber + 1;
-    if (filter.kind === 'transactions') this.#filters.set(id, { kind: 'transactions', hashes: [], lastUsedMs });
-    else this.#filters.set(id, { ...filter, next, lastUsedMs });
+    const next = filter.kind === 'transactions' ? this.#executed : this.#state.history.latestNumber + 1;
+    this.#filters.set(id, { ...filter, next, lastUsedMs });
     return id;
   }
 
@@ -60,9 +66,9 @@ export class Filters {
   async changes(id: string): Promise<unknown[]> {
     const filter = this.#use(id);
     if (filter.kind === 'transactions') {
-      const { hashes } = filter;
-      filter.hashes = [];
-      return hashes;
+      const missed = Math.min(this.#executed - filter.next, MAX_FILTER_CHANGES);
+      filter.next = this.#executed;
+      return missed === 0 ? [] : this.#hashes.slice(-missed).map(hexOf);
     }
     const from = filter.next;
     const to = Math.min(this.#state.history.latestNumber, from + MAX_LOG_RANGE_BLOCKS - 1);
@@ -121,11 +127,10 @@ export class Filters {
   }
 
   #onTransaction(hash: Uint8Array): void {
-    for (const filter of this.#filters.values()) {
-      if (filter.kind !== 'transactions') continue;
-      if (filter.hashes.length >= MAX_FILTER_CHANGES) filter.hashes.shift();
-      filter.hashes.push(hexOf(hash));
-    }
+    this.#executed++;
+    this.#hashes.push(hash);
+    // Now and then: taking the first one out each time moves all others.
+    if (this.#hashes.length >= 2 * MAX_FILTER_CHANGES) this.#hashes = this.#hashes.slice(-MAX_FILTER_CHANGES);
   }
 }
 

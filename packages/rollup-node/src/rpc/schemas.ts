@@ -2,7 +2,7 @@
 
 import { hexBytes } from '@squad/service';
 import { z } from 'zod';
-import type { LogFilter } from '../execution/evm/history.ts';
+import type { LogFilter } from '../execution/evm/log-matcher.ts';
 import { MAX_FILTER_ALTERNATIVES } from './limits.ts';
 
 const QUANTITY = /^0x(0|[1-9a-fA-F][0-9a-fA-F]{0,63})$/;

@@ -2,7 +2,8 @@
 
 import { defineSubscription, type RpcSubscription } from '@squad/service';
 import { z } from 'zod';
-import { logsOf, matches } from '../execution/evm/history.ts';
+import { logsOf } from '../execution/evm/history.ts';
+import { LogMatcher } from '../execution/evm/log-matcher.ts';
 import { hexOf } from '../hex.ts';
 import type { RpcState } from './context.ts';
 import { formatHeader, formatLog, formatTransaction } from './format.ts';
@@ -28,12 +29,14 @@ export function ethSubscriptions(state: RpcState): RpcSubscription[] {
       summary: 'Logs of blocks as they become final in order',
       params: { filter: SubscribedLogs },
       result: { name: 'log', description: 'One log' },
-      subscribe: ({ filter }, subscriber) =>
-        state.events.on('latest', (number) => {
+      subscribe: ({ filter }, subscriber) => {
+        const matcher = new LogMatcher(filter);
+        return state.events.on('latest', (number) => {
           const block = state.history.blockAt(number);
-          if (block === undefined) return;
-          for (const found of logsOf(block)) if (matches(found.log, filter)) subscriber.emit(formatLog(found));
-        }),
+          if (block === undefined || !matcher.mayMatch(block.header.logsBloom)) return;
+          for (const found of logsOf(block)) if (matcher.matches(found.log)) subscriber.emit(formatLog(found));
+        });
+      },
     }),
     defineSubscription({
       namespace: 'eth',

@@ -3,7 +3,7 @@
 import type { BlockHeader } from '@ethereumjs/block';
 import { RLP } from '@ethereumjs/rlp';
 import { bytesToInt } from '@ethereumjs/util';
-import { Bloom } from '@ethereumjs/vm';
+import { breatheNow } from '../breathe.ts';
 import { keyOf } from '../keccak.ts';
 import { numberKey } from '../store.ts';
 import {
@@ -15,6 +15,7 @@ import {
   summaryOf,
 } from './block.ts';
 import type { EvmExecutor } from './executor.ts';
+import { type LogFilter, LogMatcher } from './log-matcher.ts';
 
 /** Durable blocks that are kept decoded. */
 export const MAX_DECODED_BLOCKS = 64;
@@ -43,12 +44,6 @@ export interface FoundLog {
   /** Position among all logs of the block. */
   readonly logIndex: number;
   readonly log: EvmLog;
-}
-
-/** Empty `addresses`, or an empty list at a topic's position, matches anything. */
-export interface LogFilter {
-  readonly addresses: readonly Uint8Array[];
-  readonly topics: readonly (readonly Uint8Array[])[];
 }
 
 export class EvmHistory {
@@ -104,20 +99,21 @@ export class EvmHistory {
    */
   async logs(from: number, to: number, filter: LogFilter, limit: number): Promise<FoundLog[]> {
     const found: FoundLog[] = [];
+    const matcher = new LogMatcher(filter);
     for (let number = from; number <= to && found.length <= limit; number++) {
-      if (number % 64 === 0) await new Promise(setImmediate);
-      if (!this.#mayMatch(number, filter)) continue;
+      await breatheNow();
+      if (!this.#mayMatch(number, matcher)) continue;
       const block = this.blockAt(number);
-      if (block !== undefined) for (const log of logsOf(block)) if (matches(log.log, filter)) found.push(log);
+      if (block !== undefined) for (const log of logsOf(block)) if (matcher.matches(log.log)) found.push(log);
     }
     return found.slice(0, limit + 1);
   }
 
-  #mayMatch(number: number, filter: LogFilter): boolean {
+  #mayMatch(number: number, matcher: LogMatcher): boolean {
     if (number > this.#executor.latest.number) return true;
     const record = this.#executor.store.get('header', numberKey(number));
     if (record === undefined) return false;
-    return bloomMayMatch((RLP.decode(record) as [Uint8Array[]])[0][LOGS_BLOOM_FIELD]!, filter);
+    return matcher.mayMatch((RLP.decode(record) as [Uint8Array[]])[0][LOGS_BLOOM_FIELD]!);
   }
 
   #openBlock(): StagedBlock | undefined {
@@ -161,21 +157,6 @@ export function logsOf(block: StagedBlock): FoundLog[] {
   let logIndex = 0;
   return block.transactions.flatMap((transaction, transactionIndex) =>
     transaction.receipt.logs.map((log) => ({ block, transaction, transactionIndex, logIndex: logIndex++, log })),
-  );
-}
-
-/** Every position of the filter must match; a log with fewer topics than the filter has positions does not. */
-export function matches(log: EvmLog, { addresses, topics }: LogFilter): boolean {
-  const oneOf = (choices: readonly Uint8Array[], value: Uint8Array) =>
-    choices.length === 0 || choices.some((choice) => Buffer.compare(choice, value) === 0);
-  if (!oneOf(addresses, log.address) || topics.length > log.topics.length) return false;
-  return topics.every((choices, position) => oneOf(choices, log.topics[position]!));
-}
-
-function bloomMayMatch(bits: Uint8Array, { addresses, topics }: LogFilter): boolean {
-  const bloom = new Bloom(bits);
-  return [addresses, ...topics].every(
-    (choices) => choices.length === 0 || choices.some((choice) => bloom.check(choice)),
   );
 }
 
