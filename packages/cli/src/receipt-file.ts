@@ -8,7 +8,7 @@ import {
   OrderingReceipt,
   RECEIPT_VERSION,
   type Result,
-  receiptFromJson,
+  receiptFromText,
   receiptToJson,
   SquadError,
 } from '@squad/types';
@@ -25,9 +25,7 @@ export async function readReceiptFile(path: string): Promise<OrderingReceipt> {
 export function receiptIn(path: string, bytes: Uint8Array): OrderingReceipt {
   // The encoding begins with the version, no text does.
   const receipt: Result<OrderingReceipt, { readonly reason: string }> =
-    bytes[0] === RECEIPT_VERSION
-      ? decodeReceipt(bytes)
-      : receiptFromJson(jsonIn(path, new TextDecoder().decode(bytes)));
+    bytes[0] === RECEIPT_VERSION ? decodeReceipt(bytes) : receiptFromText(new TextDecoder().decode(bytes));
   if (!receipt.ok) throw invalid(path, receipt.error.reason);
   return receipt.value;
 }
@@ -53,17 +51,7 @@ async function readBounded(path: string): Promise<Uint8Array> {
   }
 }
 
-/** A receipt's JSON, or a whole JSON-RPC answer with one. */
-function jsonIn(path: string, text: string): unknown {
-  try {
-    const json = JSON.parse(text) as { result?: unknown } | null;
-    return json?.result ?? json;
-  } catch (cause) {
-    throw invalid(path, `it is neither the bytes of a receipt of version ${RECEIPT_VERSION} nor JSON`, cause);
-  }
-}
-
-function invalid(path: string, reason: string, cause?: unknown): SquadError {
+function invalid(path: string, reason: string): SquadError {
   const remedy = 'Get it anew with `squad receipt get`; what was changed cannot be mended.';
-  return new SquadError('RECEIPT_FILE_INVALID', `${path} holds no receipt: ${reason}`, remedy, { path }, cause);
+  return new SquadError('RECEIPT_FILE_INVALID', `${path} holds no receipt: ${reason}`, remedy, { path });
 }

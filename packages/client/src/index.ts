@@ -9,6 +9,7 @@ export {
   parseGenesis,
   type Result,
   receiptFromJson,
+  receiptFromText,
   receiptToJson,
   SquadError,
   toHex,

@@ -15,6 +15,7 @@ import {
   OrderingReceipt,
   parseGenesis,
   receiptFromJson,
+  receiptFromText,
   receiptToJson,
   toHex,
   VoteKind,
@@ -195,6 +196,37 @@ describe('an ordering receipt', () => {
     expect(judge(JSON.parse(text.replace('{', '{"__proto__":{},')))).toBe('DECODE');
     expect(judge(JSON.parse(text.replace('"header":{', '"header":{"__proto__":{},')))).toBe('DECODE');
     for (const junk of [null, 1, 'x', [], {}, { format: 'squad-ordering-receipt' }]) expect(judge(junk)).toBe('DECODE');
+  });
+
+  it('is read from a text that says nothing else: no name twice, no other spelling, nothing beside it', () => {
+    const receipt = receiptOf(chain, 1, 0, 1, { certifiedHeight: 2 });
+    const text = JSON.stringify(receiptToJson(receipt));
+    const answer = `{"jsonrpc":"2.0","id":1,"result":${text}}`;
+    const judge = (given: string): string => {
+      const decoded = receiptFromText(given);
+      return decoded.ok ? refusal(decoded.value, checkpoint) : decoded.error.code;
+    };
+    for (const same of [text, `${JSON.stringify(JSON.parse(text), null, '\t')}\r\n`, answer]) {
+      expect(judge(same)).toBe('accepted');
+    }
+    const lie = `"transaction_hash":"0x${'ab'.repeat(32)}"`;
+    const others = [
+      text.replace('"transaction_hash"', `${lie},"transaction_hash"`),
+      text.replace('"header":{', '"header":{"height":"9",'),
+      text.replace('"header":{', '"header":{},"header":{'),
+      text.replace('"height":"', '"height":"\\u0039","height":"'),
+      text.replace('"format"', '"\\u0066ormat"'),
+      answer.replace('"result":', `"result":{${lie}},"result":`),
+      answer.replace('"result":', `${lie},"result":`),
+      text.replace('{', `{"result":${text},`),
+      `${text}${text}`,
+      `\u00a0${text}`,
+      '['.repeat(100_000),
+      `${'['.repeat(100_000)}${']'.repeat(100_000)}`,
+      '',
+      'null',
+    ];
+    for (const other of others) expect([other.slice(0, 200), judge(other)]).toEqual([other.slice(0, 200), 'DECODE']);
   });
 
   it('of another set, network or epoch proves nothing here', () => {

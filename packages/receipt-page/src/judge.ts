@@ -8,7 +8,7 @@ import {
   type OrderedTransaction,
   type OrderingReceipt,
   parseGenesis,
-  receiptFromJson,
+  receiptFromText,
   SOFT_MAY_REVERT,
   toHex,
   verifyReceipt,
@@ -100,9 +100,7 @@ function receiptOf(bytes: Uint8Array): OrderingReceipt {
     if (!decoded.ok) throw new Error(decoded.error.reason);
     return decoded.value;
   }
-  // As a file, or as the whole answer of squad_getReceipt.
-  const json = jsonOf(bytes) as { result?: unknown } | null;
-  const parsed = receiptFromJson(json?.result ?? json);
+  const parsed = receiptFromText(new TextDecoder().decode(bytes));
   if (!parsed.ok) throw new Error(parsed.error.reason);
   return parsed.value;
 }

@@ -47,6 +47,15 @@ it('refuses what was changed, and one under a set that is not trusted', () => {
   expect(other.title).toBe('It proves nothing: WRONG_VALIDATOR_SET');
 });
 
+it('does not read a file that shows another transaction beside the one that it proves', () => {
+  const shown = new TextDecoder().decode(json(receiptOf(0)));
+  const twice = shown.replace('"transaction_hash"', `"transaction_hash":"0x${'ab'.repeat(32)}","transaction_hash"`);
+  expect(judge(genesis, new TextEncoder().encode(twice), '')).toMatchObject({
+    kind: 'unreadable',
+    text: expect.stringContaining('a name stands twice'),
+  });
+});
+
 it('names the file that is none', () => {
   const receipt = json(receiptOf(0));
   expect(judge(text({}), receipt, '').title).toBe('The genesis file cannot be read');

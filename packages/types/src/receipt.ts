@@ -144,6 +144,36 @@ export function receiptFromJson(json: unknown): Result<OrderingReceipt> {
   return place === undefined ? receipt : decodeError('OrderingReceipt', `not the JSON form of a receipt: ${place}`);
 }
 
+/**
+ * The text of a receipt, or of a whole JSON-RPC answer with one. What a person reads in it is what is judged: a text in which a
+ * name stands twice, of which `JSON.parse` sees the last alone, or that says something beside the receipt, is refused.
+ *
+ * @example
+ * const receipt = receiptFromText(receiptText);
+ * if (!receipt.ok) throw new Error(receipt.error.reason);
+ * const verified = verifyReceipt(receipt.value, checkpoint);
+ */
+export function receiptFromText(text: string): Result<OrderingReceipt> {
+  let json: unknown;
+  let again: string;
+  try {
+    json = JSON.parse(text);
+    again = JSON.stringify(json);
+  } catch {
+    return decodeError('OrderingReceipt', `neither the bytes of a receipt of version ${RECEIPT_VERSION} nor JSON`);
+  }
+  if (withoutSpace(text) !== withoutSpace(again)) {
+    return decodeError('OrderingReceipt', 'a name stands twice in its JSON, or something is written in an unusual way');
+  }
+  if (!Object.hasOwn(Object(json), 'result')) return receiptFromJson(json);
+  const { jsonrpc: _, id: __, result, ...others } = json as Record<string, unknown>;
+  const [other] = Object.keys(others);
+  if (other !== undefined) return decodeError('OrderingReceipt', `an answer with a receipt has no "${other}"`);
+  return receiptFromJson(result);
+}
+
+const withoutSpace = (text: string): string => text.replace(/[ \t\r\n]/g, '');
+
 /** The first place at which two JSON values differ. */
 function differingPlace(given: unknown, canonical: unknown, place: string): string | undefined {
   if (typeof canonical !== 'object' || canonical === null) return given === canonical ? undefined : place;
