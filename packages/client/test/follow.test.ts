@@ -219,6 +219,18 @@ describe('follow', () => {
     silent.close();
   });
 
+  it.each([false, true])(
+    'leaves one that tells of soft blocks without a pause and of no final one; soft: %s',
+    async (soft) => {
+      const network = await access({ feed: (block) => (block.stage === FeedStage.final ? undefined : block) }, {});
+      grow(2);
+      const growing = setInterval(() => grow(1), 20);
+      const blocks = await take(network, 3, { stallMs: 200, soft }).finally(() => clearInterval(growing));
+      expect(heights(blocks.filter(({ stage }) => stage === 'final'))).toEqual([1, 2, 3]);
+      expect(liars).toMatchObject([{ endpoint: network.endpoints[0], code: 'STALE_HEAD', height: 1 }]);
+    },
+  );
+
   it('waits longer for a block that did not come: it may be large', async () => {
     // Neither gives block 2 for so long as a large one takes on a thin line.
     const late = { feed: (block: FeedBlock) => (block.block.header.height === 2 ? undefined : block), head: 2 };

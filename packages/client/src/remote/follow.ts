@@ -53,11 +53,20 @@ export async function* follow(
   try {
     while (!options.signal?.aborted) {
       const block = await follower.next();
-      if (block) yield block;
+      if (!block) continue;
+      const givenAtMs = performance.now();
+      yield block;
+      follower.excuse(performance.now() - givenAtMs);
     }
   } finally {
     follower.close();
   }
+}
+
+/** Others prove the next block: the endpoint is refused if it is not among so many of its messages. */
+interface Overdue {
+  readonly messages: number;
+  readonly reason: string;
 }
 
 class Follower {
@@ -76,6 +85,7 @@ class Follower {
   #endpoint = '';
   #socket: SequenceSocket | undefined;
   #progressAtMs = 0;
+  #overdue: Overdue | undefined;
 
   constructor(access: NetworkAccess, rollupId: RollupId, options: FollowOptions) {
     this.#access = access;
@@ -89,6 +99,11 @@ class Follower {
     options.signal?.addEventListener('abort', this.#interrupt, { once: true });
     this.#known = access;
     this.#verifier = this.#verifierOf(access);
+  }
+
+  /** What the reader took of the time is not the endpoint's. */
+  excuse(ms: number): void {
+    this.#progressAtMs += ms;
   }
 
   close(): void {
@@ -107,6 +122,9 @@ class Follower {
     if (event.type === 'fault') return this.#refuse(event.code, event.message, undefined);
     const { header } = event.block.block;
     const isSoft = event.block.stage === FeedStage.soft;
+    // One that tells of soft blocks without end may hold back what is final.
+    if (isSoft) await this.#noticeStall();
+    if (!this.#socket) return undefined;
     if (isSoft && !this.#options.soft) return undefined;
     if (isSoft && header.height < this.#nextHeight) return undefined;
     const known = this.#head ?? { height: this.#nextHeight - 1, hash: header.parentHash };
@@ -123,6 +141,7 @@ class Follower {
   #advance(head: BlockPoint): void {
     this.#head = head;
     this.#nextHeight = head.height + 1;
+    this.#overdue = undefined;
     this.#patienceMs = this.#stallMs;
     this.#progressAtMs = performance.now();
     this.#standings.get(this.#endpoint)!.delivered();
@@ -140,6 +159,7 @@ class Follower {
       return undefined;
     }
     this.#endpoint = endpoint;
+    this.#overdue = undefined;
     this.#progressAtMs = performance.now();
     return new SequenceSocket(endpoint, this.#rollupId, this.#nextHeight);
   }
@@ -159,8 +179,9 @@ class Follower {
     this.#access.onLiar?.(liar);
   }
 
-  /** Nothing for a while: do others prove that there is something? */
+  /** No final block for a while: do others prove that there is one? */
   async #noticeStall(): Promise<undefined> {
+    if (this.#overdue) return this.#refuseOverdue(this.#overdue);
     if (performance.now() - this.#progressAtMs < this.#patienceMs) return;
     // One that cannot be reached is no liar.
     if (!this.#socket?.isOpen) return this.#leave();
@@ -172,11 +193,16 @@ class Follower {
     const wanted = this.#nextHeight;
     const proof = await getBlockProof(access, wanted, this.#options.signal).catch(unlessConflict);
     if (proof?.stage !== 'final') return;
-    // It may have come while the others were asked.
-    if (this.#socket.hasEvent) return;
-    const message = `${proof.endpoint} proves that block ${wanted} is final, and it was not given for ${this.#patienceMs} ms`;
+    const reason = `${proof.endpoint} proves that block ${wanted} is final, and it was not given for ${this.#patienceMs} ms`;
+    this.#overdue = { messages: this.#socket.received, reason };
+    this.#refuseOverdue(this.#overdue);
+  }
+
+  /** It may have come while the others were asked: what waited by then is worked off first. */
+  #refuseOverdue({ messages, reason }: Overdue): undefined {
+    if (!this.#socket || this.#socket.isOver || this.#socket.taken < messages) return;
     this.#patienceMs = Math.min(MAX_STALL_MS, 2 * this.#patienceMs);
-    this.#refuse('STALE_HEAD', message, wanted);
+    this.#refuse('STALE_HEAD', reason, this.#nextHeight);
   }
 
   /** Before the first block of an epoch, its set is learned from the proof of the end of the one before. */

@@ -15,6 +15,7 @@ export class SequenceSocket {
   readonly #socket: WebSocket;
   readonly #queue: string[] = [];
   #queued = 0;
+  #received = 0;
   #end: string | undefined;
   #wake: (() => void) | undefined;
 
@@ -52,9 +53,19 @@ export class SequenceSocket {
     return this.#socket.readyState === WebSocket.OPEN;
   }
 
-  /** Whether `next` has something at once. */
-  get hasEvent(): boolean {
-    return this.#queue.length > 0 || this.#end !== undefined;
+  /** No more comes in. */
+  get isOver(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /** Messages that came in. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Of those, the ones that `next` has looked at. */
+  get taken(): number {
+    return this.#received - this.#queue.length;
   }
 
   /** Ends the wait. */
@@ -72,6 +83,7 @@ export class SequenceSocket {
     if (typeof data !== 'string') return this.#ended('it sent bytes in place of text');
     this.#queue.push(data);
     this.#queued += data.length;
+    this.#received++;
     // The platform's WebSocket cannot be told to wait: leave, work off what is here, and come back for the rest.
     if (this.#queued > MAX_QUEUED_CHARACTERS) {
       this.#ended('more is waiting here than MAX_QUEUED_CHARACTERS');
