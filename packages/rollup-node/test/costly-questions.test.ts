@@ -1,4 +1,4 @@
-/** Questions that cost their sender a line of text, and must cost the node neither its event loop nor its memory. */
+/** Questions that cost their sender a line of text, and must cost the node neither its event loop nor its memory, nor its words. */
 
 import { Address, hexToBytes } from '@ethereumjs/util';
 import { Bloom } from '@ethereumjs/vm';
@@ -93,6 +93,53 @@ describe('eth_simulateV1', () => {
       code: -38026,
       message: `the calls return and log too much: more than ${MAX_SIMULATED_CHARACTERS} characters`,
     });
+  });
+});
+
+describe('the highest numbers there are', () => {
+  const [FROM, TO]: [Hex, Hex] = [`0x${'aa'.repeat(20)}`, `0x${'bb'.repeat(20)}`];
+  const HIGHEST: Hex = `0x${'f'.repeat(64)}`;
+  const HIGHEST_TIME = '0xffffffffffffffff';
+  let node: RpcNode;
+  beforeAll(async () => {
+    node = await startRpcNode();
+  });
+  afterAll(() => node.close());
+  const simulate = (...blockStateCalls: object[]) => node.call('eth_simulateV1', [{ blockStateCalls }]);
+
+  it('in an authorization are refused, in words', async () => {
+    const item = { chainId: HIGHEST, address: TO, nonce: HIGHEST, yParity: HIGHEST, r: HIGHEST, s: HIGHEST };
+    for (const to of [TO, undefined]) {
+      const { error } = await node.call('eth_call', [{ from: FROM, to, authorizationList: [item] }, 'latest']);
+      expect(error).toMatchObject({ code: -32000, data: { code: 'CALL_REFUSED' } });
+    }
+  });
+
+  it('as the time of a block have no block after them', async () => {
+    const last = { blockOverrides: { time: HIGHEST_TIME } };
+    expect((await simulate(last)).result).toMatchObject([{ timestamp: HIGHEST_TIME }]);
+    expect((await simulate(last, {})).error).toMatchObject({ code: -38021 });
+  });
+
+  it('as a balance begin again with a withdrawal', async () => {
+    const withdrawals = [{ index: '0x0', validatorIndex: '0x0', address: FROM, amount: '0x1' }];
+    const stateOverrides = {
+      [FROM]: { balance: HIGHEST },
+      // The balance of the address in its input.
+      [TO]: { code: '0x5f35315f5260205ff3' },
+    };
+    const input = `0x${FROM.slice(2).padStart(64, '0')}`;
+    const { result } = await simulate(
+      { stateOverrides, blockOverrides: { withdrawals } },
+      { calls: [{ to: TO, input }] },
+    );
+    const [, { calls }] = result as [unknown, { calls: [{ returnData: Hex }] }];
+    expect(BigInt(calls[0].returnData)).toBe(10n ** 9n - 1n);
+  });
+
+  it.each(['__proto__', 'constructor', 'toString'])('a tracer is not %s', async (tracer) => {
+    const { error } = await node.call('debug_traceCall', [{ to: TO }, 'latest', { tracer }]);
+    expect(error).toMatchObject({ code: -32602, message: expect.stringContaining('expected callTracer') });
   });
 });
 

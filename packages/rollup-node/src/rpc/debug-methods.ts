@@ -39,12 +39,15 @@ const Options = z.looseObject({
 });
 type TraceOptions = z.output<typeof Options>;
 
-const NAMED: Readonly<Record<string, z.ZodType>> = { callTracer: CallOptions, prestateTracer: PrestateOptions };
+const NAMED: ReadonlyMap<string, z.ZodType> = new Map<string, z.ZodType>([
+  ['callTracer', CallOptions],
+  ['prestateTracer', PrestateOptions],
+]);
 
 function checkTracer(context: z.core.ParsePayload<TraceOptions>): void {
   const { tracer, tracerConfig = {} } = context.value;
   const refuse = (message: string) => context.issues.push({ code: 'custom', input: tracer, path: ['tracer'], message });
-  const known = tracer === undefined || tracer === '' ? undefined : NAMED[tracer];
+  const known = tracer === undefined || tracer === '' ? undefined : NAMED.get(tracer);
   if (tracer !== undefined && tracer !== '' && known === undefined) {
     refuse('expected callTracer, prestateTracer, or none for the struct logger');
   } else if (known !== undefined && !known.safeParse(tracerConfig).success) {

@@ -43,7 +43,7 @@ export async function runCall(
     fundsFault(request, gas, sender) ??
     initCodeFault(request, vm.common.param('maxInitCodeSize'));
   if (fault !== undefined) throw refusalOf(fault, gas);
-  const tx = unsigned(vm.common, request, gas, sender?.nonce ?? 0n);
+  const tx = transactionOf(vm.common, request, gas, sender?.nonce ?? 0n);
   const gasFault = gasFaultOf(tx, gas);
   if (gasFault !== undefined) throw refusalOf(gasFault, gas);
   if (hasCode(sender)) state.hideCodeOnce(request.from);
@@ -61,6 +61,15 @@ export async function runCall(
     return { tx, result, maxGasUsed: bigIntMax(spent, result.totalGasSpent) };
   } catch (error) {
     if (error instanceof SquadError) throw error;
+    throw new CallRefused(REFUSAL.request, firstSentence(error));
+  }
+}
+
+/** The library refuses what no transaction can be, such as an authorization whose nonce has 32 bytes. */
+function transactionOf(...call: Parameters<typeof unsigned>): TypedTransaction {
+  try {
+    return unsigned(...call);
+  } catch (error) {
     throw new CallRefused(REFUSAL.request, firstSentence(error));
   }
 }

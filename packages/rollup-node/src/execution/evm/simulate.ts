@@ -86,6 +86,7 @@ export interface SimulatedBlock {
 }
 
 const GWEI = 10n ** 9n;
+const MAX_TIME = 2n ** 64n - 1n;
 /** Characters around what one call returned, and around the data of one log. */
 const NAMES_OF_CALL = 200;
 const NAMES_OF_LOG = 800;
@@ -176,6 +177,7 @@ export class BlockSimulation {
       if (time <= timestamp) {
         throw new CallRefused(REFUSAL.blockTime, `block timestamps must be in order: ${time} <= ${timestamp}`);
       }
+      if (time > MAX_TIME) throw new CallRefused(REFUSAL.blockTime, `block timestamp ${time} is above 2^64-1`);
       timestamp = time;
       filled.push({ ...plan, number, time });
     }
@@ -295,7 +297,8 @@ export class BlockSimulation {
     for (const { address, amount } of withdrawals) {
       const at = new Address(address);
       const account = (await this.state.getAccount(at)) ?? new Account();
-      account.balance += amount * GWEI;
+      // An overridden balance may be the highest there is: as geth, it begins again.
+      account.balance = BigInt.asUintN(256, account.balance + amount * GWEI);
       await this.state.putAccount(at, account);
     }
   }
