@@ -12,7 +12,8 @@ import { EvmState, stateRootFromHash } from '../src/execution/evm/state.ts';
 import { createRollupVm } from '../src/execution/evm/vm.ts';
 import type { RpcState } from '../src/rpc/context.ts';
 import { Filters } from '../src/rpc/filters.ts';
-import { MAX_FILTER_CHANGES } from '../src/rpc/limits.ts';
+import { HeldAlternatives } from '../src/rpc/held-alternatives.ts';
+import { FILTER_EXPIRY_MS, MAX_FILTER_CHANGES, MAX_HELD_ALTERNATIVES } from '../src/rpc/limits.ts';
 import { assemble } from './support/contracts.ts';
 import { type RpcNode, startRpcNode } from './support/rpc-node.ts';
 
@@ -185,6 +186,32 @@ describe('filters for transactions', () => {
     const told = await filters.changes(seldom!);
     expect(told).toHaveLength(MAX_FILTER_CHANGES);
     expect([told[0], told.at(-1)]).toEqual([hashOf(MAX_FILTER_CHANGES + 1), hashOf(2 * MAX_FILTER_CHANGES)]);
+    filters.close();
+  });
+});
+
+describe('filters for logs', () => {
+  it('hold so many addresses and topics together, and not one more until some are gone', () => {
+    let nowMs = 0;
+    const heldAlternatives = new HeldAlternatives();
+    const state = { events: new DerivationEvents(), history: { latestNumber: 0 }, now: () => nowMs, heldAlternatives };
+    const filters = new Filters(state as unknown as RpcState);
+    const create = (addresses: number, topics: number) => {
+      const choices = (count: number) => new Array<Uint8Array>(count).fill(new Uint8Array(20));
+      const query = { addresses: choices(addresses), topics: [[], choices(topics)] };
+      const [from, to] = [{ tag: 'latest' as const }, { tag: 'latest' as const }];
+      return filters.create({ kind: 'logs', query: { ...query, from, to } });
+    };
+    const first = create(MAX_HELD_ALTERNATIVES - 3, 1);
+    create(1, 1);
+    expect(() => create(1, 0)).toThrow(`${MAX_HELD_ALTERNATIVES} addresses and topics already`);
+    create(0, 0);
+    filters.remove(first);
+    filters.remove(first);
+    create(MAX_HELD_ALTERNATIVES - 3, 1);
+    expect(() => create(0, 1)).toThrow('already');
+    nowMs += FILTER_EXPIRY_MS;
+    create(MAX_HELD_ALTERNATIVES, 0);
     filters.close();
   });
 });

@@ -6,6 +6,7 @@ import type { EvmExecutor } from '../execution/evm/executor.ts';
 import { EvmHistory, type StagedBlock } from '../execution/evm/history.ts';
 import { EvmReader } from '../execution/evm/reader.ts';
 import { unknownBlock } from './errors.ts';
+import { HeldAlternatives } from './held-alternatives.ts';
 import type { RollupRpcPorts } from './ports.ts';
 import { Queue } from './queue.ts';
 import type { BlockReference } from './schemas.ts';
@@ -19,6 +20,7 @@ export class RpcState {
   readonly history: EvmHistory;
   readonly reader: EvmReader;
   readonly submitted: SubmittedTransactions;
+  readonly heldAlternatives = new HeldAlternatives();
   /** Of the transactions that are being checked. */
   readonly submissions = new Queue();
 

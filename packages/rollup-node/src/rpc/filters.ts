@@ -17,7 +17,7 @@ import { FILTER_EXPIRY_MS, MAX_FILTER_CHANGES, MAX_FILTERS } from './limits.ts';
 import { LogQuery } from './schemas.ts';
 
 type Filter = { lastUsedMs: number } & (
-  | { readonly kind: 'logs'; readonly query: LogQuery; next: number }
+  | { readonly kind: 'logs'; readonly query: LogQuery; readonly release: () => void; next: number }
   | { readonly kind: 'blocks'; next: number }
   | { readonly kind: 'transactions'; next: number }
 );
@@ -54,11 +54,18 @@ export class Filters {
     const id = hexOf(randomBytes(16));
     const lastUsedMs = this.#state.now();
     const next = filter.kind === 'transactions' ? this.#executed : this.#state.history.latestNumber + 1;
-    this.#filters.set(id, { ...filter, next, lastUsedMs });
+    if (filter.kind === 'logs') {
+      const release = this.#state.heldAlternatives.hold(filter.query);
+      this.#filters.set(id, { ...filter, release, next, lastUsedMs });
+    } else {
+      this.#filters.set(id, { ...filter, next, lastUsedMs });
+    }
     return id;
   }
 
   remove(id: string): boolean {
+    const filter = this.#filters.get(id);
+    if (filter?.kind === 'logs') filter.release();
     return this.#filters.delete(id);
   }
 
@@ -122,7 +129,7 @@ export class Filters {
   #expire(): void {
     for (const [id, { lastUsedMs }] of this.#filters) {
       if (lastUsedMs + FILTER_EXPIRY_MS > this.#state.now()) return;
-      this.#filters.delete(id);
+      this.remove(id);
     }
   }
 

@@ -22,6 +22,8 @@ export const FILTER_EXPIRY_MS: number = 5 * 60_000;
 export const MAX_FILTER_CHANGES = 10_000;
 /** Addresses, and alternatives of one topic, in a log filter. */
 export const MAX_FILTER_ALTERNATIVES = 1000;
+/** Addresses and topics that all filters and subscriptions for logs hold together. */
+export const MAX_HELD_ALTERNATIVES: number = 256 * 1024;
 /** Storage slots in one eth_getProof. */
 export const MAX_PROOF_SLOTS = 1024;
 /** Blocks in one eth_feeHistory. */

@@ -30,12 +30,17 @@ export function ethSubscriptions(state: RpcState): RpcSubscription[] {
       params: { filter: SubscribedLogs },
       result: { name: 'log', description: 'One log' },
       subscribe: ({ filter }, subscriber) => {
+        const release = state.heldAlternatives.hold(filter);
         const matcher = new LogMatcher(filter);
-        return state.events.on('latest', (number) => {
+        const stop = state.events.on('latest', (number) => {
           const block = state.history.blockAt(number);
           if (block === undefined || !matcher.mayMatch(block.header.logsBloom)) return;
           for (const found of logsOf(block)) if (matcher.matches(found.log)) subscriber.emit(formatLog(found));
         });
+        return () => {
+          stop();
+          release();
+        };
       },
     }),
     defineSubscription({
