@@ -1,6 +1,6 @@
 /**
  * A rollup that a real op-geth executes, driven by forced transactions: block by block, and as a process beside a live
- * testnet. Without an op-geth on PATH nothing here runs.
+ * testnet that follows the same L1. Without an op-geth on PATH nothing here runs.
  */
 
 import { createHash } from 'node:crypto';
@@ -16,6 +16,7 @@ import {
   type ProvenBlock,
   type Rollup,
 } from '@squad/rollup-node';
+import type { RollupFile } from '@squad/rollup-node/config';
 import { clientOpBlocks, FakeL1 } from '@squad/rollup-node/testing';
 import { createLogger, createPrometheusMetrics, noMetrics, type PrometheusMetrics, rpcCall } from '@squad/service';
 import { fromHex, toHex } from '@squad/types';
@@ -24,6 +25,7 @@ import { generatePrivateKey, type HDAccount, privateKeyToAccount } from 'viem/ac
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { z } from 'zod';
 import { ManagedProcess, waitFor } from '../src/index.ts';
+import { TESTNET_L1_CONFIRMATIONS } from '../src/l1.ts';
 import { ACCOUNTS, COUNTER_CODE, type Signed, Signer } from './accounts.ts';
 import { type Geth, gethVersion } from './geth.ts';
 import { bytesOf } from './mixed-load.ts';
@@ -34,6 +36,7 @@ const OP_GETH_VERSION = gethVersion('op-geth');
 const CHAIN_ID = 901;
 const GENESIS_TIME_MS = 1_700_000_000_000;
 const GWEI = 10n ** 9n;
+const ETHER = 10n ** 18n;
 
 const MESSAGE_PASSER = '0x4200000000000000000000000000000000000016';
 
@@ -47,6 +50,20 @@ const Block = z.looseObject({
   blobGasUsed: z.string(),
   baseFeePerGas: z.string(),
 });
+
+/** A chain that begins at the L1's first block, and follows it. */
+const l1Of = ({ chainId, portal, systemConfig, blocks }: FakeL1): OpChanges => ({
+  l1Origin: { ...blocks[0]!, hash: toHex(blocks[0]!.hash), baseFee: String(GWEI), blobBaseFee: '1' },
+  l1: {
+    chainId,
+    depositContract: portal,
+    systemConfig,
+    blobSchedule: [{ time: 0, baseFeeUpdateFraction: 5_007_716 }],
+  },
+});
+
+/** Of an account that is not among the funded ones: from nonce 0 on. */
+const strange = () => new Signer(privateKeyToAccount(generatePrivateKey()) as unknown as HDAccount, CHAIN_ID);
 
 /** Orders slots of a second each. */
 class Order {
@@ -97,15 +114,6 @@ describe.skipIf(OP_GETH_VERSION === undefined)('block by block', () => {
   const l1 = new FakeL1(7, GENESIS_TIME_MS / 1000 - 600);
   let l1Chain: L1Chain;
   let changes: OpChanges;
-  const l1Of = ({ portal, systemConfig, head }: FakeL1): OpChanges => ({
-    l1Origin: { ...head, hash: toHex(head.hash), baseFee: String(GWEI), blobBaseFee: '1' },
-    l1: {
-      chainId: 1,
-      depositContract: portal,
-      systemConfig,
-      blobSchedule: [{ time: 0, baseFeeUpdateFraction: 5_007_716 }],
-    },
-  });
   const signers = ACCOUNTS.map((account) => new Signer(account, CHAIN_ID));
 
   beforeAll(async () => {
@@ -168,8 +176,6 @@ describe.skipIf(OP_GETH_VERSION === undefined)('block by block', () => {
     );
 
   const transfer = (index: number, to: Hex = ACCOUNTS[9]!.address, value = 5n) => signers[index]!.sign({ to, value });
-  /** Of an account that is not among the funded ones: from nonce 0 on. */
-  const strange = () => new Signer(privateKeyToAccount(generatePrivateKey()) as unknown as HDAccount, CHAIN_ID);
   const skippedFor = ({ hash }: Signed) => rollup.skipped.get(fromHex(hash))?.reason;
 
   it('builds what is valid, in its order, and leaves out the rest', async () => {
@@ -239,7 +245,6 @@ describe.skipIf(OP_GETH_VERSION === undefined)('block by block', () => {
 
   it('mints what was deposited on L1, to be spent and withdrawn under an output root; and follows the SystemConfig', async () => {
     const user = strange();
-    const ETHER = 10n ** 18n;
     const balance = async (address: Hex) =>
       BigInt(await client.call('eth_getBalance', [address, 'latest'], z.string()));
     // A deposit counts in its sender's nonces: the one from the user comes last.
@@ -320,7 +325,16 @@ describe.skipIf(OP_GETH_VERSION === undefined)('block by block', () => {
   });
 });
 
-describe.skipIf(OP_GETH_VERSION === undefined)('beside a live testnet', () => {
+const BlockRef = z.object({
+  hash: z.string(),
+  number: z.number(),
+  l1origin: z.object({ hash: z.string(), number: z.number() }),
+  sequenceNumber: z.number(),
+});
+
+describe.skipIf(OP_GETH_VERSION === undefined)('beside a live testnet that follows L1', () => {
+  /** Long past when the rollup begins, so that no block waits for its origin's time. */
+  const l1 = new FakeL1(7, Math.floor(Date.now() / 1000) - 3_600);
   let net: RunningNet;
   let folder: string;
   let client: Geth;
@@ -329,16 +343,24 @@ describe.skipIf(OP_GETH_VERSION === undefined)('beside a live testnet', () => {
   const signer = new Signer(ACCOUNTS[0]!, CHAIN_ID);
 
   beforeAll(async () => {
-    net = await launch();
+    await l1.start();
+    for (let i = 0; i < TESTNET_L1_CONFIRMATIONS; i++) l1.mine();
+    net = await launch({ l1RpcOf: () => l1.url, sequencerOptions: { heartbeatMs: 250 } });
     folder = join(net.testnet.directory, 'op');
     const rpcPort = await freePort();
     url = `http://127.0.0.1:${rpcPort}`;
-    const launched = await launchOpGeth(join(folder, 'client'), CHAIN_ID, Date.now() - 5_000, {
-      'rollup.sequencerhttp': url,
-    });
+    const launched = await launchOpGeth(
+      join(folder, 'client'),
+      CHAIN_ID,
+      Date.now() - 5_000,
+      { 'rollup.sequencerhttp': url },
+      l1Of(l1),
+    );
     client = launched.client;
     const rollupPath = join(folder, 'rollup.json');
     writeFileSync(rollupPath, JSON.stringify(launched.file));
+    const opRollupPath = join(folder, 'op-rollup.json');
+    writeFileSync(opRollupPath, JSON.stringify(opNodeConfig(launched.file)));
     const flags = {
       genesis: net.testnet.genesisPath,
       rollup: rollupPath,
@@ -348,6 +370,8 @@ describe.skipIf(OP_GETH_VERSION === undefined)('beside a live testnet', () => {
       'metrics-port': '0',
       engine: client.url,
       'jwt-secret': client.jwtSecretPath,
+      'l1-rpc': l1.url,
+      'op-rollup-config': opRollupPath,
     };
     const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, value]);
     const command = [process.execPath, SQUAD_MAIN, 'rollup-node', ...args];
@@ -358,35 +382,108 @@ describe.skipIf(OP_GETH_VERSION === undefined)('beside a live testnet', () => {
     await node?.stop();
     await client?.kill();
     await net?.close();
+    await l1.stop();
   });
   beforeEach(() => showLogsOnFailure(net.testnet));
+
+  /** On the L1, and as many blocks upon it as the validators wait for. */
+  function deposit(to: Hex, mint: bigint): Hex {
+    // Not from the receiver: a deposit counts in its sender's nonces.
+    const { hash } = l1.mine([[l1.deposit(to, mint, { from: ACCOUNTS[9]!.address })]]);
+    for (let i = 0; i < TESTNET_L1_CONFIRMATIONS; i++) l1.mine();
+    return toHex(hash);
+  }
+
+  const eventually = (what: string, check: () => Promise<void>) =>
+    waitFor(
+      what,
+      () =>
+        check().then(
+          () => true,
+          (error: Error) => Promise.reject(new Error(`${error.message}\n${node.logTail(5)}\n${client.logTail(10)}`)),
+        ),
+      120_000,
+      100,
+    );
+
+  const waitBalance = (address: Hex, wanted: bigint) =>
+    eventually(`${address} has ${wanted} wei`, async () => {
+      const found = BigInt(await client.call('eth_getBalance', [address, 'latest'], z.string()));
+      if (found !== wanted) throw new Error(`it has ${found}`);
+    });
+
+  async function executed({ raw, hash }: Signed): Promise<void> {
+    await client.call('eth_sendRawTransaction', [raw], z.string());
+    await eventually(`op-geth has executed ${hash}`, async () => {
+      const receipt = await client.call('eth_getTransactionReceipt', [hash], z.looseObject({}).nullable());
+      if (receipt === null) throw new Error('there is no receipt');
+      expect(receipt).toMatchObject({ status: '0x1', transactionIndex: '0x1' });
+    });
+  }
 
   it('users talk to op-geth alone, and ask the node what became of what op-geth refused', async () => {
     const sent = await signer.sign({ to: ACCOUNTS[1]!.address, value: 5n });
     const early = await new Signer(ACCOUNTS[0]!, CHAIN_ID, 100).sign({ to: ACCOUNTS[1]!.address });
-    for (const { raw } of [early, sent]) await client.call('eth_sendRawTransaction', [raw], z.string());
-    await waitFor(
-      'op-geth has executed it',
-      async () => {
-        const receipt = await client.call('eth_getTransactionReceipt', [sent.hash], z.looseObject({}).nullable());
-        if (receipt === null) throw new Error(`${node.logTail(5)}\n${client.logTail(10)}`);
-        expect(receipt).toMatchObject({ status: '0x1', transactionIndex: '0x1' });
-        return true;
-      },
-      60_000,
-      100,
-    );
-    await waitFor(
-      'the other one was left out',
-      async () => {
-        const skipped = z.looseObject({ reason: z.string() }).nullable();
-        const found = await rpcCall(url, 'squad_getSkippedTransaction', [early.hash], skipped);
-        if (found === null) throw new Error('not yet');
-        expect(found.reason).toContain('nonce too high');
-        return true;
-      },
-      60_000,
-      100,
-    );
+    await client.call('eth_sendRawTransaction', [early.raw], z.string());
+    await executed(sent);
+    await eventually('the other one was left out', async () => {
+      const skipped = z.looseObject({ reason: z.string() }).nullable();
+      const found = await rpcCall(url, 'squad_getSkippedTransaction', [early.hash], skipped);
+      if (found === null) throw new Error('not yet');
+      expect(found.reason).toContain('nonce too high');
+    });
+  });
+
+  it('what is deposited on L1 comes by the anchors of the validators, and comes to a node that was killed meanwhile', async () => {
+    const [user, other] = [strange(), strange()];
+    deposit(user.account.address, 3n * ETHER);
+    await waitBalance(user.account.address, 3n * ETHER);
+    await executed(await user.sign({ to: ACCOUNTS[9]!.address, value: ETHER }));
+    await node.kill('SIGKILL');
+    const last = deposit(other.account.address, 2n * ETHER);
+    await node.start();
+    await waitBalance(other.account.address, 2n * ETHER);
+    await executed(await other.sign({ to: ACCOUNTS[9]!.address, value: ETHER }));
+    const newest = Number((await client.block('latest'))!.number);
+    const Status = z.object({ head_l1: z.object({ hash: z.string() }), finalized_l2: BlockRef });
+    await eventually(`block ${newest} is final`, async () => {
+      const { head_l1, finalized_l2 } = await rpcCall(url, 'optimism_syncStatus', [], Status);
+      if (finalized_l2.number < newest) throw new Error(`block ${finalized_l2.number} is`);
+      expect(head_l1.hash).toBe(last);
+    });
+    const Output = z.object({ outputRoot: z.string(), blockRef: BlockRef });
+    let origin = l1.blocks[0]!.number;
+    for (let number = 0; number <= newest; number++) {
+      const found = await rpcCall(url, 'optimism_outputAtBlock', [`0x${number.toString(16)}`], Output);
+      const { hash, stateRoot, withdrawalsRoot } = await client.call(
+        'eth_getBlockByNumber',
+        [`0x${number.toString(16)}`, false],
+        Block.extend({ stateRoot: z.string() }),
+      );
+      const [state, withdrawals, block] = [stateRoot, withdrawalsRoot, hash].map((each) => fromHex(each as Hex));
+      const root = outputRoot({ stateRoot: state!, withdrawalStorageRoot: withdrawals!, blockHash: block! });
+      expect(found).toMatchObject({ outputRoot: toHex(root), blockRef: { number, hash } });
+      const { l1origin, sequenceNumber } = found.blockRef;
+      if (number > 0 && sequenceNumber === 0) origin++;
+      const { hash: originHash } = l1.blocks.find((each) => each.number === origin)!;
+      expect(l1origin).toEqual({ number: origin, hash: toHex(originHash) });
+    }
   });
 });
+
+/** op-node's `rollup.json`. */
+function opNodeConfig({ rollupId, genesisTimeMs, blockTimeMs, op }: RollupFile): object {
+  const { l1Origin, genesisHash, l1 } = op!;
+  return {
+    genesis: {
+      l1: { hash: l1Origin.hash, number: l1Origin.number },
+      l2: { hash: genesisHash, number: 0 },
+      l2_time: Math.floor(genesisTimeMs / 1000),
+    },
+    block_time: blockTimeMs / 1000,
+    l1_chain_id: l1!.chainId,
+    l2_chain_id: rollupId,
+    deposit_contract_address: l1!.depositContract,
+    l1_system_config_address: l1!.systemConfig,
+  };
+}

@@ -1,6 +1,7 @@
 /**
- * An L1 for tests, with headers and receipts whose hashes and roots are right, and the endpoint that serves them. It has no
- * state: logs come as they are given. `intercept` puts any other answer in the place of its own.
+ * An L1 for tests, with headers and receipts whose hashes and roots are right, and the endpoint that serves them, to rollup
+ * nodes and to validators. It has no state: logs come as they are given. `intercept` puts any other answer in the place of
+ * its own.
  */
 
 import { createServer, type Server } from 'node:http';
@@ -35,6 +36,7 @@ const WORD = 32;
 const BLOOM_BYTES = 256;
 
 export class FakeL1 {
+  readonly chainId: number = 1;
   readonly portal: Hex = `0x${'d0'.repeat(20)}`;
   readonly systemConfig: Hex = `0x${'5c'.repeat(20)}`;
   /** Of the block that is number `first`, and so on. */
@@ -116,9 +118,15 @@ export class FakeL1 {
     while (!condition()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
 
-  #result(method: string, hash: string): unknown {
-    if (method === 'eth_getBlockByHash') return this.#headers.get(hash) ?? null;
-    if (method === 'eth_getBlockReceipts') return this.#receipts.get(hash) ?? null;
+  #result(method: string, at: string): unknown {
+    if (method === 'eth_chainId') return json(BigInt(this.chainId));
+    if (method === 'eth_blockNumber') return json(BigInt(this.head.number));
+    if (method === 'eth_getBlockByNumber') {
+      const block = this.blocks.find(({ number }) => number === Number(at));
+      return block === undefined ? null : this.#headers.get(toHex(block.hash));
+    }
+    if (method === 'eth_getBlockByHash') return this.#headers.get(at) ?? null;
+    if (method === 'eth_getBlockReceipts') return this.#receipts.get(at) ?? null;
     throw new Error(`${method} is not asked of L1`);
   }
 
