@@ -10,6 +10,7 @@ import { readBoundedText } from '@squad/service';
 import {
   type Bytes32,
   type Genesis,
+  type GenesisFile,
   MAX_GENESIS_FILE_BYTES,
   MAX_VALIDATOR_SCHEDULE_FILE_BYTES,
   parseGenesis,
@@ -32,8 +33,8 @@ export interface NodeFiles {
 }
 
 /**
- * Throws `FILE_UNREADABLE`, `FILE_NOT_JSON`, `ROLLUP_NOT_ORDERED`, `FOLDER_UNUSABLE`, `DATA_OF_OTHER_NETWORK`, and what the
- * parsers throw.
+ * Throws `FILE_UNREADABLE`, `FILE_NOT_JSON`, `ROLLUP_NOT_ORDERED`, `L1_NOT_FOLLOWED`, `FOLDER_UNUSABLE`,
+ * `DATA_OF_OTHER_NETWORK`, and what the parsers throw.
  */
 export async function readFiles(options: RollupNodeOptions): Promise<NodeFiles> {
   const genesis = await readGenesis(options);
@@ -73,6 +74,7 @@ async function readRollup({ rollup: path, blockTimeMs }: RollupNodeOptions, gene
   const remedy = 'Get the file from whoever runs the rollup.';
   const rollup = parseRollupFile(await readJson(path, 'rollup', remedy, 'MAX_ROLLUP_FILE_BYTES'));
   if (!rollup.ok) throw rollup.error;
+  requireSameL1(rollup.value, genesis.file);
   const { rollupId, executor } = rollup.value;
   // Of Ethereum's transactions, whoever executes them: the validators check signatures and chain id, and keep nonces in one lane.
   const kind = executor === 'ledger' || executor === 'custom' ? 'opaque' : 'evm';
@@ -85,6 +87,17 @@ async function readRollup({ rollup: path, blockTimeMs }: RollupNodeOptions, gene
     `the rollup file has rollup ${rollupId} of kind "${kind}"; in the genesis file of "${genesis.file.name}" it ${found}`,
     `Use files that belong together. The network's rollups: ${genesis.file.rollups.map((entry) => entry.rollupId).join(', ')}.`,
     { rollupId, path },
+  );
+}
+
+/** A rollup's L1 origin goes on by the network's anchors: by those of another L1, or of none, it never would. */
+function requireSameL1({ name, op }: RollupFile, network: GenesisFile): void {
+  const [wanted, found] = [op?.l1?.chainId, network.l1?.chainId];
+  if (wanted === undefined || wanted === found) return;
+  throw new SquadError(
+    'L1_NOT_FOLLOWED',
+    `the rollup file of "${name}" follows the L1 of chain ${wanted}, the network "${network.name}" ${found === undefined ? 'none' : `that of chain ${found}`}`,
+    'Use files that belong together; without op.l1 the rollup keeps the L1 origin that it began with.',
   );
 }
 

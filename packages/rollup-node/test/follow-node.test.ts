@@ -142,6 +142,7 @@ beforeEach(async () => {
       { rollupId: ROLLUP, kind: 'opaque' },
       { rollupId: ORBIT, kind: 'evm' },
     ],
+    l1: { chainId: 1, anchor: { number: L1_START, hash: `0x${'11'.repeat(32)}` }, confirmations: 2 },
   });
   source = new ChainSource(chain);
   hub = new MemoryHub();
@@ -361,6 +362,21 @@ describe('a rollup that follows L1', () => {
     await expect(start()).rejects.toMatchObject({ code: 'L1_RPC_MISSING' });
     await writeFile(join(directory, 'rollup.json'), JSON.stringify(ledgerRollup()));
     await expect(start({ l1Rpc: [l1.url] })).rejects.toMatchObject({ code: 'L1_NOT_FOLLOWED' });
+  });
+
+  it('is refused in a network that follows another L1, or none', async () => {
+    const { l1: followed, ...without } = chain.genesisFile;
+    for (const [network, message] of [
+      [
+        { ...without, l1: { ...followed!, chainId: 5 } },
+        'follows the L1 of chain 1, the network "honest-chain-0" that of chain 5',
+      ],
+      [without, 'follows the L1 of chain 1, the network "honest-chain-0" none'],
+    ] as const) {
+      await writeFile(join(directory, 'genesis.json'), JSON.stringify(network));
+      const refused = { code: 'L1_NOT_FOLLOWED', message: expect.stringContaining(message) };
+      await expect(start({ l1Rpc: [l1.url] })).rejects.toMatchObject(refused);
+    }
   });
 });
 

@@ -32,6 +32,7 @@ import {
   type FeedBlock,
   FeedStage,
   type GenesisFile,
+  type GenesisL1,
   type GenesisRollup,
   genesisBlock,
   type HandOverProof,
@@ -64,6 +65,8 @@ export interface HonestChainOptions {
   readonly seed?: number;
   /** What the genesis file orders; rollups 901 and 902, opaque, unless given. */
   readonly rollups?: readonly GenesisRollup[];
+  /** None unless given. Blocks have the anchors that they are given, whatever it says. */
+  readonly l1?: GenesisL1;
   /** A million unless given. */
   readonly epochLengthBlocks?: number;
 }
@@ -118,7 +121,7 @@ export class HonestChain {
   readonly #laneTips: { epoch: Epoch; seq: number; digest: Bytes32 }[];
 
   constructor(options: HonestChainOptions) {
-    const { bls, sha256, weights = [1, 1, 1, 1], seed = 0, rollups = DEFAULT_ROLLUPS } = options;
+    const { bls, sha256, weights = [1, 1, 1, 1], seed = 0, rollups = DEFAULT_ROLLUPS, l1 } = options;
     this.#bls = bls;
     this.#sha256 = sha256;
     const seedOf = (index: number) => sha256(Uint8Array.of(seed, index));
@@ -139,6 +142,7 @@ export class HonestChain {
         addresses: [],
       })),
       rollups: [...rollups],
+      ...(l1 && { l1 }),
     };
     const genesis = parseGenesis(this.genesisFile);
     if (!genesis.ok) throw genesis.error;
