@@ -23,6 +23,7 @@ import {
   type UnixMs,
   type ValidatorIndex,
 } from '@squad/types';
+import type { StoredBatch } from './actor.ts';
 import type { LaneSizes } from './sizes.ts';
 import { WaitingLines } from './waiting-lines.ts';
 
@@ -32,16 +33,10 @@ import { WaitingLines } from './waiting-lines.ts';
  */
 export const MAX_LANE_BYTES_IN_FLIGHT: number = 512 * 1024;
 
-interface Placed {
-  readonly batch: Batch;
-  readonly digest: Bytes32;
-  readonly encoded: Uint8Array;
-}
-
 /** Told once the batch is durable: where in the lane the transaction stands; `seq` undefined: given up, it never will (R22). */
 export type OnPlaced = (seq: LaneSeq | undefined, transactionIndex: number) => void;
 
-export interface SealedBatch extends Placed {
+export interface SealedBatch extends Required<StoredBatch> {
   readonly hashes: readonly TransactionHash[];
   /** How each of them begins, as `HashPrefixes` has it. */
   readonly hashPrefixes: Uint8Array;
@@ -141,7 +136,7 @@ export class Lane {
   }
 
   /** A batch of the epoch before that was not ordered gets its place in this lane, whatever the lane's limits (R22). Bundles stay so. */
-  reseal({ signed: { header }, body }: Batch): Placed {
+  reseal({ signed: { header }, body }: Batch): Required<StoredBatch> {
     return this.#place(body, header);
   }
 
@@ -205,7 +200,7 @@ export class Lane {
   #place(
     body: Uint8Array,
     content: Pick<BatchHeader, 'rollupId' | 'bodyRoot' | 'transactionCount' | 'createdAtMs' | 'joinsNext'>,
-  ): Placed {
+  ): Required<StoredBatch> {
     const { networkId, epoch, author, key } = this.#config;
     const { rollupId, bodyRoot: root, transactionCount, createdAtMs, joinsNext } = content;
     const signed = signBatchHeader(

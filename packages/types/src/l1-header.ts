@@ -6,38 +6,39 @@
 import * as z from 'zod';
 import { concatBytes, fromHex, type Hex, isHex } from './ids.ts';
 
-const data = z
+/** Bytes and numbers as Ethereum's JSON-RPC has them. */
+export const L1Data = z
   .string()
   .refine((value): value is Hex => isHex(value))
   .transform((value) => fromHex(value));
-const quantity = z
+export const L1Quantity = z
   .string()
   .regex(/^0x(0|[1-9a-f][0-9a-f]{0,63})$/)
   .transform((value) => BigInt(value));
 
 /** In the order of the encoding. Those of later forks are absent before them, from some field on. */
 export const L1Header = z.object({
-  parentHash: data,
-  sha3Uncles: data,
-  miner: data,
-  stateRoot: data,
-  transactionsRoot: data,
-  receiptsRoot: data,
-  logsBloom: data,
-  difficulty: quantity,
-  number: quantity,
-  gasLimit: quantity,
-  gasUsed: quantity,
-  timestamp: quantity,
-  extraData: data,
-  mixHash: data,
-  nonce: data,
-  baseFeePerGas: quantity.optional(),
-  withdrawalsRoot: data.optional(),
-  blobGasUsed: quantity.optional(),
-  excessBlobGas: quantity.optional(),
-  parentBeaconBlockRoot: data.optional(),
-  requestsHash: data.optional(),
+  parentHash: L1Data,
+  sha3Uncles: L1Data,
+  miner: L1Data,
+  stateRoot: L1Data,
+  transactionsRoot: L1Data,
+  receiptsRoot: L1Data,
+  logsBloom: L1Data,
+  difficulty: L1Quantity,
+  number: L1Quantity,
+  gasLimit: L1Quantity,
+  gasUsed: L1Quantity,
+  timestamp: L1Quantity,
+  extraData: L1Data,
+  mixHash: L1Data,
+  nonce: L1Data,
+  baseFeePerGas: L1Quantity.optional(),
+  withdrawalsRoot: L1Data.optional(),
+  blobGasUsed: L1Quantity.optional(),
+  excessBlobGas: L1Quantity.optional(),
+  parentBeaconBlockRoot: L1Data.optional(),
+  requestsHash: L1Data.optional(),
 });
 export type L1Header = z.infer<typeof L1Header>;
 

@@ -11,10 +11,9 @@ import {
   concatBytes,
   encodeL1Header,
   equalBytes,
-  fromHex,
-  type Hex,
-  isHex,
+  L1Data,
   L1Header,
+  L1Quantity,
   SquadError,
   toHex,
 } from '@squad/types';
@@ -25,21 +24,12 @@ import { keccak256 } from '../../execution/keccak.ts';
 import type { DepositTransaction } from './deposit.ts';
 import { DEPOSIT_EVENT, type DepositLog, decodeDepositLog } from './deposit-log.ts';
 
-const data = z
-  .string()
-  .refine((value): value is Hex => isHex(value))
-  .transform((value) => fromHex(value));
-const quantity = z
-  .string()
-  .regex(/^0x(0|[1-9a-f][0-9a-f]{0,63})$/)
-  .transform((value) => BigInt(value));
-
 const Receipt = z.object({
-  type: quantity.default(0n),
-  status: quantity,
-  cumulativeGasUsed: quantity,
-  logsBloom: data,
-  logs: z.array(z.object({ address: data, topics: z.array(data).max(4), data })),
+  type: L1Quantity.default(0n),
+  status: L1Quantity,
+  cumulativeGasUsed: L1Quantity,
+  logsBloom: L1Data,
+  logs: z.array(z.object({ address: L1Data, topics: z.array(L1Data).max(4), data: L1Data })),
 });
 export type L1Receipt = z.infer<typeof Receipt>;
 
