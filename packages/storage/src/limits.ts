@@ -12,7 +12,7 @@ export const MAX_PENDING_BYTES: number = 1024 * 1024 * 1024;
 export const SEGMENT_BYTES: number = 64 * 1024 * 1024;
 /** The highest kind of a consensus record; those above are the store's own. */
 export const MAX_CONSENSUS_KIND = 239;
-/** Bytes of batches that are kept in memory. */
+/** Bytes of batches that are kept in memory. What came with one in a frame, an eighth of it at most, stays with it uncounted. */
 export const BATCH_CACHE_BYTES: number = 32 * 1024 * 1024;
 /** Batches whose positions are kept in memory. */
 export const RECENT_BATCHES = 131_072;
