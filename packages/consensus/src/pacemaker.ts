@@ -5,6 +5,8 @@ import type { ConsensusOptions } from './api.ts';
 
 /** D is this many times the smoothed time from own vote to quorum. */
 const MARGIN = 3;
+/** The time that a leader leaves between two blocks is this many times the same. */
+const BLOCK_INTERVAL_VOTES = 5;
 /** Weight of a new sample in the smoothed one. */
 const SMOOTHING = 1 / 8;
 /** The same of a proposal that came after its view was given up. */
@@ -57,7 +59,7 @@ export class Pacemaker {
    */
   get blockIntervalMs(): number {
     const most = this.#options.blockIntervalMs;
-    return this.#smoothedMs === undefined ? most : Math.min(most, MARGIN * this.#smoothedMs);
+    return this.#smoothedMs === undefined ? most : Math.min(most, BLOCK_INTERVAL_VOTES * this.#smoothedMs);
   }
 
   get retryMs(): number {

@@ -159,9 +159,9 @@ describe('R10: proposing', () => {
       expect(sentProposals(fixture.after(1))[0]!.block.refs).toHaveLength(2);
     });
 
-    it('for three times what a vote takes, where that is less', () => {
-      const { fixture } = busy(10);
-      expect(sentProposals(fixture.after(19))).toEqual([]);
+    it('for five times what a vote takes, where that is less', () => {
+      const { fixture } = busy(8);
+      expect(sentProposals(fixture.after(31))).toEqual([]);
       expect(sentProposals(fixture.after(1))).toHaveLength(1);
     });
 
