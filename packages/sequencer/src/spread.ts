@@ -77,11 +77,17 @@ export class Spread {
   /** Authors whose lanes have moved since the last acknowledgement to all. */
   readonly #moved = new Set<ValidatorIndex>();
   #acknowledgeTimer: NodeJS.Timeout | undefined;
+  /** Whether any author and any leader together are enough for the leader to order what both hold (R10). */
+  readonly #twoSuffice: boolean;
   /** The epoch is over: its places are others' now, or nobody's, and nothing that was under way may name them. */
   #isStopped = false;
 
   constructor(config: SpreadConfig) {
     this.#config = config;
+    const { validatorSet } = config;
+    const total = totalWeight(validatorSet);
+    const [lightest = 0, next = 0] = validatorSet.validators.map(({ weight }) => weight).sort((a, b) => a - b);
+    this.#twoSuffice = lightest + next > total - quorumWeight(total);
   }
 
   start(): void {
@@ -170,7 +176,7 @@ export class Spread {
     this.#resendTo(peer);
   }
 
-  /** R3: acknowledged once it survives a crash, to all, as any of them may lead. Called when that is so. */
+  /** R3: acknowledged once it survives a crash. Called when that is so. */
   onDurable(stored: readonly StoredBatch[], authors: readonly ValidatorIndex[]): void {
     this.#config.metrics.storedBatches.add(stored.length);
     // The other branch of a fork may have been fetched for a block that orders it.
@@ -188,7 +194,11 @@ export class Spread {
   #acknowledgeAll(): void {
     this.#acknowledgeTimer = undefined;
     if (this.#moved.size === 0) return;
-    this.#sendAcknowledgements('all', this.#moved);
+    // Any of them may lead. But where a leader needs no third one's word, it is the author alone that does: it seals more by it.
+    if (!this.#twoSuffice) this.#sendAcknowledgements('all', this.#moved);
+    else
+      for (const author of this.#moved)
+        if (author !== this.#config.self) this.#sendAcknowledgements([author], [author]);
     this.#moved.clear();
     // By then the lanes may show a batch whose sync is still under way.
     const again = () => this.#config.actor.whenDurable(() => this.#acknowledgeAll());

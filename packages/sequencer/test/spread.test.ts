@@ -6,6 +6,7 @@ import {
   type BatchDigest,
   decodeValidatorMessage,
   encodeBatch,
+  type Genesis,
   type LaneFork,
   MAX_UNORDERED_BATCHES_PER_LANE,
   toHex,
@@ -55,15 +56,15 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function createSpread(self: number | undefined): Spread {
+function createSpread(self: number | undefined, { networkId, validatorSet }: Genesis = genesis): Spread {
   const send: Network['send'] = (to, channel, frame) => {
     const message = decodeValidatorMessage(frame);
     if (!message.ok) throw new Error(message.error.reason);
     sent.push({ to, channel, message: message.value });
   };
   return new Spread({
-    networkId: genesis.networkId,
-    validatorSet: genesis.validatorSet,
+    networkId,
+    validatorSet,
     rollupIds: new Set(genesis.file.rollups.map(({ rollupId }) => rollupId)),
     self,
     lanes,
@@ -97,14 +98,34 @@ const acknowledgementsTo = () =>
   sent.flatMap(({ to, message }) => (message.type === 'acknowledgements' ? [[to, message.acknowledgements]] : []));
 
 describe('a batch of another validator', () => {
-  it('is stored, and acknowledged to all once that is durable', () => {
+  it('is stored, and acknowledged to its author once that is durable', () => {
     const stored = sealBatch(genesis, PEER);
     spread.onBatch(PEER, stored);
     expect(storing).toEqual([stored]);
     expect(sent).toEqual([]);
     takeIn(stored);
     spread.onDurable([stored], [PEER]);
-    expect(acknowledgementsTo()).toEqual([['all', [{ author: PEER, seq: 0, digest: stored.digest }]]]);
+    expect(acknowledgementsTo()).toEqual([[PEER, [{ author: PEER, seq: 0, digest: stored.digest }]]]);
+  });
+
+  it.each([
+    [6, PEER],
+    [7, 'all'],
+  ])('in a set of %i is acknowledged to %s: to all where a leader needs a third one to order it', (size, to) => {
+    const set = createGenesis(size);
+    lanes = new HeldLanes(size);
+    spread = createSpread(SELF, set);
+    const stored = sealBatch(set, PEER);
+    takeIn(stored);
+    spread.onDurable([stored], [PEER]);
+    expect(acknowledgementsTo()).toMatchObject([[to, [{ author: PEER }]]]);
+  });
+
+  it('of the own lane is acknowledged to nobody', () => {
+    const stored = sealBatch(genesis, SELF);
+    takeIn(stored);
+    spread.onDurable([stored], [SELF]);
+    expect(acknowledgementsTo()).toEqual([]);
   });
 
   it('is acknowledged with others that become durable at about the same time, by one message', async () => {
@@ -113,14 +134,14 @@ describe('a batch of another validator', () => {
       takeIn(stored);
       spread.onDurable([stored], [PEER]);
     }
-    expect(acknowledgementsTo()).toMatchObject([['all', [{ seq: 0 }]]]);
+    expect(acknowledgementsTo()).toMatchObject([[PEER, [{ seq: 0 }]]]);
     await vi.advanceTimersByTimeAsync(ACKNOWLEDGE_INTERVAL_MS);
     // The lanes may show by now what is on its way to the disk still.
     expect(acknowledgementsTo()).toHaveLength(1);
     becomeDurable();
     expect(acknowledgementsTo()).toMatchObject([
-      ['all', [{ seq: 0 }]],
-      ['all', [{ seq: 2, digest: third.digest }]],
+      [PEER, [{ seq: 0 }]],
+      [PEER, [{ seq: 2, digest: third.digest }]],
     ]);
     await vi.advanceTimersByTimeAsync(10 * ACKNOWLEDGE_INTERVAL_MS);
     becomeDurable();
