@@ -1,11 +1,13 @@
 /**
  * Where transactions were ordered, by hash. A run of entries gathers in memory and is written when it is full, one value for
- * each bucket of hashes: a write for some 16 transactions, where one for each cost a node a third of its time.
+ * each bucket of hashes: a write for some 16 transactions, where one for each cost a node a third of its time. All nodes of a
+ * set fill their runs at the same block: so a full one is written a little at a time, or all would stop together.
  *
  * Only the first `HASH_PREFIX_BYTES` of a hash are kept. Who asks gets every place whose hash begins like that, and looks there.
  * A look-up reads one value of each run that was written: of 262,144 transactions each.
  */
 
+import { setTimeout } from 'node:timers/promises';
 import { type Bytes32, HASH_PREFIX_BYTES, type Height } from '@squad/types';
 import type { KeyValueEntry, KeyValueStore, TransactionLocation } from '../api.ts';
 import { storeInput } from '../errors.ts';
@@ -20,6 +22,9 @@ import { BASE_BYTES, BUCKETS, bucketOf, ENTRY_BYTES, entryAt, TransactionRun } f
 import { decodeUint64, encodeUint64 } from './uint64.ts';
 
 const WRITES_PER_CALL = 2048;
+/** Buckets that are written at once, and how many times as long as that took the next ones wait. */
+const BUCKETS_AT_ONCE = 256;
+const REST = 8;
 
 export class TransactionIndex {
   readonly #keyValueStore: KeyValueStore;
@@ -28,6 +33,8 @@ export class TransactionIndex {
   /** Full, and on its way into the key-value store. */
   #beingWritten: TransactionRun | undefined;
   #writing: Promise<void> = Promise.resolve();
+  /** Somebody waits for what is being written. */
+  #isAwaited = false;
 
   static async open(keyValueStore: KeyValueStore): Promise<TransactionIndex> {
     const [through, run] = await keyValueStore.getMany([
@@ -124,12 +131,21 @@ export class TransactionIndex {
   /** Writes what is in memory. After a crash instead, the blocks above the last run that was written are added again. */
   async close(): Promise<void> {
     await this.#turnOver();
-    await this.#writing;
+    await this.#written();
+  }
+
+  async #written(): Promise<void> {
+    this.#isAwaited = true;
+    try {
+      await this.#writing;
+    } finally {
+      this.#isAwaited = false;
+    }
   }
 
   /** Begins a new run; the one that was open is written while more comes in. */
   async #turnOver(): Promise<void> {
-    await this.#writing;
+    await this.#written();
     const full = this.#open;
     this.#open = new TransactionRun(full.number + 1, this.#through + 1, TRANSACTION_RUN_ENTRIES);
     this.#beingWritten = full;
@@ -145,17 +161,21 @@ export class TransactionIndex {
   async #write(run: TransactionRun, through: Height): Promise<void> {
     const used = new Uint8Array(8 + BUCKETS / 8);
     used.set(encodeUint64(through));
-    let writes: KeyValueEntry[] = [];
-    for (const { bucket, value } of run.buckets()) {
-      writes.push([transactionBucketKey(bucket, run.number), value]);
-      used[8 + (bucket >>> 3)]! |= 1 << (bucket & 7);
-      if (writes.length < WRITES_PER_CALL) continue;
+    for (let first = 0; first < BUCKETS; first += BUCKETS_AT_ONCE) {
+      const startedAtMs = performance.now();
+      const writes: KeyValueEntry[] = [];
+      for (let bucket = first; bucket < first + BUCKETS_AT_ONCE; bucket++) {
+        const value = run.bucket(bucket);
+        if (value === undefined) continue;
+        writes.push([transactionBucketKey(bucket, run.number), value]);
+        used[8 + (bucket >>> 3)]! |= 1 << (bucket & 7);
+      }
+      if (writes.length === 0) continue;
       await this.#keyValueStore.write(writes);
-      writes = [];
+      if (!this.#isAwaited) await setTimeout(REST * (performance.now() - startedAtMs));
     }
-    if (run.count > 0) writes.push([transactionRunKey(run.number), used]);
     await this.#keyValueStore.write([
-      ...writes,
+      ...(run.count > 0 ? [[transactionRunKey(run.number), used] satisfies KeyValueEntry] : []),
       [STATE_KEYS.nextTransactionRun, encodeUint64(run.number + 1)],
       [STATE_KEYS.transactionsIndexedThrough, encodeUint64(through)],
     ]);

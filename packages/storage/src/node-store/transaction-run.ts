@@ -1,6 +1,7 @@
 /**
  * A run of the transaction index in memory: the first 8 bytes of each hash and the place, 16 bytes an entry, found by a
- * hash table over typed arrays. Nothing is allocated for a transaction: tens of thousands come in a second.
+ * hash table over typed arrays. Nothing is allocated for a transaction: tens of thousands come in a second. The table goes by
+ * how hashes begin, so that a bucket is a row of its chains, and a full run needs no sorting.
  *
  * An entry: prefix of the hash, 8 bytes | height less the run's base, u32 | batch index, u16 | transaction index, u16, all
  * big-endian.
@@ -17,15 +18,13 @@ export const BASE_BYTES = 8;
 const BUCKET_BITS = 14;
 export const BUCKETS: number = 2 ** BUCKET_BITS;
 
-const WORD_BYTES = 4;
-const BASE_WORDS = BASE_BYTES / WORD_BYTES;
-const ENTRY_WORDS = ENTRY_BYTES / WORD_BYTES;
-
 export class TransactionRun {
   readonly number: number;
   readonly base: Height;
   readonly #entries: Uint8Array;
   readonly #view: DataView;
+  /** Of how hashes begin, the bits that name a chain. */
+  readonly #chainBits: number;
   /** Newest entry of each chain, and for each entry the one before it: their index plus one, 0 for none. */
   readonly #heads: Int32Array;
   readonly #before: Int32Array;
@@ -36,7 +35,8 @@ export class TransactionRun {
     this.base = base;
     this.#entries = new Uint8Array(ENTRY_BYTES * capacity);
     this.#view = new DataView(this.#entries.buffer);
-    this.#heads = new Int32Array(capacity);
+    this.#chainBits = Math.max(BUCKET_BITS, Math.ceil(Math.log2(capacity)));
+    this.#heads = new Int32Array(2 ** this.#chainBits);
     this.#before = new Int32Array(capacity);
   }
 
@@ -60,7 +60,7 @@ export class TransactionRun {
       this.#view.setUint32(at + 8, height - this.base);
       this.#view.setUint16(at + 12, batchIndex);
       this.#view.setUint16(at + 14, i);
-      const chain = start % this.#heads.length;
+      const chain = this.#chainOf(start);
       this.#before[this.#count] = this.#heads[chain]!;
       this.#count++;
       this.#heads[chain] = this.#count;
@@ -71,7 +71,7 @@ export class TransactionRun {
   find(hash: Bytes32): TransactionLocation[] {
     const view = new DataView(hash.buffer, hash.byteOffset, hash.byteLength);
     const found: TransactionLocation[] = [];
-    let index = this.#heads[view.getUint32(0) % this.#heads.length]!;
+    let index = this.#heads[this.#chainOf(view.getUint32(0))]!;
     while (index > 0) {
       const location = entryAt(this.#entries, ENTRY_BYTES * (index - 1), this.base, hash);
       if (location !== undefined) found.push(location);
@@ -80,39 +80,25 @@ export class TransactionRun {
     return found;
   }
 
-  /** The value of each bucket that has entries. All are views of one piece of memory. */
-  *buckets(): Iterable<{ readonly bucket: number; readonly value: Uint8Array }> {
-    // A counting sort: how many entries each bucket has, where its value ends, then each entry to its place. In words of 4 bytes.
-    const counts = new Uint32Array(BUCKETS);
-    for (let i = 0; i < this.#count; i++) counts[this.#bucketAt(i)]!++;
-    const ends = new Uint32Array(BUCKETS);
-    let end = 0;
-    for (let bucket = 0; bucket < BUCKETS; bucket++) {
-      if (counts[bucket]! > 0) end += BASE_WORDS + ENTRY_WORDS * counts[bucket]!;
-      ends[bucket] = end;
+  /** The entries of a bucket as its value, the newest first in each chain; undefined if it has none. */
+  bucket(bucket: number): Uint8Array | undefined {
+    const chains = 2 ** (this.#chainBits - BUCKET_BITS);
+    const indexes: number[] = [];
+    for (let chain = chains * bucket; chain < chains * (bucket + 1); chain++) {
+      for (let index = this.#heads[chain]!; index > 0; index = this.#before[index - 1]!) indexes.push(index - 1);
     }
-    const values = new Uint32Array(end);
-    const entries = new Uint32Array(this.#entries.buffer);
-    const next = ends.map((at, bucket) => at - ENTRY_WORDS * counts[bucket]!);
-    for (let i = 0; i < this.#count; i++) {
-      const bucket = this.#bucketAt(i);
-      const to = next[bucket]!;
-      const from = ENTRY_WORDS * i;
-      for (let word = 0; word < ENTRY_WORDS; word++) values[to + word] = entries[from + word]!;
-      next[bucket] = to + ENTRY_WORDS;
+    if (indexes.length === 0) return undefined;
+    const value = new Uint8Array(BASE_BYTES + ENTRY_BYTES * indexes.length);
+    value.set(encodeUint64(this.base));
+    for (const [i, index] of indexes.entries()) {
+      const at = ENTRY_BYTES * index;
+      value.set(this.#entries.subarray(at, at + ENTRY_BYTES), BASE_BYTES + ENTRY_BYTES * i);
     }
-    const base = encodeUint64(this.base);
-    for (let bucket = 0; bucket < BUCKETS; bucket++) {
-      if (counts[bucket] === 0) continue;
-      const length = BASE_BYTES + ENTRY_BYTES * counts[bucket]!;
-      const value = new Uint8Array(values.buffer, WORD_BYTES * ends[bucket]! - length, length);
-      value.set(base);
-      yield { bucket, value };
-    }
+    return value;
   }
 
-  #bucketAt(index: number): number {
-    return this.#view.getUint16(ENTRY_BYTES * index) >>> (16 - BUCKET_BITS);
+  #chainOf(start: number): number {
+    return start >>> (32 - this.#chainBits);
   }
 }
 
