@@ -48,7 +48,7 @@ export const benchOptions = defineOptions({
   },
   warmup: {
     type: z.int().min(0).max(600),
-    default: 5,
+    default: 20,
     env: 'SQUAD_BENCH_WARMUP',
     flag: '--warmup',
     help: 'seconds of load before them, which do not count',
@@ -82,11 +82,11 @@ export const benchOptions = defineOptions({
     help: 'with --latency wan: milliseconds one way',
   },
   baseline: {
-    type: z.array(z.enum(['none', 'single', 'cometbft', 'ethereum'])),
+    type: z.array(z.enum(['none', 'single', 'unsigned', 'cores', 'cometbft', 'ethereum'])),
     default: ['single'],
     env: 'SQUAD_BENCH_BASELINE',
     flag: '--baseline',
-    help: 'what is measured beside: single (one validator), cometbft, ethereum (anvil, geth --dev); none',
+    help: 'what is measured beside: single (one validator), unsigned (the same network without signatures of votes, which nobody may run: what they cost), cores (it on fewer cores), cometbft, ethereum (anvil, geth --dev); none',
   },
   perRequest: {
     type: z.int().min(1).max(1_000),

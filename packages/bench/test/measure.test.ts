@@ -7,6 +7,7 @@ import { parseStat } from '../src/measure/proc.ts';
 import { cpuSecondsBetween } from '../src/measure/sampler.ts';
 import { parseSocketBytes } from '../src/measure/wire.ts';
 import { change } from '../src/micro/compare.ts';
+import { fewerCores } from '../src/run/systems.ts';
 import { TransactionCounts } from '../src/systems/squad-sequence-check.ts';
 
 it('reads CPU and memory of a process, whatever its name', () => {
@@ -66,4 +67,13 @@ it('joins ranges that touch', () => {
 
 it('says how much something changed', () => {
   expect([change(110, 100), change(50, 100), change(1, undefined)]).toEqual(['+10 %', '−50 %', undefined]);
+});
+
+it.each([
+  [1, []],
+  [2, [1]],
+  [3, [1]],
+  [8, [1, 2, 4]],
+])('on a machine of %i cores also measures on %j', (all, fewer) => {
+  expect(fewerCores(all)).toEqual(fewer);
 });

@@ -25,6 +25,7 @@ import type { SequencerApi } from './rpc/api.ts';
 import { SEQUENCER_RPC_PATHS, sequencerMethods, sequencerSubscriptions } from './rpc/index.ts';
 import { Sequencer } from './sequencer.ts';
 import { createSequencerMetrics } from './sequencer-metrics.ts';
+import type { SequencerParts } from './sequencer-parts.ts';
 import { openValidatorSets } from './validator-sets.ts';
 
 export const SEQUENCER_VERSION = '0.1.0';
@@ -38,33 +39,30 @@ export interface SequencerNode {
   stop(): Promise<void>;
 }
 
-/** Puts something between the sequencer and its network, before it starts: tests do. */
-export type DecorateNetwork = (network: Network, identity: Identity) => Network;
-
-/** Puts something between the network and the sequencer: tests do. */
-export type DecorateHandlers = (handlers: NetworkHandlers) => NetworkHandlers;
+/** What tests of real processes put in place of the node's own. */
+export interface Replacements {
+  /** Stands between the sequencer and its network, before that starts. */
+  readonly network?: (network: Network, identity: Identity) => Network;
+  /** Stands between the network and the sequencer. */
+  readonly handlers?: (handlers: NetworkHandlers) => NetworkHandlers;
+  readonly createScheme?: SequencerParts['createScheme'];
+}
 
 /** Starts a sequencer; resolves once JSON-RPC and metrics answer. Throws SquadErrors that say what to do. */
 export async function createSequencer(
   options: SequencerOptions,
-  decorateNetwork: DecorateNetwork = (network) => network,
-  decorateHandlers: DecorateHandlers = (handlers) => handlers,
+  replacements: Replacements = {},
 ): Promise<SequencerNode> {
   const closing = new Closing();
   try {
-    return await open(options, decorateNetwork, decorateHandlers, closing);
+    return await open(options, replacements, closing);
   } catch (error) {
     await closing.close().catch(() => {});
     throw error;
   }
 }
 
-async function open(
-  options: SequencerOptions,
-  decorateNetwork: DecorateNetwork,
-  decorateHandlers: DecorateHandlers,
-  closing: Closing,
-): Promise<SequencerNode> {
+async function open(options: SequencerOptions, replacements: Replacements, closing: Closing): Promise<SequencerNode> {
   const identity = await readIdentity(options);
   const { genesis, nodeKey, placeIn } = identity;
   const checkpoint = await checkpointOf(options, genesis);
@@ -110,6 +108,7 @@ async function open(
     gossipTakeoverMs: options.gossipTakeoverMs,
     keepBodies: options.keepBodies,
     onFailure: (error) => die(logger, error),
+    ...(replacements.createScheme && { createScheme: replacements.createScheme }),
   });
   checkIsValidator(options, identity, validatorSets, sequencer.validatorSet);
   const feed = createFeed({
@@ -127,10 +126,10 @@ async function open(
     listen: options.listen,
     bootstrap: options.bootstrap,
     mdns: options.mdns,
-    handlers: decorateHandlers(sequencer.handlers),
+    handlers: replacements.handlers?.(sequencer.handlers) ?? sequencer.handlers,
     logger,
   });
-  const network = decorateNetwork(realNetwork, identity);
+  const network = replacements.network?.(realNetwork, identity) ?? realNetwork;
   createNetworkMetrics(metrics, network);
   const l1Follower = createL1Follower(genesis.file.l1, {
     urls: options.l1Rpc,

@@ -161,7 +161,7 @@ export const sequencerOptions = defineOptions({
   },
   batchAgeMs: {
     type: z.int().min(0).max(1000),
-    default: 4,
+    default: 20,
     env: 'SQUAD_BATCH_AGE_MS',
     flag: '--batch-age-ms',
     help: 'age in ms at which a batch is sealed',

@@ -1,6 +1,8 @@
 /** Which systems a bench measures: SQUAD, and those of --baseline that are there. */
 
+import { availableParallelism } from 'node:os';
 import { type BenchOptions, faultOf } from '../options.ts';
+import { versionOf } from '../systems/child.ts';
 import { cometbftSystems } from '../systems/cometbft.ts';
 import { ethereumSystems } from '../systems/ethereum.ts';
 import { squadSystem } from '../systems/squad.ts';
@@ -32,6 +34,14 @@ export async function chooseSystems(
   if (floods > 0) others.push(squadSystem({ ...squad, id: 'unflooded', nodes }));
   if (baseline.includes('single') && nodes > 1)
     others.push(squadSystem({ ...squad, id: 'single', nodes: 1, withoutClients: 0 }));
+  if (baseline.includes('unsigned')) others.push(squadSystem({ ...squad, id: 'unsigned', nodes, unsignedVotes: true }));
+  if (baseline.includes('cores')) {
+    const fewer = fewerCores(availableParallelism());
+    if ((await versionOf('taskset', ['--version'])) === undefined)
+      notes.push('fewer cores: skipped, taskset is not on PATH');
+    else if (fewer.length === 0) notes.push('fewer cores: skipped, this machine has one');
+    else for (const cores of fewer) others.push(squadSystem({ ...squad, id: `cores-${cores}`, nodes, cores }));
+  }
   if (baseline.includes('cometbft')) {
     if (workload === 'evm') notes.push('CometBFT: skipped, its kvstore executes no transfers (--workload opaque)');
     else if (delayMs > 0) notes.push('CometBFT: skipped, --latency wan delays SQUAD alone');
@@ -45,4 +55,11 @@ export async function chooseSystems(
     else for (const one of await ethereumSystems()) add(one);
   }
   return { systems: [squadSystem({ ...squad, id: 'squad', nodes, floods }), ...others], notes };
+}
+
+/** Half of them, half of that, and so on to one: the fewest first. */
+export function fewerCores(all: number): number[] {
+  const fewer: number[] = [];
+  for (let cores = Math.floor(all / 2); cores >= 1; cores = Math.floor(cores / 2)) fewer.unshift(cores);
+  return fewer;
 }

@@ -26,6 +26,10 @@ export interface SquadOptions {
   readonly withoutClients?: number;
   /** The last validators that flood the others. */
   readonly floods?: number;
+  /** Votes of all validators are signed by nothing: what remains is what all the rest costs. */
+  readonly unsignedVotes?: boolean;
+  /** Cores that its processes share, by `taskset`; all without. Load clients have all in any case. */
+  readonly cores?: number;
   readonly sequencerOptions?: Readonly<Record<string, unknown>>;
 }
 
@@ -35,7 +39,9 @@ export function squadSystem(options: SquadOptions): System {
   return { id, title, nodes, version, start: (context) => start(options, context) };
 }
 
-function titleOf({ nodes, floods = 0, withoutClients = 0 }: SquadOptions): string {
+function titleOf({ nodes, floods = 0, withoutClients = 0, cores, unsignedVotes }: SquadOptions): string {
+  if (unsignedVotes) return `SQUAD, ${nodes} validators, votes not signed`;
+  if (cores !== undefined) return `SQUAD, ${nodes} validators on ${cores} ${cores === 1 ? 'core' : 'cores'}`;
   if (nodes === 1) return 'SQUAD, 1 validator';
   if (floods > 0) return `SQUAD, ${nodes} validators, of which ${floods} flood`;
   return withoutClients > 0 ? `SQUAD, ${nodes} validators, nobody floods` : `SQUAD, ${nodes} validators`;
@@ -46,7 +52,7 @@ async function start(options: SquadOptions, { directory, onProgress }: SystemCon
   const proxy = delayMs > 0 ? await DelayProxy.start(delayMs) : undefined;
   const testnet = await startTestnet({
     directory,
-    program: [program[0]!, ...INSPECTOR_FLAGS, ...program.slice(1)],
+    program: [...pinning(options.cores), program[0]!, ...INSPECTOR_FLAGS, ...program.slice(1)],
     nodes,
     rollups: 1,
     rollupKind: workload,
@@ -61,41 +67,50 @@ async function start(options: SquadOptions, { directory, onProgress }: SystemCon
   };
   try {
     await waitReady(testnet.processes);
-    const flooders = await startFlooders(testnet, options.floods ?? 0, onProgress);
+    const liars = options.unsignedVotes
+      ? await startLiars(testnet, nodes, 'unsigned-votes', onProgress)
+      : await startLiars(testnet, options.floods ?? 0, 'flood', onProgress);
     const stopAll = async () => {
-      for (const flooder of flooders) await flooder.stop();
+      for (const liar of liars) await liar.stop();
       await stop();
     };
-    return running(options, testnet, flooders, proxy, stopAll, onProgress);
+    return running(options, testnet, liars, proxy, stopAll, onProgress);
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-/** Runs the last validators anew as ones that flood. On one machine they take CPU from the others besides. */
-async function startFlooders(
+/** The words before a command that has it run on the first cores alone. It becomes that command: pid and channels stay. */
+function pinning(cores: number | undefined): string[] {
+  return cores === undefined ? [] : ['taskset', '--cpu-list', `0-${cores - 1}`];
+}
+
+/** Runs the last validators anew with a misbehaviour of tests. On one machine those who flood take CPU from the others besides. */
+async function startLiars(
   testnet: Testnet,
   count: number,
+  how: string,
   onProgress: (text: string) => void,
 ): Promise<ManagedProcess[]> {
-  const flooders: ManagedProcess[] = [];
-  for (const { name, process, logPath } of testnet.nodes.slice(testnet.nodes.length - count)) {
-    onProgress(`${name} begins to flood`);
-    await testnet.kill(name, 'SIGTERM');
-    const command = [...process.command, '--test-misbehave', 'flood'];
-    const flooder = new ManagedProcess({ name, command, logPath, env: { SQUAD_ALLOW_MISBEHAVIOUR: '1' } });
-    flooders.push(flooder);
-    await flooder.start();
+  const liars: ManagedProcess[] = [];
+  const chosen = testnet.nodes.slice(testnet.nodes.length - count);
+  for (const { name } of chosen) await testnet.kill(name, 'SIGTERM');
+  for (const { name, process, logPath } of chosen) {
+    onProgress(`${name} starts again, to ${how}`);
+    const command = [...process.command, '--test-misbehave', how];
+    const liar = new ManagedProcess({ name, command, logPath, env: { SQUAD_ALLOW_MISBEHAVIOUR: '1' } });
+    liars.push(liar);
+    await liar.start();
   }
   if (count > 0) await waitReady(testnet.processes);
-  return flooders;
+  return liars;
 }
 
 function running(
   { workload, withoutClients = 0 }: SquadOptions,
   testnet: Testnet,
-  flooders: readonly ManagedProcess[],
+  liars: readonly ManagedProcess[],
   proxy: DelayProxy | undefined,
   stop: () => Promise<void>,
   onProgress: (text: string) => void,
@@ -103,8 +118,7 @@ function running(
   const crashed: string[] = [];
   const sequencers = testnet.nodes.slice(0, testnet.nodes.length - withoutClients);
   const ingress = workload === 'evm' ? testnet.rollupNodes : sequencers;
-  const pidOf = ({ name, process }: TestnetProcess) =>
-    (flooders.find((flooder) => flooder.name === name) ?? process).pid;
+  const pidOf = ({ name, process }: TestnetProcess) => (liars.find((liar) => liar.name === name) ?? process).pid;
   const p2pPorts = testnet.nodes.flatMap(({ p2pAddress }) => Number(p2pAddress!.split('/').at(-1)));
   return {
     kind: workload === 'evm' ? 'squad-evm' : 'squad-opaque',

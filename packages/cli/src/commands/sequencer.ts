@@ -18,7 +18,7 @@ export function define(command: Command): void {
       const lie = testMisbehave === undefined ? undefined : await misbehaviour(testMisbehave);
       process.exitCode = await serve(async () => {
         const { createSequencer } = await import('@squad/sequencer');
-        return createSequencer(options, lie?.network, lie?.handlers);
+        return createSequencer(options, lie);
       });
     });
 }

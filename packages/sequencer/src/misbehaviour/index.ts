@@ -6,7 +6,7 @@
 
 import { createVoteScheme, signBatchHeader, type VoteScheme } from '@squad/crypto';
 import { blstBls } from '@squad/crypto/node';
-import type { Network, NetworkHandlers } from '@squad/network';
+import type { Network } from '@squad/network';
 import {
   type Block,
   blockHash,
@@ -21,15 +21,18 @@ import {
   ZERO_HASH,
 } from '@squad/types';
 import type { Identity } from '../identity.ts';
+import type { Replacements } from '../node.ts';
 import { ANSWER_LIES, lieInAnswers } from './answers.ts';
 import { around } from './around.ts';
 import { flooding } from './flood.ts';
+import { unsigned } from './unsigned.ts';
 
 export const MISBEHAVIOURS = [
   'equivocate-proposals',
   'equivocate-votes',
   'equivocate-lane',
   'flood',
+  'unsigned-votes',
   ...ANSWER_LIES,
 ] as const;
 export type Misbehaviour = (typeof MISBEHAVIOURS)[number];
@@ -61,19 +64,13 @@ interface Lie {
   readonly besides: boolean;
 }
 
-/** What the sequencer is put between: its network, and its answers to requests. */
-export function misbehaveBy(how: Misbehaviour): {
-  readonly network: (network: Network, identity: Identity) => Network;
-  readonly handlers: (handlers: NetworkHandlers) => NetworkHandlers;
-} {
+/** What the sequencer is put between, or what it signs by. */
+export function misbehaveBy(how: Misbehaviour): Replacements {
+  if (how === 'flood') return { network: flooding };
+  if (how === 'unsigned-votes') return { createScheme: () => unsigned };
   const lie = ANSWER_LIES.find((one) => one === how);
-  return {
-    network: (network, identity) => {
-      if (how === 'flood') return flooding(network);
-      return lie ? network : misbehave(network, identity, how);
-    },
-    handlers: (handlers) => (lie ? lieInAnswers(handlers, lie) : handlers),
-  };
+  if (lie) return { handlers: (handlers) => lieInAnswers(handlers, lie) };
+  return { network: (network, identity) => misbehave(network, identity, how) };
 }
 
 function misbehave(network: Network, identity: Identity, how: Misbehaviour): Network {
