@@ -8,6 +8,7 @@ import { cpuSecondsBetween } from '../src/measure/sampler.ts';
 import { parseSocketBytes } from '../src/measure/wire.ts';
 import { change } from '../src/micro/compare.ts';
 import { fewerCores } from '../src/run/systems.ts';
+import { allowedCores } from '../src/systems/squad.ts';
 import { TransactionCounts } from '../src/systems/squad-sequence-check.ts';
 
 it('reads CPU and memory of a process, whatever its name', () => {
@@ -76,4 +77,9 @@ it.each([
   [8, [1, 2, 4]],
 ])('on a machine of %i cores also measures on %j', (all, fewer) => {
   expect(fewerCores(all)).toEqual(fewer);
+});
+
+it('pins processes to cores that they may run on', () => {
+  expect(allowedCores('Name:\tnode\nCpus_allowed_list:\t0-2,8,10-11\n')).toEqual([0, 1, 2, 8, 10, 11]);
+  expect(allowedCores().length).toBeGreaterThan(0);
 });

@@ -74,7 +74,7 @@ export class Spread {
   /** When a peer was last told anew of its own lane. */
   readonly #toldAgainAtMs = new Map<ValidatorIndex, number>();
   #resendTimer: NodeJS.Timeout | undefined;
-  /** Authors whose lanes have moved since the last acknowledgement to all. */
+  /** Authors whose lanes have moved since the last acknowledgement. */
   readonly #moved = new Set<ValidatorIndex>();
   #acknowledgeTimer: NodeJS.Timeout | undefined;
   /** Whether any author and any leader together are enough for the leader to order what both hold (R10). */
@@ -187,21 +187,22 @@ export class Spread {
       if (this.#config.lanes.standing(header, digest) === 'equivocation') this.#recordFork(batch.signed);
     }
     for (const author of authors) this.#moved.add(author);
-    // Many small batches would mean many more small acknowledgements: each of them goes to everybody.
-    if (this.#moved.size > 0 && this.#acknowledgeTimer === undefined) this.#acknowledgeAll();
+    // Many small batches would mean many more small acknowledgements.
+    if (this.#moved.size > 0 && this.#acknowledgeTimer === undefined) this.#acknowledgeMoved();
   }
 
-  #acknowledgeAll(): void {
+  #acknowledgeMoved(): void {
     this.#acknowledgeTimer = undefined;
     if (this.#moved.size === 0) return;
-    // Any of them may lead. But where a leader needs no third one's word, it is the author alone that does: it seals more by it.
+    // Any may lead, and has to hear of it from more than F. Where its own word and the author's are enough, only the author
+    // has to hear: it seals more by it.
     if (!this.#twoSuffice) this.#sendAcknowledgements('all', this.#moved);
     else
       for (const author of this.#moved)
         if (author !== this.#config.self) this.#sendAcknowledgements([author], [author]);
     this.#moved.clear();
     // By then the lanes may show a batch whose sync is still under way.
-    const again = () => this.#config.actor.whenDurable(() => this.#acknowledgeAll());
+    const again = () => this.#config.actor.whenDurable(() => this.#acknowledgeMoved());
     this.#acknowledgeTimer = setTimeout(again, ACKNOWLEDGE_INTERVAL_MS);
   }
 

@@ -267,6 +267,31 @@ describe('the transaction index of a node store', () => {
     await expect(subject.close()).rejects.toThrow('no index today');
   });
 
+  it('finds everything while a full run is written a little at a time, and after a kill in the middle of it', async () => {
+    const keyValueStore = new MemoryKeyValueStore();
+    const prefixes = new Uint8Array(HASH_PREFIX_BYTES * 60_000);
+    for (let i = 0; i < 60_000; i++) prefixes.set(prefixOf(i), HASH_PREFIX_BYTES * i);
+    const heights = async (store: NodeStore, i: number) =>
+      (await store.transactionCandidates(hashOf(i))).map(({ height }) => height);
+    // Five blocks are more than a run: the first time killed while it is written, the second time closed.
+    const filled = async (keyValue: KeyValueStore) => {
+      const subject = await createNodeStore({ log: new MemoryLog(), keyValueStore: keyValue });
+      expect(subject.transactionsIndexedThrough).toBe(0);
+      for (let height = 1; height <= 5; height++) {
+        await subject.indexTransactions(0, prefixes);
+        await subject.completeTransactions(height);
+      }
+      for (const i of [0, 1, 777, 59_999]) expect(await heights(subject, i)).toEqual([1, 2, 3, 4, 5]);
+      return subject;
+    };
+    await filled(keyValueStore);
+    const second = keyValueStore.reopen();
+    await (await filled(second)).close();
+    const again = await createNodeStore({ log: new MemoryLog(), keyValueStore: second.reopen() });
+    expect(again.transactionsIndexedThrough).toBe(5);
+    for (const i of [0, 1, 777, 59_999]) expect(await heights(again, i)).toEqual([1, 2, 3, 4, 5]);
+  });
+
   it('forgets a pruned run of very many buckets whole', async () => {
     const count = 10_000;
     const prefixes = new Uint8Array(HASH_PREFIX_BYTES * count);

@@ -34,7 +34,12 @@ export async function chooseSystems(
   if (floods > 0) others.push(squadSystem({ ...squad, id: 'unflooded', nodes }));
   if (baseline.includes('single') && nodes > 1)
     others.push(squadSystem({ ...squad, id: 'single', nodes: 1, withoutClients: 0 }));
-  if (baseline.includes('unsigned')) others.push(squadSystem({ ...squad, id: 'unsigned', nodes, unsignedVotes: true }));
+  if (baseline.includes('unsigned')) {
+    if (workload === 'evm')
+      notes.push('votes not signed: skipped, a rollup node checks what votes prove (--workload opaque)');
+    else if (fault.kind !== 'none') notes.push('votes not signed: skipped, it bears no faults (--faults none)');
+    else others.push(squadSystem({ ...squad, id: 'unsigned', nodes, unsignedVotes: true }));
+  }
   if (baseline.includes('cores')) {
     const fewer = fewerCores(availableParallelism());
     if ((await versionOf('taskset', ['--version'])) === undefined)

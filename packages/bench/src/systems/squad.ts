@@ -1,5 +1,6 @@
 /** SQUAD as a system under test: a testnet of real processes. */
 
+import { readFileSync } from 'node:fs';
 import { ManagedProcess, startTestnet, type Testnet, type TestnetProcess } from '@squad/testnet';
 import type { LoadTarget } from '../load/protocol.ts';
 import { DelayProxy } from '../measure/delay-proxy.ts';
@@ -83,7 +84,16 @@ async function start(options: SquadOptions, { directory, onProgress }: SystemCon
 
 /** The words before a command that has it run on the first cores alone. It becomes that command: pid and channels stay. */
 function pinning(cores: number | undefined): string[] {
-  return cores === undefined ? [] : ['taskset', '--cpu-list', `0-${cores - 1}`];
+  return cores === undefined ? [] : ['taskset', '--cpu-list', allowedCores().slice(0, cores).join(',')];
+}
+
+/** Numbers of the cores that this process may run on, as Linux has them: `0-3,8`. */
+export function allowedCores(status: string = readFileSync('/proc/self/status', 'utf8')): number[] {
+  const list = /^Cpus_allowed_list:\s*(\S+)/m.exec(status)?.[1] ?? '0';
+  return list.split(',').flatMap((range) => {
+    const [from = 0, to = from] = range.split('-').map(Number);
+    return Array.from({ length: to - from + 1 }, (_, i) => from + i);
+  });
 }
 
 /** Runs the last validators anew with a misbehaviour of tests. On one machine those who flood take CPU from the others besides. */
@@ -95,7 +105,8 @@ async function startLiars(
 ): Promise<ManagedProcess[]> {
   const liars: ManagedProcess[] = [];
   const chosen = testnet.nodes.slice(testnet.nodes.length - count);
-  for (const { name } of chosen) await testnet.kill(name, 'SIGTERM');
+  // All at once: what is left of the set would go on.
+  await Promise.all(chosen.map(({ name }) => testnet.kill(name, 'SIGTERM')));
   for (const { name, process, logPath } of chosen) {
     onProgress(`${name} starts again, to ${how}`);
     const command = [...process.command, '--test-misbehave', how];

@@ -22,9 +22,10 @@ import { BASE_BYTES, BUCKETS, bucketOf, ENTRY_BYTES, entryAt, TransactionRun } f
 import { decodeUint64, encodeUint64 } from './uint64.ts';
 
 const WRITES_PER_CALL = 2048;
-/** Buckets that are written at once, and how many times as long as that took the next ones wait. */
+/** Buckets that are written at once; the next ones wait some times as long as that took, and no longer than this. */
 const BUCKETS_AT_ONCE = 256;
 const REST = 8;
+const LONGEST_REST_MS = 100;
 
 export class TransactionIndex {
   readonly #keyValueStore: KeyValueStore;
@@ -157,7 +158,10 @@ export class TransactionIndex {
     this.#writing.catch(() => {});
   }
 
-  /** The run's values first, what says that they are there last: a crash between them writes them once more. */
+  /**
+   * The run's values first, what says that they are there last. After a crash between them they are written once more, or as
+   * part of another run's: a place may then be found twice, which does no harm.
+   */
   async #write(run: TransactionRun, through: Height): Promise<void> {
     const used = new Uint8Array(8 + BUCKETS / 8);
     used.set(encodeUint64(through));
@@ -172,7 +176,7 @@ export class TransactionIndex {
       }
       if (writes.length === 0) continue;
       await this.#keyValueStore.write(writes);
-      if (!this.#isAwaited) await setTimeout(REST * (performance.now() - startedAtMs));
+      if (!this.#isAwaited) await setTimeout(Math.min(REST * (performance.now() - startedAtMs), LONGEST_REST_MS));
     }
     await this.#keyValueStore.write([
       ...(run.count > 0 ? [[transactionRunKey(run.number), used] satisfies KeyValueEntry] : []),

@@ -1,6 +1,6 @@
 /**
  * A run of the transaction index in memory: the first 8 bytes of each hash and the place, 16 bytes an entry, found by a
- * hash table over typed arrays. Nothing is allocated for a transaction: tens of thousands come in a second. The table goes by
+ * hash table over typed arrays. Nothing is allocated for a transaction that comes in: there are tens of thousands in a second. The table goes by
  * how hashes begin, so that a bucket is a row of its chains, and a full run needs no sorting.
  *
  * An entry: prefix of the hash, 8 bytes | height less the run's base, u32 | batch index, u16 | transaction index, u16, all
@@ -17,12 +17,14 @@ export const BASE_BYTES = 8;
 /** Hashes that begin with the same bits share a bucket: a key of the key-value store for each run. */
 const BUCKET_BITS = 14;
 export const BUCKETS: number = 2 ** BUCKET_BITS;
+const WORD_BYTES = 4;
 
 export class TransactionRun {
   readonly number: number;
   readonly base: Height;
   readonly #entries: Uint8Array;
   readonly #view: DataView;
+  readonly #words: Uint32Array;
   /** Of how hashes begin, the bits that name a chain. */
   readonly #chainBits: number;
   /** Newest entry of each chain, and for each entry the one before it: their index plus one, 0 for none. */
@@ -35,6 +37,7 @@ export class TransactionRun {
     this.base = base;
     this.#entries = new Uint8Array(ENTRY_BYTES * capacity);
     this.#view = new DataView(this.#entries.buffer);
+    this.#words = new Uint32Array(this.#entries.buffer);
     this.#chainBits = Math.max(BUCKET_BITS, Math.ceil(Math.log2(capacity)));
     this.#heads = new Int32Array(2 ** this.#chainBits);
     this.#before = new Int32Array(capacity);
@@ -90,9 +93,11 @@ export class TransactionRun {
     if (indexes.length === 0) return undefined;
     const value = new Uint8Array(BASE_BYTES + ENTRY_BYTES * indexes.length);
     value.set(encodeUint64(this.base));
-    for (const [i, index] of indexes.entries()) {
-      const at = ENTRY_BYTES * index;
-      value.set(this.#entries.subarray(at, at + ENTRY_BYTES), BASE_BYTES + ENTRY_BYTES * i);
+    const words = new Uint32Array(value.buffer);
+    let to = BASE_BYTES / WORD_BYTES;
+    for (const index of indexes) {
+      const from = (ENTRY_BYTES / WORD_BYTES) * index;
+      for (let word = 0; word < ENTRY_BYTES / WORD_BYTES; word++) words[to++] = this.#words[from + word]!;
     }
     return value;
   }
