@@ -3,8 +3,7 @@
  * of its validators have to run so.
  */
 
-import type { VoteScheme } from '@squad/crypto';
-import { BLS_SIGNATURE_BYTES } from '@squad/crypto';
+import { BLS_SIGNATURE_BYTES, type VoteScheme } from '@squad/crypto';
 import { equalBytes } from '@squad/types';
 
 export const unsigned: VoteScheme = {

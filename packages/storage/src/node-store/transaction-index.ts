@@ -22,10 +22,11 @@ import { BASE_BYTES, BUCKETS, bucketOf, ENTRY_BYTES, entryAt, TransactionRun } f
 import { decodeUint64, encodeUint64 } from './uint64.ts';
 
 const WRITES_PER_CALL = 2048;
-/** Buckets that are written at once; the next ones wait some times as long as that took, and no longer than this. */
+/** Buckets of a full run that are written at once. */
 const BUCKETS_AT_ONCE = 256;
-const REST = 8;
-const LONGEST_REST_MS = 100;
+/** How many times as long as that took the next ones wait, and the longest that they do. */
+const REST_FACTOR = 8;
+const MAX_REST_MS = 100;
 
 export class TransactionIndex {
   readonly #keyValueStore: KeyValueStore;
@@ -176,7 +177,7 @@ export class TransactionIndex {
       }
       if (writes.length === 0) continue;
       await this.#keyValueStore.write(writes);
-      if (!this.#isAwaited) await setTimeout(Math.min(REST * (performance.now() - startedAtMs), LONGEST_REST_MS));
+      if (!this.#isAwaited) await setTimeout(Math.min(REST_FACTOR * (performance.now() - startedAtMs), MAX_REST_MS));
     }
     await this.#keyValueStore.write([
       ...(run.count > 0 ? [[transactionRunKey(run.number), used] satisfies KeyValueEntry] : []),

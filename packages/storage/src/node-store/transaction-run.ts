@@ -1,7 +1,7 @@
 /**
  * A run of the transaction index in memory: the first 8 bytes of each hash and the place, 16 bytes an entry, found by a
- * hash table over typed arrays. Nothing is allocated for a transaction that comes in: there are tens of thousands in a second. The table goes by
- * how hashes begin, so that a bucket is a row of its chains, and a full run needs no sorting.
+ * hash table over typed arrays. Nothing is allocated for a transaction that comes in: there are tens of thousands in a second.
+ * The table goes by how hashes begin, so that a bucket is a row of its chains, and a full run needs no sorting.
  *
  * An entry: prefix of the hash, 8 bytes | height less the run's base, u32 | batch index, u16 | transaction index, u16, all
  * big-endian.
